@@ -1,0 +1,160 @@
+"""One baseline out of the views that were handed in, or a question.
+
+A filtered view invents orphans, one made after the mending hides them, and a cut one does
+both. So views are joined only where they cannot contradict each other: pages whose request
+IDs do not overlap, and several exports of the very same rows (text and csv). Everything
+else is asked about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from carecover.errors import QuestionError
+from carecover.model import TABLES
+
+# What makes two exports of one row the same row.
+_STATE: Final = ["serial", "disposition", "reason"]
+# A RequestID window is how large databases are exported page by page; it filters nothing out.
+_WINDOW: Final = re.compile(r"\s*(Request\.)?RequestID\s*(>=?|<=?)\s*(0x[0-9a-f]+|\d+)\s*", re.IGNORECASE)
+
+HOW_TO_CHOOSE: Final = "Say which to use: carecover baseline CASE EVIDENCE_ID…"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The restored CA's database as it was right after the restore.
+
+    ``rows`` is a ca_rows frame with one row a request ID (rows without one are kept);
+    ``evidence_ids`` the views it was made of; ``notes`` sentences for the coverage.
+    """
+
+    rows: pd.DataFrame
+    evidence_ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def first_request_id(self) -> int | None:
+        """Lowest request ID; nothing below it is judged."""
+        lowest = self.rows["request_id"].min()
+        return None if pd.isna(lowest) else int(lowest)
+
+    @property
+    def newest_request_id(self) -> int | None:
+        """Highest request ID: what the restored CA had handed out when it was exported."""
+        highest = self.rows["request_id"].max()
+        return None if pd.isna(highest) else int(highest)
+
+
+def assemble_baseline(ca_rows: pd.DataFrame, views: pd.DataFrame, chosen: Sequence[str] | None = None) -> Baseline:
+    """Join the views (tables ``ca_rows`` and ``views``) into the one baseline.
+
+    ``chosen`` names the evidence a person decided on; it settles every question but that
+    of two chosen views which contradict each other. Raises QuestionError otherwise.
+    """
+    present = [str(e) for e in views["evidence_id"].dropna().unique()]
+    if chosen:
+        missing = [e for e in chosen if e not in present]
+        if missing:
+            raise QuestionError(f"{', '.join(missing)} holds no database view. {HOW_TO_CHOOSE}")
+        usable = list(chosen)
+    else:
+        usable = _usable(views, present)
+    rows = ca_rows[ca_rows["evidence_id"].isin(usable)]
+    notes: list[str] = []
+    merged: pd.DataFrame | None = None
+    for evidence_id in usable:
+        part = rows[rows["evidence_id"] == evidence_id]
+        repeated = part["request_id"].dropna()
+        if repeated.duplicated().any() and not _same_state(part):
+            raise QuestionError(
+                f"{evidence_id} lists the same request IDs more than once with different states: pages made at "
+                "different times. Export the database again in one go."
+            )
+        part = part[~(part["request_id"].notna() & part["request_id"].duplicated())]
+        merged = part if merged is None else _join(merged, part, evidence_id, notes)
+    if merged is None:
+        merged = TABLES["ca_rows"].empty()
+    return Baseline(merged.reset_index(drop=True), tuple(usable), tuple(notes))
+
+
+def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
+    """Views that can serve without asking; raises QuestionError for the first that cannot."""
+    usable: list[str] = []
+    without_serial: list[str] = []
+    for evidence_id in present:
+        mine = views[views["evidence_id"] == evidence_id]
+        columns = {name for cell in mine["columns"] for name in cell}
+        if "SerialNumber" not in columns and "RawCertificate" not in columns:
+            without_serial.append(evidence_id)
+            continue
+        filters = [text for text in mine["restriction"].dropna() if not _is_window(str(text))]
+        if filters:
+            raise QuestionError(
+                f"{evidence_id} is a filtered view: it was made with -restrict, so rows that it lacks may well be in "
+                f"the database. Hand in an unfiltered export. {HOW_TO_CHOOSE}"
+            )
+        if (mine["complete"] == False).any():  # noqa: E712 - NA (csv has no trailer) is no complaint
+            claimed = mine["rows_claimed"].sum()
+            claims = f"it claims {int(claimed)} rows and holds" if claimed else "its end is missing; it holds"
+            raise QuestionError(
+                f"{evidence_id} is incomplete: {claims} {int(mine['rows'].sum())}. Certificates from the missing rows "
+                f"would look lost. Hand in a complete export. {HOW_TO_CHOOSE}"
+            )
+        usable.append(evidence_id)
+    if not usable and without_serial:
+        raise QuestionError(
+            f"{', '.join(without_serial)} has no column SerialNumber, so nothing can be compared with it. Export with: "
+            'certutil -gmt -seconds -view -out "RequestID,SerialNumber,Request.Disposition,CertificateHash,…"'
+        )
+    return usable
+
+
+def _is_window(restriction: str) -> bool:
+    return all(_WINDOW.fullmatch(part) for part in restriction.split(","))
+
+
+def _same_state(rows: pd.DataFrame) -> bool:
+    known = rows[rows["request_id"].notna()]
+    return not bool((known.groupby("request_id")[_STATE].nunique(dropna=False) > 1).to_numpy().any())
+
+
+def _join(merged: pd.DataFrame, part: pd.DataFrame, evidence_id: str, notes: list[str]) -> pd.DataFrame:
+    """Add one more view: a further page, or another export of the same rows."""
+    shared = set(merged["request_id"].dropna()) & set(part["request_id"].dropna())
+    first, last = part["request_id"].min(), part["request_id"].max()
+    if not shared:
+        inside = merged["request_id"].between(first, last).any() if not pd.isna(first) else False
+        if inside:
+            raise QuestionError(
+                f"{evidence_id} and the views before it interleave: each has request IDs that the other lacks in the "
+                f"same range, so at least one is filtered. {HOW_TO_CHOOSE}"
+            )
+        return pd.concat([merged, part], ignore_index=True)
+    mine = merged[merged["request_id"].isin(shared)]
+    both = pd.concat([mine, part], ignore_index=True)
+    if len(shared) != part["request_id"].notna().sum() or not (
+        len(mine) == len(merged[merged["request_id"].between(first, last)])
+    ):
+        raise QuestionError(
+            f"{evidence_id} overlaps with the views before it, and one of them has rows that the other lacks: one is "
+            f"older, newer or filtered. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+        )
+    if not _same_state(both):
+        raise QuestionError(
+            f"{evidence_id} shows rows in another state than the views before it: they were made at different times. "
+            f"Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+        )
+    notes.append(f"{evidence_id} shows the same rows once more and is used to fill in missing columns.")
+    filled = merged.set_index("request_id", drop=False)
+    other = part.set_index("request_id", drop=False)
+    columns = [c for c in filled.columns if c not in ("evidence_id", "location", "flags", "request_id")]
+    # A column that one export did not have comes from the other; what both have is the first's.
+    for column in columns:
+        filled[column] = filled[column].where(filled[column].notna(), other[column].reindex(filled.index))
+    return filled.reset_index(drop=True)

@@ -1,0 +1,893 @@
+"""Case: one incident, from evidence to report; one verb a step.
+
+Everything that carecover computes is a pure function of the evidence, the facts, the
+decisions and the journal. ``Case`` is the only one who touches disk, clock and journal: it
+takes files in, hands tables from room to room, and records every act. Nothing derived is
+kept but as a cache, so a table is up to date whenever it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from carecover import __version__, analysis, evidence, proof, remediation, report, simulator
+from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
+from carecover.facts import change_facts, person_name
+from carecover.folder import CaseFolder, hash_file, write_atomically
+from carecover.journal import Entry, Journal
+from carecover.model import (
+    ROLES,
+    TABLES,
+    Action,
+    CaseFacts,
+    Pin,
+    Plan,
+    Role,
+    SignOff,
+    canonical_json,
+    person_key,
+    sha256_hex,
+    utc_text,
+)
+from carecover.register import READ_TABLES, EvidenceRegister, Progress, concat
+
+# One journal line stays far below journal.MAX_LINE.
+_FILES_PER_ENTRY: Final = 500
+# A folder of single mails is large; a loop through a mistaken mount is larger.
+MAX_FILES: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a rehearsal or a run did.
+
+    ``outcomes`` is the table of that name as the run's own CRL proves it; ``output`` the
+    lines that were shown; ``phases`` each script call with its exit code; ``directory``
+    the folder within the case that keeps transcript, CRL and dummies.
+    """
+
+    kind: str
+    backend: str
+    phases: tuple[tuple[str, int], ...]
+    output: str
+    outcomes: pd.DataFrame
+    directory: Path
+    finished: bool
+
+    @property
+    def proved(self) -> bool:
+        """True where every decision took effect in the CRL that came out."""
+        return self.finished and bool((self.outcomes["verdict"] == "proved").all())
+
+
+class Case:
+    """One incident: a folder of plain files, and the verbs that work on it.
+
+    Open one with ``Case.open(path)`` or make one with ``Case.create(path, ca="…")``.
+    ``clock`` gives the time of every act (tests and demonstrations set it).
+    """
+
+    def __init__(self, folder: CaseFolder, clock: Callable[[], datetime] | None = None) -> None:
+        self._folder = folder
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._journal = Journal(folder.path / "journal.jsonl")
+        self._register = EvidenceRegister(folder)
+
+    def __repr__(self) -> str:
+        return f"Case({str(self.path)!r})"
+
+    # ------------------------------------------------------------------ the case itself
+
+    @classmethod
+    def create(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None, **facts: object) -> Case:
+        """Make a case folder; on an existing case change only the facts that are named.
+
+        Facts are the fields of ``CaseFacts``; times may be ISO 8601 text, read in the
+        case's time zone where they have no offset.
+        """
+        place = Path(path)
+        if CaseFolder.is_case(place):
+            case = cls.open(place, clock=clock)
+            case._change_facts(**facts)
+            return case
+        known = change_facts(CaseFacts(), facts)
+        now = (clock or (lambda: datetime.now(UTC)))()
+        folder = CaseFolder.create(place, {"created": utc_text(now), "facts": known.to_json()})
+        case = cls(folder, clock)
+        with folder.locked():
+            case._record("create", {"facts": known.to_json(), "name": place.resolve().name})
+        return case
+
+    @classmethod
+    def open(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None) -> Case:
+        """Open a case; raises PathError or CaseError with the sentence that helps."""
+        folder = CaseFolder(Path(path))
+        folder.read_head()
+        return cls(folder, clock)
+
+    @property
+    def path(self) -> Path:
+        """The case folder."""
+        return self._folder.path
+
+    @property
+    def facts(self) -> CaseFacts:
+        """What people know about the incident."""
+        return change_facts(CaseFacts(), self._folder.read_head().get("facts", {}))
+
+    def _change_facts(self, **changes: object) -> None:
+        """Change only the facts named; journaled, and a signature under another plan is void."""
+        with self._folder.locked():
+            head = self._folder.read_head()
+            before = change_facts(CaseFacts(), head.get("facts", {}))
+            after = change_facts(before, changes)
+            if after != before:
+                self._record("facts", {"before": before.to_json(), "after": after.to_json()})
+                body = {k: v for k, v in head.items() if k != "facts"}
+                self._folder.write_json("case.json", {**body, "facts": after.to_json()})
+                self._void_if_changed()
+
+    # ------------------------------------------------------------------ evidence → tables
+
+    def add(self, paths: Iterable[str | Path], *, progress: Progress | None = None) -> pd.DataFrame:
+        """Take evidence in; return the accounting of this act (table ``accounting``).
+
+        Folders are walked, links are not followed. Raises PathError at the end when a path
+        could not be opened; everything else has been added by then.
+        """
+        files, unopened = _walk(paths)
+        with self._folder.locked():
+            known = self._evidence_records()
+            by_digest = {r["sha256"]: r for r in reversed(known)}
+            by_place = {(r["path"], r["sha256"]) for r in known}
+            number = len({r["evidence_id"] for r in known})
+            added: list[dict[str, Any]] = []
+            for done, file in enumerate(files):
+                if progress:
+                    progress(f"reading {file.name}", done, len(files))
+                try:
+                    stored = self._folder.store(file)
+                except PathError as error:
+                    unopened.append(str(error))
+                    continue
+                again = (str(file), stored.sha256) in by_place
+                first = by_digest.get(stored.sha256)
+                if again and first is not None:
+                    evidence_id = next(
+                        r["evidence_id"] for r in (*known, *added)
+                        if (r["path"], r["sha256"]) == (str(file), stored.sha256)
+                    )  # fmt: skip
+                else:
+                    number += 1
+                    evidence_id = f"E{number:04d}"
+                record = {
+                    "evidence_id": evidence_id,
+                    "path": str(file),
+                    "size": stored.size,
+                    "sha256": stored.sha256,
+                    "copied": stored.copied,
+                    "again": again,
+                }
+                added.append(record)
+                by_place.add((str(file), stored.sha256))
+                by_digest.setdefault(stored.sha256, record)
+            for start in range(0, len(added), _FILES_PER_ENTRY):
+                self._record("add", {"files": added[start : start + _FILES_PER_ENTRY]})
+            if added:
+                self._void_if_changed()
+        accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress))
+        if unopened:
+            raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.")
+        return accounting
+
+    def choose_baseline(self, evidence_ids: Sequence[str], *, by: str) -> None:
+        """Answer the question which views are the database right after the restore."""
+        person = person_name(by)
+        analysis.assemble_baseline(self._table("ca_rows"), self._table("views"), evidence_ids)
+        with self._folder.locked():
+            self._record("baseline", {"evidence_ids": list(evidence_ids), "by": person})
+            self._void_if_changed()
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table of the case, up to date, as a plain DataFrame (columns: docs/tables.md).
+
+        ``ca_rows`` is the baseline; while carecover still has to ask which view that is,
+        it shows the rows of all views.
+        """
+        if name not in TABLES:
+            raise UsageError(f"There is no table '{name}'. Tables: {', '.join(sorted(TABLES))}.")
+        if name == "ca_rows":
+            try:
+                return self._baseline().rows
+            except QuestionError:
+                return self._table(name)
+        private = [c.name for c in TABLES[name].columns if c.private]
+        return self._table(name).drop(columns=private)
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """Table ``findings``: what the restored CA is wrong about."""
+        return self.table("findings")
+
+    # ------------------------------------------------------------------ decide and sign
+
+    def decide(
+        self,
+        *,
+        action: Action | Literal["suggested"],
+        by: str,
+        serials: Sequence[str] = (),
+        all_of: str | None = None,
+        reason: int | None = None,
+        note: str | None = None,
+    ) -> remediation.Decided:
+        """Record a decision about some findings, by serial number or all of a kind.
+
+        ``suggested`` takes each finding's own suggestion, and leaves out those that have
+        none. Returns the new rows of table ``decisions`` and what was left out, with the
+        reason why. Raises UsageError or RefusedError before anything is written when a
+        serial, action or reason is not allowed.
+        """
+        person = person_name(by)
+        with self._folder.locked():
+            now = self._clock()
+            if action == "suggested":
+                made = remediation.take_suggestions(
+                    self.findings, select_all=all_of, serials=serials, note=note, by=person, at=now
+                )
+            else:
+                made = remediation.decide(
+                    self.findings,
+                    select_all=all_of,
+                    serials=serials,
+                    action=action,
+                    reason=reason,
+                    note=note,
+                    by=person,
+                    at=now,
+                )
+            rows = json.loads(TABLES["decisions"].to_json(made.rows))
+            if rows:
+                data = self._decision_lines() + b"".join(canonical_json(row) + b"\n" for row in rows)
+                self._folder.write("decisions.jsonl", data)
+                details = {"by": person, "action": action, "rows": len(rows), "size": len(data)}
+                self._record("decide", {**details, "sha256": sha256_hex(data)})
+                self._void_if_changed()
+        return made
+
+    def waive(self, note: str, *, by: str) -> None:
+        """Accept in writing that findings stay undecided, or that a row's hash is not known.
+
+        The words become part of the plan, and so of what both people sign.
+        """
+        if not note.strip():
+            raise UsageError("A waiver says why, in words: --note TEXT.")
+        with self._folder.locked():
+            self._record("waive", {"note": note.strip()[:500], "by": person_name(by)})
+            self._void_if_changed()
+
+    def plan(self) -> Plan:
+        """The decisions in order, frozen; raises RefusedError where there can be no plan."""
+        certificates = self._table("certificates")
+        own = self._ca_certificates()
+        return remediation.make_plan(
+            case=self._name,
+            facts=self.facts,
+            findings=self.findings,
+            decisions=self._table("decisions"),
+            ca_rows=self._baseline().rows,
+            ca_certificates=own,
+            originals=certificates[certificates["signed_by_ca"].fillna(value=False).astype(bool)],
+            crls=self._table("crls"),
+            waivers=tuple(f"{e.details['note']} ({e.details['by']})" for e in self._acts("waive")),
+        )
+
+    def sign_off(self, *, by: str, role: Role | str) -> SignOff:
+        """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people."""
+        if role not in ROLES:
+            raise UsageError(f"'{role}' is no role: sign off as {' or '.join(ROLES)}.")
+        person = person_name(by)
+        with self._folder.locked():
+            plan = self.plan()
+            for other in self.sign_offs(plan):
+                if person_key(other.person) == person_key(person):
+                    raise RefusedError(
+                        f"{other.person} has signed this plan as {other.role} already. The second signature must be "
+                        "another person's."
+                    )
+                if other.role == role:
+                    raise RefusedError(f"The plan has its {role} already ({other.person}); the other role is missing.")
+            self._folder.write(f"plans/{plan.digest}/plan.json", canonical_json(plan.to_json()) + b"\n")
+            entry = self._record("sign", {"digest": plan.digest, "by": person, "role": str(role)})
+        return SignOff(plan.digest, person, _role(role), _time(entry.at))
+
+    def sign_offs(self, plan: Plan | None = None) -> tuple[SignOff, ...]:
+        """The signatures that stand under the plan as it is now."""
+        digest = (plan or self.plan()).digest
+        standing: list[SignOff] = []
+        for entry in self._journal.entries():
+            if entry.act == "void":
+                standing = []
+            elif entry.act == "sign":
+                role = _role(entry.details["role"])
+                standing.append(SignOff(entry.details["digest"], entry.details["by"], role, _time(entry.at)))
+        return tuple(s for s in standing if s.digest == digest)
+
+    # ------------------------------------------------------------------ batch, rehearse, run
+
+    def batch(self, output: str | Path) -> list[Path]:
+        """Write the bundle for the CA into a new folder; refuses an unsigned or changed plan."""
+        plan = self._signed_plan()
+        target = _empty_folder(Path(output))
+        with self._folder.locked():
+            files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
+            written = _write_files(target, files)
+            self._record("export", {"digest": plan.digest, "files": {n: sha256_hex(d) for n, d in files.items()}})
+        return written
+
+    def rehearse(self, *, on_output: Callable[[str], None] | None = None) -> Run:
+        """Carry the plan out against a simulated CA made from the evidence.
+
+        What this shows is that the plan's logic holds under the simulator's assumptions;
+        it is never a test of the real CA.
+        """
+        plan = self.plan()
+        remediation.refuse_exposed_key(self.facts)
+        files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
+        return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None))
+
+    def pin(self, directory: str | Path, *, by: str) -> pd.DataFrame:
+        """Check the dummies that prepare.cmd made; write revoke.cmd with their hashes.
+
+        Returns one row a dummy: serial, sha256, not_after, subject, is_ca, eku, problems.
+        Raises RefusedError, naming each problem, where a dummy may not be used.
+        """
+        plan = self._signed_plan()
+        person = person_name(by)
+        place = _bundle_folder(Path(directory), plan)
+        analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
+        if person_key(analyst.person) == person_key(person):
+            raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
+        dummies = _read_dummies(place)
+        pins = remediation.check_dummies(plan, dummies, self._ca_certificates())
+        _refuse_problems(pins)
+        with self._folder.locked():
+            files = self._pinned(plan, pins, dummies)
+            _write_files(place, files)
+            self._record(
+                "pin",
+                {
+                    "digest": plan.digest, "by": person, "pins": {p.serial: p.sha256 for p in pins},
+                    "files": {n: sha256_hex(d) for n, d in files.items()},
+                },
+            )  # fmt: skip
+        return _pin_table(pins)
+
+    def run(
+        self,
+        directory: str | Path,
+        *,
+        on: str | remediation.Backend = "simulator",
+        on_output: Callable[[str], None] | None = None,
+    ) -> Run:
+        """Run an exported bundle: on the simulator (a copy of it, start to end), or on a backend.
+
+        On a backend the next step is taken: ``prepare.cmd`` where dummies are still to be
+        made and pinned, else ``revoke.cmd`` with preflight, apply and publish. The files
+        must be those that were exported: each is compared with the journal first.
+        """
+        plan = self._signed_plan()
+        place = _bundle_folder(Path(directory), plan)
+        files = self._exported_files(place, plan)
+        show = on_output or (lambda _text: None)
+        if isinstance(on, str):
+            if on != "simulator":
+                raise UsageError(
+                    f"'{on}' is no backend of this version: --on simulator. On a real CA the folder is carried there "
+                    "by hand (README.txt in the folder), and its logs come back with 'carecover verify'."
+                )
+            return self._simulate(plan, files, "run", show)
+        scripts = [("revoke.cmd", phase) for phase in ("preflight", "apply", "publish")]
+        if "revoke.cmd" not in files:
+            scripts = [("prepare.cmd", "GO")]
+        return self._execute(plan, on, place, scripts, "run", show, self._ca_certificates())
+
+    # ------------------------------------------------------------------ proof and report
+
+    def verify(self, files: Iterable[str | Path]) -> pd.DataFrame:
+        """Take transcripts, later views and new CRLs; return table ``outcomes``."""
+        paths, unopened = _walk(files)
+        records = []
+        with self._folder.locked():
+            for path in paths:
+                try:
+                    stored = self._folder.store(path)
+                except PathError as error:
+                    unopened.append(str(error))
+                    continue
+                records.append(
+                    {"path": str(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
+                )
+            if records:
+                self._record("verify", {"digest": self.plan().digest, "files": records})
+        if unopened:
+            raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.")
+        return self._table("outcomes")
+
+    def report(self, output: str | Path) -> Path:
+        """Write the report (.html); a copy stays in the case."""
+        target = Path(output)
+        if target.suffix.lower() != ".html":
+            raise UsageError(f"A report is written as .html in this version, not as '{target.suffix or target.name}'.")
+        try:
+            plan: Plan | None = self.plan()
+        except (RefusedError, QuestionError):
+            # The report of an unfinished case says how far it has come.
+            plan = None
+        tables = {name: self.table(name) for name in TABLES if name not in ("findings", "coverage", "outcomes")}
+        for name in ("findings", "coverage", "outcomes"):
+            try:
+                tables[name] = self.table(name)
+            except QuestionError as error:
+                tables[name] = TABLES[name].empty()
+                if name == "coverage":
+                    row = {"aspect": "database view", "figure": "", "verdict": "unknown", "why": str(error)}
+                    tables[name] = TABLES[name].frame([row])
+        document = report.make_document(
+            case_name=self._name,
+            facts=self.facts,
+            tables=tables,
+            plan=plan,
+            sign_offs=self.sign_offs(plan) if plan else (),
+            rehearsal=self._last_rehearsal(),
+            journal_head=self._journal.head,
+            made_at=self._clock(),
+            version=__version__,
+        )
+        page = report.render_html(document).encode("utf-8")
+        try:
+            write_atomically(target, page)
+        except OSError as error:
+            raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
+        with self._folder.locked():
+            self._folder.write(f"reports/{sha256_hex(page)[:16]}.html", page)
+            self._record("report", {"path": str(target), "sha256": sha256_hex(page)})
+        return target
+
+    def check(self) -> list[str]:
+        """Recompute everything from the folder; return what does not fit, in sentences."""
+        problems: list[str] = []
+        try:
+            entries = list(self._journal.entries())
+        except CaseError as error:
+            return [str(error)]
+        recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
+        for file in {f["sha256"]: f for f in recorded}.values():
+            place = self._folder.evidence(file["sha256"]) if file["copied"] else Path(file["path"])
+            try:
+                if hash_file(place) != file["sha256"]:
+                    problems.append(f"{file['path']} was changed since it was added ({place}).")
+            except OSError as error:
+                problems.append(f"{file['path']} is gone from the case ({place}: {error.strerror}).")
+        last_facts = next((e.details for e in reversed(entries) if e.act in ("facts", "create")), {})
+        if self._folder.read_head().get("facts") != last_facts.get("after", last_facts.get("facts")):
+            problems.append("case.json does not hold the facts that the journal records.")
+        try:
+            self._decision_lines()
+        except CaseError as error:
+            problems.append(str(error))
+        if problems:
+            return problems
+        remembered = {n: self._table(n) for n in READ_TABLES}
+        fresh = self._register.read(self._evidence_records(), self.facts, use_cache=False)
+        problems += [
+            f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
+        ]
+        for digest in {e.details["digest"] for e in entries if e.act == "sign"}:
+            name = self.path / "plans" / digest / "plan.json"
+            try:
+                if Plan.from_json(json.loads(name.read_text(encoding="utf-8"))).digest != digest:
+                    problems.append(f"{name} is not the plan that was signed.")
+            except (OSError, ValueError, UsageError):
+                problems.append(f"{name} is missing or damaged: the plan that was signed cannot be shown.")
+        return problems
+
+    # ------------------------------------------------------------------ inside: journal
+
+    @property
+    def _name(self) -> str:
+        first = next(self._journal.entries(), None)
+        return str(first.details["name"]) if first else self.path.name
+
+    def _record(self, act: str, details: Mapping[str, Any]) -> Entry:
+        return self._journal.append(act, self._clock(), {**details, "version": __version__})
+
+    def _acts(self, act: str) -> Iterator[Entry]:
+        return (e for e in self._journal.entries() if e.act == act)
+
+    def _last(self, act: str) -> Entry | None:
+        return next(iter(deque(self._acts(act), maxlen=1)), None)
+
+    def _void_if_changed(self) -> None:
+        """Any change voids both signatures, visibly."""
+        standing: str | None = None
+        for entry in self._journal.entries():
+            if entry.act == "sign":
+                standing = entry.details["digest"]
+            elif entry.act == "void":
+                standing = None
+        if standing is None:
+            return
+        try:
+            now: str | None = self.plan().digest
+        except CarecoverError:
+            now = None
+        if now != standing:
+            self._record("void", {"digest": standing, "new_digest": now})
+
+    def _signed_plan(self) -> Plan:
+        remediation.refuse_exposed_key(self.facts)
+        plan = self.plan()
+        remediation.check_signoffs(plan, self.sign_offs(plan))
+        return plan
+
+    # ------------------------------------------------------------------ inside: tables
+
+    def _table(self, name: str) -> pd.DataFrame:
+        if name == "evidence":
+            return self._evidence_table()
+        if name == "decisions":
+            lines = self._decision_lines().decode("utf-8").splitlines()
+            return TABLES[name].frame([json.loads(line) for line in lines])
+        if name == "findings":
+            return self._findings()
+        if name == "coverage":
+            return self._coverage()
+        if name == "outcomes":
+            return self._outcomes()
+        return self._readings()[name]
+
+    def _evidence_records(self) -> list[dict[str, Any]]:
+        return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]
+
+    def _readings(self, progress: Progress | None = None) -> dict[str, pd.DataFrame]:
+        return self._register.tables(self._evidence_records(), self.facts, progress)
+
+    def _evidence_table(self) -> pd.DataFrame:
+        kinds = self._readings()["evidence"].set_index("evidence_id")["kind"]
+        columns = ("evidence_id", "path", "size", "sha256", "added_at")
+        first = [r for r in self._evidence_records() if not r["again"]]
+        return TABLES["evidence"].frame(
+            [{**{c: r[c] for c in columns}, "kind": kinds[r["evidence_id"]]} for r in first]
+        )
+
+    @property
+    def _context(self) -> evidence.Context:
+        facts = self.facts
+        return evidence.Context(time_zone=facts.time_zone, date_order=facts.date_order)
+
+    def _added(
+        self, added: Sequence[Mapping[str, Any]], before: set[str], tables: Mapping[str, pd.DataFrame]
+    ) -> pd.DataFrame:
+        """What one act of adding brought: one row of ``accounting`` a file."""
+        counted = tables["accounting"].groupby("evidence_id", sort=False).first()
+        rows, seen = [], set(before)
+        for record in added:
+            row = {"evidence_id": record["evidence_id"], **counted.loc[record["evidence_id"]].to_dict()}
+            if record["sha256"] in seen:
+                row.update(parsed=0, irrelevant=0, rejected=0, duplicate=int(row["units"]))
+            seen.add(record["sha256"])
+            rows.append(row)
+        return TABLES["accounting"].frame(rows)
+
+    def _baseline(self) -> analysis.Baseline:
+        entry = self._last("baseline")
+        chosen = entry.details["evidence_ids"] if entry else None
+        return analysis.assemble_baseline(self._readings()["ca_rows"], self._readings()["views"], chosen)
+
+    def _ca_certificates(self) -> pd.DataFrame:
+        certificates = self._readings()["certificates"]
+        return certificates[certificates["own_ca"].fillna(value=False).astype(bool)].drop_duplicates(
+            "certificate_sha256"
+        )
+
+    def _findings(self) -> pd.DataFrame:
+        tables, baseline = self._readings(), self._baseline()
+        added = [r["added_at"] for r in self._evidence_records() if r["evidence_id"] in baseline.evidence_ids]
+        return analysis.find_gap(
+            tables["notifications"], baseline.rows, tables["certificates"], tables["crls"], tables["crl_entries"],
+            tables["audit_events"], facts=self.facts, baseline_at=_time(max(added)) if added else None,
+        )  # fmt: skip
+
+    def _coverage(self) -> pd.DataFrame:
+        tables = self._readings()
+        return analysis.assess_coverage(
+            tables["notifications"], self._baseline(), tables["crls"], self._findings(), tables["accounting"],
+            self._ca_certificates(), facts=self.facts,
+        )  # fmt: skip
+
+    def _decision_lines(self) -> bytes:
+        """The decisions that the journal acknowledges; a line it does not know was never made."""
+        entry = self._last("decide")
+        if entry is None:
+            return b""
+        name = self.path / "decisions.jsonl"
+        try:
+            data = name.read_bytes()[: entry.details["size"]]
+        except OSError as error:
+            raise CaseError(f"{name} cannot be read: {error.strerror}. Restore it from a copy of the case.") from None
+        if sha256_hex(data) != entry.details["sha256"]:
+            raise CaseError(f"{name} is not what the journal records: a decision was changed. Restore it from a copy.")
+        return data
+
+    # ------------------------------------------------------------------ inside: running
+
+    def _certificate_files(self, plan: Plan) -> dict[str, bytes]:
+        """DER of every certificate that the plan names, by SHA-256."""
+        wanted = {item.certificate_sha256 for item in plan.items} | set(plan.signer_sha256.values())
+        wanted |= {plan.ca_certificate_sha256}
+        table = self._readings()["certificates"]
+        mine = table[table["certificate_sha256"].isin([w for w in wanted if w])]
+        return {str(sha256): der for sha256, der in zip(mine["certificate_sha256"], mine["der"], strict=True)}
+
+    def _pinned(self, plan: Plan, pins: Sequence[Pin], dummies: Mapping[str, bytes]) -> dict[str, bytes]:
+        by_digest = {sha256_hex(data): data for data in dummies.values()}
+        return remediation.pinned_bundle(
+            plan,
+            self._certificate_files(plan),
+            pins,
+            {p.serial: by_digest[p.sha256] for p in pins},
+            journal_head=self._journal.head,
+        )
+
+    def _exported_files(self, place: Path, plan: Plan) -> dict[str, bytes]:
+        """The files of an exported bundle, each compared with what the journal says was written."""
+        recorded: dict[str, str] = {}
+        for entry in self._journal.entries():
+            if entry.act in ("export", "pin") and entry.details["digest"] == plan.digest:
+                recorded.update(entry.details["files"])
+        if not recorded:
+            raise RefusedError(
+                f"No bundle was exported for the plan as it is now. First: carecover batch CASE --output {place}"
+            )
+        files = {}
+        for name, digest in recorded.items():
+            path = place / name
+            if not path.is_file():
+                # revoke.cmd comes only with the pins; everything else belongs to the export.
+                raise RefusedError(f"{path} is missing: the bundle is not whole. Export it again.")
+            data = path.read_bytes()
+            if sha256_hex(data) != digest:
+                raise RefusedError(f"{path} was changed since it was exported. Do not run it; export the bundle again.")
+            files[name] = data
+        return files
+
+    def _simulated_ca(self) -> simulator.SimulatedCA:
+        tables, facts = self._readings(), self.facts
+        crls = tables["crls"]
+        return simulator.SimulatedCA.from_evidence(
+            ca_rows=self._baseline().rows,
+            ca_certificates=self._ca_certificates(),
+            crls=crls[crls["signed_by_ca"].fillna(value=False).astype(bool)],
+            crl_entries=tables["crl_entries"],
+            facts=facts,
+            now=self._clock(),
+        )
+
+    def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
+        """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
+        ca = self._simulated_ca()
+        host = simulator.SimulatedHost(ca)
+        with tempfile.TemporaryDirectory(prefix="carecover-") as name:
+            place = Path(name)
+            _write_files(place, files)
+            if plan.needs_dummies and "revoke.cmd" not in files:
+                code = host.execute(place, "prepare.cmd", ["GO"], show)
+                if code != 0:
+                    raise RunError(f"prepare.cmd ended with exit code {code} on the simulated CA; see its output.")
+                dummies = _read_dummies(place)
+                pins = remediation.check_dummies(plan, dummies, ca.stand_in_certificates)
+                _refuse_problems(pins)
+                _write_files(place, self._pinned(plan, pins, dummies))
+            scripts = [("revoke.cmd", phase) for phase in ("preflight", "apply", "publish")]
+            return self._execute(plan, host, place, scripts, kind, show, ca.stand_in_certificates)
+
+    def _execute(
+        self,
+        plan: Plan,
+        backend: remediation.Backend,
+        place: Path,
+        scripts: Sequence[tuple[str, str]],
+        kind: str,
+        show: Callable[[str], None],
+        signers: pd.DataFrame,
+    ) -> Run:
+        """Run scripts in turn until one fails; keep transcript and CRLs; judge what came out."""
+        shown: list[str] = []
+
+        def output(text: str) -> None:
+            shown.append(text)
+            show(text)
+
+        phases: list[tuple[str, int]] = []
+        for script, argument in scripts:
+            code = backend.execute(place, script, [argument], output)
+            phases.append((f"{script} {argument}", code))
+            if code != 0:
+                break
+        finished = len(phases) == len(scripts) and all(code == 0 for _, code in phases)
+        # Two runs within one second are two runs.
+        stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
+        taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
+        target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
+        target.mkdir(parents=True)
+        for name in ("logs", "out", "dummies"):
+            if (place / name).is_dir():
+                shutil.copytree(place / name, target / name)
+        (target / "output.txt").write_text("".join(shown), encoding="utf-8")
+        outcomes = self._judge(plan, [p for p in target.rglob("*") if p.is_file()], signers)
+        (target / "outcomes.json").write_text(TABLES["outcomes"].to_json(outcomes), encoding="utf-8")
+        details = {"digest": plan.digest, "backend": backend.name, "phases": [f"{p}: {c}" for p, c in phases]}
+        with self._folder.locked():
+            self._record(kind, {**details, "directory": target.name})
+        return Run(kind, backend.name, tuple(phases), "".join(shown), outcomes, target, finished)
+
+    def _outcomes(self) -> pd.DataFrame:
+        """What the files handed to ``verify`` prove about the plan as it is now."""
+        files = [f for e in self._acts("verify") for f in e.details["files"]]
+        if not files:
+            return TABLES["outcomes"].empty()
+        places = [self._folder.evidence(f["sha256"]) if f["copied"] else Path(f["path"]) for f in files]
+        return self._judge(self.plan(), places, self._ca_certificates())
+
+    def _judge(self, plan: Plan, places: Sequence[Path], signers: pd.DataFrame) -> pd.DataFrame:
+        """Hold transcripts, later views and CRLs against the plan."""
+        transcripts, frames = [], {n: [TABLES[n].empty()] for n in ("ca_rows", "crls", "crl_entries")}
+        for place in dict.fromkeys(places):
+            with place.open("rb") as stream:
+                head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
+            if proof.is_transcript(head):
+                transcripts.append(proof.read_transcript(head))
+                continue
+            reading = evidence.read(place, self._context)
+            for name, kept in frames.items():
+                if name in reading.tables:
+                    kept.append(reading.tables[name])
+        joined = {name: concat(name, kept) for name, kept in frames.items()}
+        crls = evidence.verify_signatures(signers, joined["crls"], ca_name=None)[1]
+        tables = self._readings()
+        return proof.judge(
+            plan,
+            transcripts=transcripts,
+            view=joined["ca_rows"] if len(joined["ca_rows"]) else None,
+            crls=crls,
+            crl_entries=joined["crl_entries"],
+            before_crls=tables["crls"],
+            now=self._clock(),
+        )
+
+    def _last_rehearsal(self) -> pd.DataFrame | None:
+        """Outcomes of the newest rehearsal of the plan as it is now."""
+        last = self._last("rehearsal")
+        if last is None:
+            return None
+        try:
+            rows = json.loads(
+                (self.path / "runs" / last.details["directory"] / "outcomes.json").read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError):
+            return None
+        return TABLES["outcomes"].frame(rows)
+
+
+# ------------------------------------------------------------------------------ plain helpers
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _role(text: str) -> Role:
+    return "analyst" if text == "analyst" else "reviewer"
+
+
+def _walk(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Files below the paths in a stable order, and a sentence for each path that cannot be opened."""
+    files: list[Path] = []
+    unopened: list[str] = []
+
+    def complain(error: OSError) -> None:
+        unopened.append(f"{error.filename} cannot be opened: {error.strerror}.")
+
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            for folder, folders, names in os.walk(path, followlinks=False, onerror=complain):
+                folders.sort()
+                inside = [Path(folder) / n for n in sorted(names)]
+                files += [f for f in inside if not f.is_symlink()]
+                if len(files) > MAX_FILES:
+                    raise UsageError(
+                        f"{path} holds more than {MAX_FILES} files. Add the folders that matter one by one."
+                    )
+        elif path.is_file():
+            files.append(path)
+        else:
+            unopened.append(f"{path} does not exist." if not path.exists() else f"{path} is neither file nor folder.")
+    return files, unopened
+
+
+def _same(left: pd.DataFrame, right: pd.DataFrame) -> bool:
+    """Equal but for the order of columns' storage; NA equals NA."""
+    return left.shape == right.shape and bool(left.reset_index(drop=True).equals(right.reset_index(drop=True)))
+
+
+def _empty_folder(target: Path) -> Path:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RefusedError(f"{target} is not empty: the bundle gets a folder of its own. Name a new one.")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PathError(f"{target} cannot be made: {error.strerror}.") from None
+    return target
+
+
+def _write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
+    written = []
+    try:
+        for name, data in files.items():
+            write_atomically(target / name, data)
+            written.append(target / name)
+    except OSError as error:
+        raise PathError(f"{target} cannot be written: {error.strerror}. The bundle is not whole: delete it.") from None
+    return written
+
+
+def _bundle_folder(place: Path, plan: Plan) -> Path:
+    name = place / "plan.json"
+    try:
+        found = Plan.from_json(json.loads(name.read_text(encoding="utf-8"))).digest
+    except (OSError, ValueError, UsageError):
+        raise PathError(f"{place} is no bundle: {name.name} is missing or damaged there.") from None
+    if found != plan.digest:
+        raise RefusedError(
+            f"{place} was made for plan {found[:12]}…, but the signed plan of this case is {plan.digest[:12]}…. "
+            "Something was changed after the export: export the bundle again."
+        )
+    return place
+
+
+def _read_dummies(place: Path) -> dict[str, bytes]:
+    folder = place / "dummies"
+    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.cer"))} if folder.is_dir() else {}
+
+
+def _refuse_problems(pins: Sequence[Pin]) -> None:
+    problems = [f"{p.serial}: {text}" for p in pins for text in p.problems]
+    if problems:
+        shown = " ".join(problems[:10])
+        more = f" … and {len(problems) - 10} more." if len(problems) > 10 else ""
+        raise RefusedError(f"The dummies may not be imported as they are. {shown}{more}")
+
+
+def _pin_table(pins: Sequence[Pin]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "serial": p.serial, "sha256": p.sha256, "not_after": utc_text(p.not_after), "subject": p.subject,
+                "is_ca": p.is_ca, "eku": list(p.eku), "problems": list(p.problems),
+            }
+            for p in pins
+        ]
+    )  # fmt: skip

@@ -1,0 +1,446 @@
+"""The shell's door: each command is one verb of ``Case``, and some printing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import click
+
+from carecover import __version__
+from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from carecover.case import Case, Run
+
+# pandas and what hangs on it take a second to import: a command imports what it needs when it runs.
+
+_PATH: Final = click.Path(path_type=Path)
+_INTERRUPTED: Final = 130
+
+
+class _Guide(click.Group):
+    """A group whose help lists the commands in the order of the work, not of the alphabet."""
+
+    chapters: ClassVar[dict[str, tuple[str, ...]]] = {
+        "See how it goes": ("demo", "simulate"),
+        "1. Hand in the evidence": ("init", "add", "baseline"),
+        "2. See the gap": ("gaps", "table"),
+        "3. Decide, and sign with a second person": ("decide", "waive", "sign-off"),
+        "4. Make the batch, and rehearse it": ("rehearse", "batch", "pin", "run"),
+        "5. Prove it, and report": ("verify", "report", "check"),
+        "In a browser": ("lab",),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of the work."""
+        del ctx
+        return [name for names in self.chapters.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section a chapter."""
+        for title, names in self.chapters.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(n, c.get_short_help_str(limit=80)) for n, c in commands if c is not None])
+
+
+@click.group(cls=_Guide, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="carecover")
+def cli() -> None:
+    """Find and revoke the certificates that a restored Microsoft CA no longer knows.
+
+    A case is a folder. Hand in what there is (the mailbox that got the CA's mails, certutil -view of the
+    restored CA, its certificate, the last published CRL), look at the gap, decide with a second person,
+    rehearse, carry the reviewed batch to the CA, and prove from the new CRL that it took effect.
+
+    Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 done, and
+    something needs a person; 2 wrong usage; 3 a path cannot be opened; 4 refused for safety; 5 the run
+    failed part-way.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; every error is one paragraph on standard error, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Evidence holds any script there is; a Windows console of 1995 must not stop the work.
+            stream.reconfigure(errors="replace")
+    try:
+        result = cli.main(args=arguments, prog_name="carecover", standalone_mode=False)
+    except CarecoverError as error:
+        return _complain(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _complain(error.format_message() + " See: carecover --help", 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("Interrupted. What was finished before is kept.", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, not a traceback
+        if os.environ.get("CARECOVER_DEBUG"):
+            raise
+        text = f"carecover failed unexpectedly ({type(error).__name__}: {error}). The case is unharmed."
+        return _complain(f"{text} Set CARECOVER_DEBUG=1 to see where, and report it.", 5)
+    return result if isinstance(result, int) else DONE
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(click.style("carecover: ", bold=True) + text, err=True)
+    return code
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _show(text: str) -> None:
+    click.echo(text, err=True, nl=False)
+
+
+def _open(case: Path) -> Case:
+    from carecover.case import Case  # noqa: PLC0415 - imported when a command runs
+
+    return Case.open(case)
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{what} ({done + 1} of {total})", err=True, nl=False)
+        if done + 1 >= total:
+            click.echo("\r\033[K", err=True, nl=False)
+
+
+def _print_table(table: pd.DataFrame, columns: Sequence[str], limit: int = 40) -> None:
+    """A table for people: columns as wide as needed, long cells cut, the rest counted."""
+    cells = [[_cell(row[c]) for c in columns] for row in table.head(limit).to_dict("records")]
+    widths = [max([len(c), *(len(r[i]) for r in cells)]) for i, c in enumerate(columns)]
+    for row in ([c.replace("_", " ") for c in columns], *cells):
+        click.echo("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    if len(table) > limit:
+        click.echo(f"  … and {len(table) - limit} more: carecover table CASE NAME")
+
+
+def _cell(value: object) -> str:
+    import pandas as pd  # noqa: PLC0415
+
+    if isinstance(value, list):
+        return "; ".join(map(str, value))[:60]
+    if pd.isna(value):  # type: ignore[call-overload]
+        return "-"
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%MZ")
+    text = "".join(c if c.isprintable() else "·" for c in str(value))
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+# ------------------------------------------------------------------------- see how it goes
+
+
+@cli.command()
+@click.option("--out", type=_PATH, default=Path("carecover-demo"), show_default=True, help="Where to put it.")
+@click.option("--seed", default=1, show_default=True, help="Another seed is another incident.")
+def demo(out: Path, seed: int) -> int:
+    """The whole main job on a fresh simulated incident."""
+    from carecover.demo import run_demo  # noqa: PLC0415
+
+    click.echo(run_demo(out, seed, _say))
+    return DONE
+
+
+@cli.command()
+@click.argument("directory", type=_PATH)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--certificates", default=200, show_default=True, help="Issued before the failure, 10 to 1,000,000.")
+@click.option("--lost", default=25, show_default=True, help="How many of them after the backup.")
+@click.option("--format", "form", default="mbox", show_default=True, type=click.Choice(["mbox", "maildir", "eml", "zip"]))
+@click.option("--language", default="en", show_default=True, help="Wording of the CA's mails and views.")
+@click.option("--layout", default="number", show_default=True, help="Serial layout: number, default, string, generated_string.")
+@click.option("--audit/--no-audit", default=False, help="Write Security log events as well.")
+@click.option("--mail/--no-mail", default=True, help="Whether the exit module was on.")
+def simulate(directory: Path, form: str, layout: str, **knobs: Any) -> int:  # noqa: ANN401 - click's own
+    """Make an incident with known truth: evidence/, facts.json, truth.json."""
+    from carecover.simulator import Scenario, make_incident  # noqa: PLC0415
+
+    make_incident(Scenario(format=form, serial_layout=layout, **knobs)).write(directory)
+    click.echo(f"{directory / 'evidence'}\n{directory / 'facts.json'}\n{directory / 'truth.json'}")
+    return DONE
+
+
+# --------------------------------------------------------------------------- the evidence
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--ca", metavar="NAME", help="The CA's name, as its certificate says (CN).")
+@click.option("--backup", metavar="T", help="When the backup was made that was restored.")
+@click.option("--failure", metavar="T", help="When the CA was lost.")
+@click.option("--restored", metavar="T", help="When the restored CA ran again.")
+@click.option("--time-zone", metavar="Z", help="Where the CA stands, such as Europe/Berlin.")
+@click.option("--date-order", type=click.Choice(["dmy", "mdy", "ymd"]), help="How the CA's Windows writes dates.")
+@click.option("--key-exposed", type=click.Choice(["yes", "no", "unknown"]), help="May the CA's key be in other hands?")
+@click.option("--config", metavar="HOST\\CA", help="CA configuration string for certutil -config; typed by you.")
+def init(case: Path, **facts: str | None) -> int:
+    """Make a case, or change its facts. T is ISO 8601, read in --time-zone without an offset."""
+    from carecover.case import Case  # noqa: PLC0415
+
+    made = Case.create(case, **facts)
+    for name, value in made.facts.to_json().items():
+        click.echo(f"{name:12} {value if value is not None else 'not known'}")
+    if made.facts.key_exposed == "yes":
+        _say(_key_advice())
+        return NEEDS_A_PERSON
+    return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("paths", type=_PATH, nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="The accounting as JSON.")
+def add(case: Path, paths: tuple[Path, ...], as_json: bool) -> int:
+    """Hand evidence in: files or folders of any kind, told apart by content."""
+    opened = _open(case)
+    accounting = opened.add(paths, progress=_progress)
+    shown = accounting.merge(opened.table("evidence")[["evidence_id", "kind", "path"]], on="evidence_id", how="left")
+    if as_json:
+        click.echo(_schema("accounting").to_json(accounting), nl=False)
+    else:
+        _print_table(shown, ["evidence_id", "kind", "units", "parsed", "irrelevant", "duplicate", "rejected", "path"])
+    if int(accounting["rejected"].sum()):
+        _say("Some units were rejected. Where and why: carecover table CASE rejects")
+        return NEEDS_A_PERSON
+    return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("evidence_ids", nargs=-1, required=True, metavar="EVIDENCE_ID…")
+@click.option("--by", required=True, metavar="PERSON")
+def baseline(case: Path, evidence_ids: tuple[str, ...], by: str) -> int:
+    """Say which views show the database right after the restore."""
+    _open(case).choose_baseline(evidence_ids, by=by)
+    return DONE
+
+
+# -------------------------------------------------------------------------------- the gap
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Findings and coverage as one JSON object.")
+def gaps(case: Path, as_json: bool) -> int:
+    """What the restored CA does not know, and how far to believe it."""
+    opened = _open(case)
+    findings, coverage = opened.findings, opened.table("coverage")
+    if as_json:
+        both = (_schema(name).to_json(table).strip() for name, table in (("findings", findings), ("coverage", coverage)))
+        click.echo('{{"findings": {}, "coverage": {}}}'.format(*both))
+    else:
+        _print_gaps(findings, coverage)
+    if opened.facts.key_exposed == "yes":
+        _say(_key_advice())
+    return NEEDS_A_PERSON if (coverage["verdict"] != "good").any() or len(findings) else DONE
+
+
+def _print_gaps(findings: pd.DataFrame, coverage: pd.DataFrame) -> None:
+    click.echo(f"Findings: {len(findings)}")
+    for kind, part in findings.groupby("kind", sort=False):
+        click.echo(f"\n{kind}: {len(part)}")
+        shown = ["serial", "request_id", "confidence", "suggested_action", "suggested_reason", "template", "subject"]
+        _print_table(part, shown)
+    click.echo("\nHow far to believe it:")
+    for row in coverage.to_dict("records"):
+        click.echo(f"  [{row['verdict']}] {row['aspect']}: {_cell(row['figure'])}\n      {row['why']}")
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True)
+@click.option("--output", type=_PATH, help="Write to a file instead of standard output.")
+def table(case: Path, name: str, form: str, output: Path | None) -> int:
+    """One table of the case, for other tools."""
+    frame = _open(case).table(name)
+    if form == "parquet":
+        if output is None:
+            raise click.UsageError("Parquet is no text: say where to write it with --output FILE.")
+        frame.to_parquet(output)
+        return DONE
+    text = _schema(name).to_json(frame) if form == "json" else _schema(name).to_csv(frame)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8", newline="")
+    return DONE
+
+
+# -------------------------------------------------------------------------------- decide
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--all", "all_of", metavar="KIND", help="All findings of a kind, infrastructure excepted.")
+@click.option("--serial", "serials", multiple=True, metavar="S", help="One certificate; may be repeated.")
+@click.option(
+    "--action",
+    required=True,
+    type=click.Choice(["revoke", "restore", "unrevoke", "leave", "undecided", "suggested"]),
+    help="What to do; 'suggested' takes each finding's own suggestion.",
+)
+@click.option("--reason", metavar="R", help="0 to 6, or its name, such as 'Key Compromise'.")
+@click.option("--note", metavar="T", help="Why.")
+@click.option("--by", required=True, metavar="PERSON")
+def decide(case: Path, all_of: str | None, serials: tuple[str, ...], action: str, reason: str | None, **who: Any) -> int:  # noqa: ANN401
+    """Decide what is to be done about findings."""
+    from carecover.model import RevocationReason  # noqa: PLC0415
+
+    code = None if reason is None else int(reason) if reason.lstrip("-").isdigit() else RevocationReason.parse(reason)
+    made = _open(case).decide(all_of=all_of, serials=serials, action=action, reason=code, **who)  # type: ignore[arg-type]
+    click.echo(f"{len(made.rows)} decided, {len(made.skipped)} left out.")
+    for skipped in made.skipped:
+        click.echo(f"  {skipped.serial or skipped.finding_id}: {skipped.why}")
+    return NEEDS_A_PERSON if made.skipped else DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--note", required=True, metavar="T", help="'undecided: why', 'hash: why' or 'baseline: why'.")
+@click.option("--by", required=True, metavar="PERSON")
+def waive(case: Path, note: str, by: str) -> int:
+    """Accept in writing what the plan would be refused for; both people sign it."""
+    _open(case).waive(note, by=by)
+    return DONE
+
+
+@cli.command("sign-off")
+@click.argument("case", type=_PATH)
+@click.option("--by", required=True, metavar="PERSON")
+@click.option("--as", "role", required=True, type=click.Choice(["analyst", "reviewer"]))
+def sign_off(case: Path, by: str, role: str) -> int:
+    """Sign the plan as it is now: two different people, analyst and reviewer."""
+    from carecover.remediation import explain  # noqa: PLC0415
+
+    opened = _open(case)
+    signed = opened.sign_off(by=by, role=role)
+    for sentence in explain(opened.plan()):
+        _say(sentence)
+    click.echo(f"{signed.person} signed plan {signed.digest} as {signed.role}.")
+    return DONE
+
+
+# ----------------------------------------------------------------------------- the batch
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--output", required=True, type=_PATH, metavar="DIR", help="A new folder.")
+def batch(case: Path, output: Path) -> int:
+    """The bundle for the CA; refuses an unsigned or changed plan."""
+    for path in _open(case).batch(output):
+        click.echo(path)
+    return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+def rehearse(case: Path) -> int:
+    """Carry the plan out against a simulated CA made from the evidence."""
+    return _show_run(_open(case).rehearse(on_output=_show))
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("directory", type=_PATH)
+@click.option("--by", required=True, metavar="PERSON", help="Not the analyst who signed.")
+def pin(case: Path, directory: Path, by: str) -> int:
+    """Check the dummies that prepare.cmd made; writes revoke.cmd."""
+    pins = _open(case).pin(directory, by=by)
+    if len(pins):
+        _print_table(pins, ["serial", "not_after", "is_ca", "eku", "subject", "sha256"])
+    click.echo(directory / "revoke.cmd")
+    return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("directory", type=_PATH)
+@click.option("--on", default="simulator", show_default=True, metavar="BACKEND")
+def run(case: Path, directory: Path, on: str) -> int:
+    """Run an exported bundle, unchanged, on a backend."""
+    return _show_run(_open(case).run(directory, on=on, on_output=_show))
+
+
+def _show_run(result: Run) -> int:
+    for phase, code in result.phases:
+        click.echo(f"{phase}: exit code {code}")
+    _print_table(result.outcomes, ["serial", "action", "verdict", "why"])
+    click.echo(f"Kept in {result.directory}")
+    click.echo("On a simulated CA: logic checked against assumptions, never tested on your CA.")
+    if not result.finished:
+        return 5
+    return DONE if result.proved else NEEDS_A_PERSON
+
+
+# ------------------------------------------------------------------------- proof, report
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+def verify(case: Path, files: tuple[Path, ...]) -> int:
+    """Transcripts, a later view and new CRLs: what is proved about each decision?"""
+    outcomes = _open(case).verify(files)
+    _print_table(outcomes, ["serial", "action", "verdict", "why"])
+    return DONE if (outcomes["verdict"] == "proved").all() else NEEDS_A_PERSON
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--output", required=True, type=_PATH, metavar="FILE", help="Ending in .html.")
+def report(case: Path, output: Path) -> int:
+    """The post-incident report."""
+    click.echo(_open(case).report(output))
+    return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+def check(case: Path) -> int:
+    """Recompute journal, evidence hashes, tables and plans; name what does not fit."""
+    problems = _open(case).check()
+    for problem in problems:
+        click.echo(problem)
+    if not problems:
+        click.echo("Journal, evidence, tables and signed plans fit together.")
+    return NEEDS_A_PERSON if problems else DONE
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("case", type=_PATH, required=False)
+def lab(case: Path | None) -> int:
+    """JupyterLab on the notebooks, on this machine only, with a token."""
+    from carecover.notebook.lab import start_lab  # noqa: PLC0415
+
+    return start_lab(case)
+
+
+def _schema(name: str) -> Any:  # noqa: ANN401 - model.TableSchema, imported late
+    from carecover.model import TABLES  # noqa: PLC0415
+
+    return TABLES[name]
+
+
+def _key_advice() -> str:
+    from carecover.remediation import key_exposed_sentence  # noqa: PLC0415
+
+    return key_exposed_sentence()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

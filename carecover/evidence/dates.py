@@ -1,0 +1,195 @@
+"""Printed dates → moments in UTC.
+
+certutil and the exit module print times in the locale of a machine, mostly without zone and
+seconds: ``7/11/2026 1:06 PM`` (en-US), ``02/09/2017 10:39`` (fr), ``3. 10. 2023 10:11:26``
+(cs), ``27.08.2020 12:44`` (de), ``2026/1/1 8:00`` (zh), ``… GMT`` with ``-gmt``, and with
+``-seconds`` either ``6:35:35.061 PM`` or ``6:35 PM 22.165s`` (both seen). Day and month are
+undecidable from one value, so a file's dates are read together; what stays undecidable is NA
+with a flag, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from carecover.errors import UsageError
+from carecover.evidence.units import Context, PrintedTime
+from carecover.model import DateOrder
+
+ORDER_UNKNOWN: Final = "date_order_unknown"
+ORDER_CONTRADICTED: Final = "date_order_contradicted"
+UNREADABLE: Final = "date_unreadable"
+ZONE_ASSUMED: Final = "zone_assumed_utc"
+ZONE_FROM_HEADER: Final = "zone_from_date_header"
+
+# Longer than any date that a locale prints.
+_MAX_TEXT: Final = 64
+# AD CS is of 2000 (the first CA of Windows NT of 1996); 99 years from now is a real CRL period.
+_YEARS: Final = range(1990, 2200)
+_BLANKS = re.compile("[\\s\u00a0\u202f\u200e\u200f]+")
+_AM: Final = ("am", "a.m.", "上午", "午前", "오전")
+_PM: Final = ("pm", "p.m.", "下午", "午後", "오후")
+_HALF = "|".join(re.escape(word) for word in (*_AM, *_PM))
+_DATE = re.compile(
+    r"(?P<a>\d{1,4}) ?(?P<sep>[./-]) ?(?P<b>\d{1,2}) ?(?P=sep) ?(?P<c>\d{1,4})\.?"
+    r",?(?:[ t] ?"
+    rf"(?P<early>{_HALF})? ?"
+    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<part>\d{1,7}))?)?"
+    rf" ?(?P<half>{_HALF})?"
+    r"(?: (?P<late>\d{1,2})[.,](?P<latepart>\d{1,7})s)?"
+    r")? ?(?P<zone>gmt|utc|z|[+-]\d{2}:?\d{2})?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A date whose fields are split but whose order may still be open."""
+
+    fields: tuple[int, int, int]
+    separator: str
+    year_first: bool
+    clock: tuple[int, int, int, int]
+    zone: tzinfo | None
+
+    def order(self) -> DateOrder | None:
+        """The order that this value alone proves; None where it proves nothing."""
+        if self.year_first:
+            return "ymd"
+        first, second, _ = self.fields
+        if first > 12 >= second:
+            return "dmy"
+        if second > 12 >= first:
+            return "mdy"
+        # Windows has no locale that writes month.day.year.
+        return "dmy" if self.separator == "." else None
+
+    def read(self, order: DateOrder) -> datetime:
+        """The moment without its zone; raises ValueError where the order does not fit."""
+        first, second, third = self.fields
+        year, month, day = {
+            "ymd": (first, second, third),
+            "dmy": (third, second, first),
+            "mdy": (third, first, second),
+        }[order]
+        if year not in _YEARS:
+            raise ValueError(year)
+        return datetime(year, month, day, *self.clock)  # noqa: DTZ001 - the zone comes afterwards
+
+
+def _shape(text: str) -> _Shape | None:
+    plain = _BLANKS.sub(" ", text[:_MAX_TEXT]).strip().lower().replace("a. m.", "a.m.").replace("p. m.", "p.m.")
+    match = _DATE.fullmatch(plain) if len(text) <= _MAX_TEXT else None
+    if match is None:
+        return None
+    hour, minute, second = int(match["hour"] or 0), int(match["minute"] or 0), int(match["second"] or 0)
+    part = match["part"]
+    if match["late"]:
+        second, part = int(match["late"]), match["latepart"]
+    half = match["half"] or match["early"]
+    if half:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half in _PM else 0)
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    year_first = len(match["a"]) == 4
+    if year_first == (len(match["c"]) == 4):
+        return None
+    if len(match["a"] if not year_first else match["c"]) > 2:
+        return None
+    return _Shape(
+        (int(match["a"]), int(match["b"]), int(match["c"])),
+        match["sep"],
+        year_first,
+        (hour, minute, second, int((part or "0").ljust(6, "0")[:6])),
+        _zone(match["zone"]),
+    )
+
+
+def _zone(text: str | None) -> tzinfo | None:
+    if not text:
+        return None
+    if text in {"gmt", "utc", "z"}:
+        return UTC
+    minutes = int(text[1:3]) * 60 + int(text[-2:])
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes)) if minutes < 24 * 60 else None
+
+
+def zone_named(name: str | None) -> ZoneInfo | None:
+    """The zone of an IANA name; UsageError where there is none of that name."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(
+            f"'{name}' is not a time zone. Give an IANA name, such as Europe/Berlin or America/New_York."
+        ) from None
+
+
+class DateReader:
+    """Reads the printed times of one file, after having seen them all.
+
+    ``see`` every value first, ``read`` afterwards. The order of day and month is the
+    context's; else what a value proves by itself; else what the other values of the file
+    prove, unless they contradict each other.
+    """
+
+    def __init__(self, context: Context) -> None:
+        """Raise UsageError for a time zone that does not exist."""
+        self._zone = zone_named(context.time_zone)
+        self._stated = context.date_order
+        self._proved: set[DateOrder] = set()
+        self._shapes: dict[str, _Shape | None] = {}
+
+    def see(self, texts: Iterable[str]) -> None:
+        """Learn from values what order the file's dates have."""
+        for text in texts:
+            if text not in self._shapes:
+                shape = self._shapes[text] = _shape(text)
+                if shape is not None and not shape.year_first and (proved := shape.order()) is not None:
+                    self._proved.add(proved)
+
+    def read(self, printed: PrintedTime) -> tuple[datetime | None, tuple[str, ...]]:
+        """The moment in UTC, or None, and the flags that say how far it can be trusted."""
+        self.see([printed.text])
+        shape = self._shapes[printed.text]
+        if shape is None:
+            return None, (UNREADABLE,)
+        order, problem = self._order(shape)
+        if order is None:
+            return None, (problem,)
+        try:
+            local = shape.read(order)
+            if shape.zone is not None:
+                return local.replace(tzinfo=shape.zone).astimezone(UTC), ()
+            if self._zone is not None:
+                return local.replace(tzinfo=self._zone).astimezone(UTC), ()
+            if printed.fallback is not None:
+                return local.replace(tzinfo=printed.fallback).astimezone(UTC), (ZONE_FROM_HEADER,)
+            return local.replace(tzinfo=UTC), (ZONE_ASSUMED,)
+        except (ValueError, OverflowError):
+            return None, (UNREADABLE,)
+
+    def _order(self, shape: _Shape) -> tuple[DateOrder | None, str]:
+        """The order to read a value in, or None and the flag that says why not."""
+        own = shape.order()
+        if shape.year_first:
+            return "ymd", ""
+        first, second, _ = shape.fields
+        if self._stated in ("dmy", "mdy"):
+            wrong = second > 12 if self._stated == "dmy" else first > 12
+            return (None, ORDER_CONTRADICTED) if wrong else (self._stated, "")
+        if own is not None:
+            return own, ""
+        if first == second:
+            return "dmy", ""
+        if len(self._proved) == 1:
+            return next(iter(self._proved)), ""
+        return None, ORDER_UNKNOWN

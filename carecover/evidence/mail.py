@@ -1,0 +1,483 @@
+"""Mails: mbox archives and single messages → notifications.
+
+A mail is written by strangers, so nothing is parsed before its size, header blocks, part
+separators and nesting have been counted in the raw bytes (linear time); what is over a
+limit is rejected with its place and hash. Mails whose headers prove that they are no
+notification never reach a parser.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import html
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timezone
+from email.header import decode_header
+from email.errors import HeaderParseError
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from email.utils import parseaddr, parsedate_to_datetime
+from typing import Final
+
+from carecover.evidence import profiles
+from carecover.evidence.units import (
+    Buffer,
+    Duplicate,
+    Irrelevant,
+    Parsed,
+    PrintedTime,
+    Reader,
+    Rejected,
+    Row,
+    Source,
+    Unit,
+)
+from carecover.evidence.x509 import certificate_row
+from carecover.model import sha256_hex
+
+# Exchange Online lets 150 MB through; a notification has a few kB. Above: a reject to look at.
+MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
+# Real header blocks reach some 30 kB (long Received and ARC chains).
+MAX_HEADER_BYTES: Final = 256 * 1024
+# Parts of one mail; each costs the standard parser some 50 microseconds.
+MAX_PARTS: Final = 1000
+# Lines that may separate parts; the parser makes a part of each.
+MAX_SEPARATOR_LINES: Final = 5000
+# The standard parser recurses per level and fails at about a thousand.
+MAX_NESTING: Final = 50
+# A Content-Type of more is made to be slow: parameters are split in quadratic time.
+MAX_STRUCTURED_HEADER: Final = 8 * 1024
+# Decoded text that is looked at; a notification with a certificate has less than 100 kB.
+MAX_BODY_CHARS: Final = 1024 * 1024
+MAX_SUBJECT_BYTES: Final = 4 * 1024
+MAX_ENCODED_WORDS: Final = 64
+
+# Only these are handed to Python's codecs: others (punycode, rot13, zip) are slow or no charsets.
+_CHARSETS: Final = frozenset(
+    {"us-ascii", "ascii", "utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "latin-1", "koi8-r", "koi8-u"}
+    | {f"iso-8859-{n}" for n in range(1, 17) if n != 12}
+    | {f"windows-125{n}" for n in range(9)}
+    | {f"cp125{n}" for n in range(9)}
+    | {"cp932", "cp936", "cp949", "cp950", "gb2312", "gbk", "gb18030", "big5", "euc-kr", "euc-jp"}
+    | {"shift_jis", "shift-jis", "iso-2022-jp", "ks_c_5601-1987"}
+)
+_NO_SUCH_CODEC: Final = {"ks_c_5601-1987": "cp949", "shift-jis": "shift_jis"}
+
+_FROM_LINE = re.compile(rb"(?:\A|\n)From (?=[^\r\n]*\r?\n(?:>?From |[!-9;-~]+[ \t]*:))")
+_HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
+_ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
+_CONTENT_TYPE = re.compile(rb"(?i)(?:\A|[\r\n])content-type[ \t]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*")
+_COMPOSITE = re.compile(rb"(?i)multipart/|message/")
+_MULTIPART = re.compile(rb"(?i)multipart/")
+_MIME_HEADERS = (b"content-type", b"content-transfer-encoding")
+# Headers that only mails have; two of them make a text file a mail.
+_MAIL_HEADERS: Final = frozenset(
+    b"from to cc subject date message-id received return-path delivered-to mime-version x-mailer reply-to sender "
+    b"content-type x-originating-ip envelope-to dkim-signature arc-seal thread-index thread-topic importance "
+    b"x-received x-mozilla-status status x-uidl x-sender references in-reply-to bcc list-id lines path "
+    b"x-gmail-labels x-gm-thrid content-transfer-encoding authentication-results x-spam-status organization "
+    b"precedence errors-to user-agent x-message-flag x-priority".split()
+)
+
+
+# ------------------------------------------------------------------------------ mail → units
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Hashes of the notifications of one file, to tell the same mail twice."""
+
+    digests: set[bytes] = field(default_factory=set)
+
+    def before(self, message_id: str | None, body: str) -> bool:
+        key = hashlib.sha256(f"{message_id or ''}\n{body}".encode("utf-8", "surrogatepass")).digest()
+        if key in self.digests:
+            return True
+        self.digests.add(key)
+        return False
+
+
+def units_of_mail(raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
+    """The units of one mail: itself and the mails that it carries as attachments."""
+    if len(raw) > MAX_MAIL_BYTES:
+        yield Rejected.of(location, "parse", f"The mail has more than {MAX_MAIL_BYTES} bytes.", raw)
+        return
+    block, separator, _ = _head_of(raw)
+    if len(block) > MAX_HEADER_BYTES:
+        yield Rejected.of(location, "parse", f"The mail's header has more than {MAX_HEADER_BYTES} bytes.", raw)
+        return
+    headers = _headers(block)
+    if separator and _cannot_matter(raw, block, headers):
+        yield Irrelevant()
+        return
+    problem = _over_a_limit(raw)
+    if problem:
+        yield Rejected.of(location, "parse", problem, raw)
+        return
+    message = BytesParser(policy=compat32).parsebytes(raw)
+    yield from _units(message, headers, raw, location, seen)
+
+
+def _units(
+    message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen
+) -> Iterator[Unit]:
+    yield _unit(message, headers, raw, location, seen)
+    for number, nested in enumerate(_nested(message), 1):
+        inner = nested.as_bytes(policy=compat32, unixfrom=False) if nested.get_content_type() else b""
+        block, _, _ = _head_of(inner)
+        yield from _units(nested, _headers(block), inner, f"{location}, attached mail {number}", seen)
+
+
+def _nested(message: Message) -> Iterator[Message]:
+    """The mails attached to a mail, not those inside these."""
+    waiting = [message]
+    first = True
+    while waiting:
+        part = waiting.pop()
+        children = part.get_payload() if part.is_multipart() else []
+        if not isinstance(children, list):
+            continue
+        messages = [child for child in children if isinstance(child, Message)]
+        if part.get_content_maintype() == "message" and not (first and part.get_content_maintype() != "message"):
+            yield from messages
+        else:
+            waiting.extend(reversed(messages))
+        first = False
+
+
+def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Unit:
+    subject = _decoded(headers.get(b"subject", b""))
+    flags: list[str] = []
+    body = _body(message, flags)
+    recognised = profiles.recognise(subject)
+    if recognised is None:
+        if profiles.looks_like_notification(body):
+            reason = "The body is worded like a notification, but no known profile has this subject. Look at it."
+            return Rejected.of(location, "parse", reason, raw)
+        return Irrelevant()
+    wording, ca_name, forwarded = recognised
+    if forwarded:
+        flags.append("forwarded")
+    message_id = _printable(headers.get(b"message-id"))
+    if seen.before(message_id, f"{subject}\n{body}"):
+        return Duplicate()
+    sent_at, zone = _date(headers.get(b"date"))
+    if sent_at is None:
+        flags.append("date_header_unreadable")
+    reading = profiles.read(wording, ca_name, profiles.Mail(subject, body, PrintedTime("", zone)))
+    if reading.problem:
+        return Rejected.of(location, "validate", reading.problem, raw)
+    row: dict[str, object] = {
+        **reading.fields,
+        "sent_at": sent_at,
+        "flags": flags + reading.flags,
+        "location": location,
+        "sender": parseaddr(_decoded(headers.get(b"from", b"")))[1][:320] or None,
+        "message_id": message_id,
+    }
+    return Parsed((("notifications", row), *_carried(row, reading, location)))
+
+
+def _carried(row: dict[str, object], reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
+    """The certificate that a notification carries, as a row; the notification is told what is odd about it."""
+    if reading.certificate is None:
+        return ()
+    flags = row["flags"]
+    assert isinstance(flags, list)
+    try:
+        certificate = certificate_row(reading.certificate, location=location, from_mail=True)
+    except ValueError:
+        flags.append("certificate_invalid")
+        return ()
+    row["certificate_sha256"] = certificate["certificate_sha256"]
+    for column in ("serial", "thumbprint"):
+        if row.get(column) is not None and row[column] != certificate[column]:
+            flags.append("certificate_contradicts_mail")
+            break
+    return (("certificates", certificate),)
+
+
+# ------------------------------------------------------------------ what is cheap and complete
+
+
+def _cannot_matter(raw: bytes, block: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """True where the raw bytes prove that a mail is no notification and carries none.
+
+    Complete, because a title must stand in the subject, and a subject that is plain ASCII
+    shows its words; the wording of a body is only looked for where the body is plain text
+    too, and attached mails need a Content-Type. Everything else goes to the parser.
+    """
+    subject = headers.get(b"subject", b"").lower()
+    if b"=?" in subject or not subject.isascii() or any(word in subject for word in profiles.TITLE_WORDS):
+        return False
+    if any(b"\n" + name in b"\n" + block.lower() for name in _MIME_HEADERS):
+        kind = headers.get(b"content-type", b"text/plain").lstrip().lower()
+        coding = headers.get(b"content-transfer-encoding", b"7bit").strip().lower()
+        if not kind.startswith(b"text/plain") or coding not in (b"7bit", b"8bit") or b"utf-16" in kind:
+            return False
+    return b"equest" not in raw
+
+
+def _over_a_limit(raw: bytes) -> str | None:
+    """A sentence where parsing would take too long; every count is linear in the mail's size."""
+    parts = composites = 0
+    for match in _CONTENT_TYPE.finditer(raw):
+        parts += 1
+        if parts > MAX_PARTS:
+            return f"The mail has more than {MAX_PARTS} parts."
+        if match.end() - match.start() > MAX_STRUCTURED_HEADER:
+            return f"The mail has a Content-Type header of more than {MAX_STRUCTURED_HEADER} bytes."
+        if _COMPOSITE.search(match[0]):
+            composites += 1
+            if composites > MAX_NESTING:
+                return f"The mail has more than {MAX_NESTING} parts that can hold other parts."
+    if composites and raw.count(b"\n--") + raw.count(b"\r--") > MAX_SEPARATOR_LINES:
+        return f"The mail has more than {MAX_SEPARATOR_LINES} lines that may separate parts."
+    return None
+
+
+def _head_of(raw: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header block, the blank line, and the start of the body."""
+    match = _BLANK_LINE.search(raw, 0, MAX_HEADER_BYTES + 4)
+    if match is None:
+        return raw[: MAX_HEADER_BYTES + 1], b"", b""
+    return raw[: match.start()], match[0], raw[match.end() : match.end() + 64]
+
+
+def _headers(block: bytes) -> dict[bytes, bytes]:
+    """The first value of every header, unfolded; names in lower case."""
+    headers: dict[bytes, bytes] = {}
+    name: bytes | None = None
+    parts: list[bytes] = []
+    for line in [*block.splitlines(), b"end:"]:
+        if line[:1] in (b" ", b"\t"):
+            parts.append(line)
+            continue
+        if name is not None:
+            headers.setdefault(name, b"".join(parts))
+        name, parts = None, []
+        if _HEADER_LINE.match(line):
+            key, _, value = line.partition(b":")
+            name, parts = key.rstrip().lower(), [value]
+    return headers
+
+
+# ---------------------------------------------------------------------------------- decoding
+
+
+def _decode(data: bytes, charset: str, flags: list[str] | None = None) -> str:
+    """Bytes in a charset of the list; anything else as Latin-1, with a flag."""
+    name = charset.strip().strip("\"'").lower().replace("_", "-") if len(charset) < 40 else ""
+    name = "shift_jis" if name == "shift-jis" else name
+    if name == "ks-c-5601-1987":
+        name = "cp949"
+    if name in _CHARSETS:
+        if name in {"us-ascii", "ascii"} and not data.isascii():
+            name = "utf-8"
+        return data.decode(_NO_SUCH_CODEC.get(name, name), "replace")
+    if flags is not None and "charset_unknown" not in flags:
+        flags.append("charset_unknown")
+    return data.decode("latin-1")
+
+
+def _decoded(value: bytes) -> str:
+    """A header as text: RFC 2047 words in the charsets of the list, else UTF-8, else Latin-1."""
+    value = value[:MAX_SUBJECT_BYTES].strip()
+    text = _utf8_or_latin1(value)
+    if "=?" not in text or text.count("=?") > MAX_ENCODED_WORDS:
+        return text
+    try:
+        chunks = decode_header(text)
+    except (HeaderParseError, binascii.Error, ValueError):
+        return text
+    return "".join(
+        chunk if isinstance(chunk, str) else _decode(chunk, charset) if charset else _utf8_or_latin1(chunk)
+        for chunk, charset in chunks
+    )
+
+
+def _utf8_or_latin1(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _printable(value: bytes | None) -> str | None:
+    """A header for the tables: bounded, without control characters."""
+    if value is None:
+        return None
+    text = "".join(c for c in _utf8_or_latin1(value[:400].strip()) if c.isprintable())
+    return text or None
+
+
+def _date(value: bytes | None) -> tuple[datetime | None, timezone | None]:
+    """The Date header in UTC, and its offset where it gives one."""
+    if value is None or len(value) > 200:
+        return None, None
+    try:
+        moment = parsedate_to_datetime(value.strip().decode("ascii"))
+        if moment.tzinfo is None:
+            # RFC 5322 3.3: "-0000" says that the time is UTC and the zone unknown.
+            return moment.replace(tzinfo=UTC), None
+        offset = moment.utcoffset()
+        return moment.astimezone(UTC), timezone(offset) if offset is not None else None
+    except (ValueError, TypeError, IndexError, OverflowError, UnicodeDecodeError):
+        return None, None
+
+
+def _body(message: Message, flags: list[str]) -> str:
+    """The mail's text: its first text/plain wherever it is nested, else its first text/html."""
+    fallback = ""
+    waiting = [message]
+    seen = 0
+    while waiting and seen <= MAX_PARTS:
+        part = waiting.pop()
+        seen += 1
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            if part.get_content_maintype() != "message":
+                waiting.extend(child for child in reversed(payload) if isinstance(child, Message))
+            continue
+        kind = part.get_content_type()
+        if kind not in {"text/plain", "text/html"} or part.get_content_disposition() == "attachment":
+            continue
+        text = _part_text(part, flags)
+        if kind == "text/plain" and text.strip():
+            return text
+        if kind == "text/html" and not fallback:
+            fallback = text_of_html(text)
+    return fallback
+
+
+def _part_text(part: Message, flags: list[str]) -> str:
+    data = part.get_payload(decode=True)
+    if not isinstance(data, bytes):
+        return ""
+    charset = part.get_param("charset", "us-ascii")
+    text = _decode(data[: 4 * MAX_BODY_CHARS], charset if isinstance(charset, str) else "", flags)
+    if len(text) > MAX_BODY_CHARS:
+        flags.append("body_cut")
+        text = text[:MAX_BODY_CHARS]
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+
+
+_BREAKS: Final = frozenset({"br", "p", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "pre"})
+_SILENT: Final = frozenset({"script", "style", "head", "title"})
+_TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,20})", re.I)
+
+
+def text_of_html(markup: str) -> str:
+    """The words of an HTML mail, in one pass whatever the markup: line breaks at block tags."""
+    out: list[str] = []
+    silent: str | None = None
+    for number, chunk in enumerate(markup.split("<")):
+        tag, closing, words = chunk.partition(">")
+        if number == 0:
+            words = chunk
+        else:
+            name = _TAG_NAME.match(tag)
+            word = name[1].lower() if name else ""
+            if silent is not None:
+                if not (tag.startswith("/") and word == silent):
+                    continue
+                silent = None
+            elif word in _SILENT and not tag.startswith("/"):
+                silent = word
+                continue
+            if not name and not tag.startswith("!"):
+                words = "<" + chunk
+            elif not closing:
+                continue
+            elif word in _BREAKS:
+                out.append("\n")
+        # A line end inside a paragraph is a blank; the tags make the lines.
+        out.append(words.replace("\n", " "))
+    return html.unescape("".join(out)).replace("\u00a0", " ")
+
+
+# ---------------------------------------------------------------------------------- containers
+
+
+def looks_like_mail(head: bytes) -> bool:
+    """True where a file begins with a mail's header."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    block, _, _ = _head_of(start)
+    lines = block.splitlines()
+    if not lines or not _HEADER_LINE.match(lines[0]):
+        return False
+    names = list(_headers(block))
+    known = [name for name in names if name in _MAIL_HEADERS]
+    return len(known) >= 2 or (len(known) == 1 and len(names) == 1)
+
+
+def looks_like_mbox(head: bytes) -> bool:
+    """True where a file begins with the "From " line of an mbox."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    return start.startswith(b"From ") and _FROM_LINE.match(start) is not None
+
+
+def split_mbox(data: Buffer) -> Iterator[tuple[int, int]]:
+    """Start and end of every mail in an mbox; lines "From " that no header follows split nothing."""
+    start: int | None = None
+    for match in _FROM_LINE.finditer(data):
+        line = match.start() + (1 if match[0].startswith(b"\n") else 0)
+        if start is not None:
+            yield start, line
+        start = line
+    if start is not None:
+        yield start, len(data)
+
+
+def _read_mbox(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    seen = _Seen()
+    data = source.data
+    skip = _leading(source.head)
+    for start, end in split_mbox(data) if skip == 0 else _shifted(data, skip):
+        if end - start > MAX_MAIL_BYTES:
+            digest = hashlib.sha256()
+            for at in range(start, end, 1 << 20):
+                digest.update(data[at : min(end, at + (1 << 20))])
+            reason = f"The mail has more than {MAX_MAIL_BYTES} bytes."
+            yield Rejected(f"byte {start}", "split", reason, end - start, digest.hexdigest())
+            continue
+        raw = bytes(data[start:end])
+        first = raw.find(b"\n") + 1
+        raw = raw[first:]
+        if b"\n>" in raw:
+            raw = _ESCAPED_FROM.sub(rb"\1", raw)
+        if raw.startswith(b"From "):
+            raw = raw[raw.find(b"\n") + 1 :]
+        yield from units_of_mail(raw.rstrip(b"\r\n") + b"\n", f"byte {start}", seen)
+        progress(end)
+
+
+def _leading(head: bytes) -> int:
+    """Bytes before the first "From " line: a BOM, empty lines."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    return len(head) - len(rest)
+
+
+def _shifted(data: Buffer, skip: int) -> Iterator[tuple[int, int]]:
+    """As split_mbox, where something stands before the first mail that hides its line start."""
+    following = [skip, *(start for start, _ in split_mbox(data) if start > skip), len(data)]
+    yield from zip(following, following[1:], strict=False)
+
+
+def _read_mail(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    skip = _leading(source.head)
+    if source.size > MAX_MAIL_BYTES:
+        yield Rejected.of("byte 0", "open", f"The mail has more than {MAX_MAIL_BYTES} bytes.", source.data)
+        return
+    yield from units_of_mail(bytes(source.data[skip:]), "byte 0", _Seen())
+    progress(source.size)
+
+
+MBOX_READER: Final = Reader("mbox", lambda source: looks_like_mbox(source.head), _read_mbox)
+MAIL_READER: Final = Reader("mail", lambda source: looks_like_mail(source.head), _read_mail)

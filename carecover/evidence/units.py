@@ -1,0 +1,121 @@
+"""What a reader is handed and what it gives back.
+
+A reader is one module with one ``Reader``: it says whether it recognises a file and then
+yields units. It never counts, builds no frames and opens no files; the driver does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from carecover.model import DateOrder
+
+Buffer: TypeAlias = bytes | mmap.mmap
+Row: TypeAlias = Mapping[str, object]
+Stage: TypeAlias = Literal["open", "detect", "split", "parse", "validate"]
+
+# What the detector may look at: more than any header block or Schema block is long.
+HEAD_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What people know about the evidence and no file says: the case's zone and date order.
+
+    ``time_zone`` is an IANA name, such as ``Europe/Berlin``, in which printed times without
+    a zone are read; ``date_order`` settles ``7/11/2026``. Both may be unknown.
+    """
+
+    time_zone: str | None = None
+    date_order: DateOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file as bytes; ``head`` is its start, for the detector."""
+
+    path: Path
+    data: Buffer
+    head: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
+    @classmethod
+    def of(cls, path: Path, data: Buffer) -> Source:
+        """A source over bytes that somebody else keeps open."""
+        return cls(path, data, bytes(data[:HEAD_BYTES]))
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedTime:
+    """A time as some program printed it: read only when the whole file has told its date order.
+
+    ``fallback`` is a zone that the surrounding evidence suggests (a mail's Date header).
+    """
+
+    text: str
+    fallback: timezone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Units that gave rows; ``rows`` are pairs of table name and row.
+
+    Rows that belong to no unit of their own (the description of a view, the certificate that
+    a mail carries) come with the unit's rows or with ``units=0``.
+    """
+
+    rows: tuple[tuple[str, Row], ...]
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """Units that are none of carecover's business."""
+
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A unit that this file has given before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One unit that could not be used: where it is, why, and which bytes it was."""
+
+    location: str
+    stage: Stage
+    reason: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, location: str, stage: Stage, reason: str, data: Buffer) -> Rejected:
+        """A reject that hashes the unit's bytes itself."""
+        return cls(location, stage, reason, len(data), hashlib.sha256(data).hexdigest())
+
+
+Unit: TypeAlias = Parsed | Irrelevant | Duplicate | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One kind of evidence: its name, how it is recognised, and how it is read.
+
+    ``read`` is handed the source and a function to call with the bytes done so far.
+    """
+
+    kind: str
+    recognises: Callable[[Source], bool]
+    read: Callable[[Source, Callable[[int], None]], Iterator[Unit]]

@@ -1,0 +1,110 @@
+"""Single values as certutil and the exit module print them, checked by their shape.
+
+A label is never trusted alone: on a CA with other BodyArg defaults label and value are
+shifted against each other. Every function returns None for "not given" and raises
+ValueError for "given, but not this".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from carecover.errors import UsageError
+from carecover.model import RevocationReason, SerialNumber
+
+# EMPTY: certutil. ???: wszREGEXITPROPNOTFOUND of certsrv.h. Unavailable: event 46 of the CA.
+_ABSENT: Final = frozenset({"", "EMPTY", "???", "Unavailable"})
+# A format string with more places than arguments leaves its own text behind (assumed).
+_PLACEHOLDER = re.compile(r"%{1,2}\d{1,2}")
+_NUMBER = re.compile(r"(?:0x([0-9a-f]{1,8})|(-?\d{1,10}))(?:\s*\((-?\d{1,10})\))?(?:\s.*)?", re.I | re.S | re.ASCII)
+_THUMBPRINT = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_OID_AND_NAME = re.compile(r"(\d+(?:\.\d+){3,})(?:\s+(\S.*))?", re.ASCII | re.S)
+_UNSIGNED: Final = 1 << 32
+
+_REASONS: Final = {
+    **{reason.designation.replace(" ", "").lower(): int(reason) for reason in RevocationReason},
+    "unspecified": 0,
+    "remove": 8,
+}
+
+
+def given(text: str | None) -> str | None:
+    """The value without blanks around it, or None where the program says that there is none."""
+    if text is None:
+        return None
+    stripped = text.strip(" \t\r\n\u00a0")
+    if stripped in _ABSENT or _PLACEHOLDER.fullmatch(stripped):
+        return None
+    return stripped
+
+
+def integer(text: str | None) -> int | None:
+    """``85``, ``0x55``, ``0x55 (85)`` or ``0x15 (21) -- Revoked``, as the number."""
+    value = given(text)
+    if value is None:
+        return None
+    match = _NUMBER.fullmatch(value)
+    if match is None:
+        raise ValueError(value)
+    number = int(match[1], 16) if match[1] else int(match[2])
+    if match[1] and match[3] and int(match[3]) % _UNSIGNED != number:
+        raise ValueError(value)
+    return number
+
+
+def request_id(text: str | None) -> int | None:
+    """A request ID: a positive number of at most 32 bits."""
+    number = integer(text)
+    if number is not None and not 0 < number < _UNSIGNED:
+        raise ValueError(text)
+    return number
+
+
+def serial(text: str | None) -> str | None:
+    """A serial number as canonical text."""
+    value = given(text)
+    if value is None:
+        return None
+    try:
+        return SerialNumber.parse(value).text
+    except UsageError as error:
+        raise ValueError(value) from error
+
+
+def thumbprint(text: str | None) -> str | None:
+    """A SHA-1 of 20 bytes, with or without blanks between them."""
+    value = given(text)
+    if value is None:
+        return None
+    digits = re.sub(r"[\s:\u200e]", "", value[:200]).lower()
+    if not _THUMBPRINT.fullmatch(digits):
+        raise ValueError(value)
+    return digits
+
+
+def reason(text: str | None) -> int | None:
+    """A revocation reason: number, ``0x1 -- Reason: Key Compromise``, designation or CRL_REASON_*."""
+    value = given(text)
+    if value is None:
+        return None
+    word = re.sub(r"[\s_]", "", value[:80].casefold()).removeprefix("crlreason").removeprefix("reason:")
+    if word in _REASONS:
+        return _REASONS[word]
+    if "unrevoke" in word:
+        return int(RevocationReason.UNREVOKE)
+    number = integer(value)
+    if number == _UNSIGNED - 1:
+        number = int(RevocationReason.UNREVOKE)
+    if number is None or number not in set(RevocationReason):
+        raise ValueError(value)
+    return number
+
+
+def template(text: str | None) -> str | None:
+    """A template: the name where the OID has one behind it, else the OID or the v1 name."""
+    value = given(text)
+    if value is None:
+        return None
+    match = _OID_AND_NAME.fullmatch(value)
+    return (match[2] or match[1]) if match else value

@@ -1,0 +1,369 @@
+"""X.509 certificates and CRLs: DER, PEM (any number of blocks), bare base64.
+
+Microsoft's private extensions are read here too: CA version 1.3.6.1.4.1.311.21.1 (key
+index << 16 | certificate index), Next CRL Publish 21.4, template 21.7 (v2 and later, OID)
+and 20.2 (v1, name).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
+
+from carecover.errors import UsageError
+from carecover.evidence.units import Buffer, Parsed, Reader, Rejected, Row, Source, Unit
+from carecover.model import SerialNumber, sha256_hex
+
+_CA_VERSION: Final = ObjectIdentifier("1.3.6.1.4.1.311.21.1")
+_NEXT_PUBLISH: Final = ObjectIdentifier("1.3.6.1.4.1.311.21.4")
+_TEMPLATE_NAME: Final = ObjectIdentifier("1.3.6.1.4.1.311.20.2")
+
+# The CA database stores a certificate in 16,384 bytes; nobody needs one of a megabyte.
+MAX_CERTIFICATE_BYTES: Final = 1024 * 1024
+# Ten million entries; a CRL that no client could fetch.
+MAX_CRL_BYTES: Final = 512 * 1024 * 1024
+# A bundle of every root in the world has some hundreds.
+MAX_PEM_BLOCKS: Final = 1_000_000
+
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
+_BASE64_ONLY = re.compile(rb"[\sA-Za-z0-9+/=]+")
+_CERTIFICATE_LABELS: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
+_CRL_LABELS: Final = frozenset({"X509 CRL", "CRL"})
+# RFC 5280 5.3.1
+_REASONS: Final = {
+    x509.ReasonFlags.unspecified: 0,
+    x509.ReasonFlags.key_compromise: 1,
+    x509.ReasonFlags.ca_compromise: 2,
+    x509.ReasonFlags.affiliation_changed: 3,
+    x509.ReasonFlags.superseded: 4,
+    x509.ReasonFlags.cessation_of_operation: 5,
+    x509.ReasonFlags.certificate_hold: 6,
+    x509.ReasonFlags.remove_from_crl: 8,
+    x509.ReasonFlags.privilege_withdrawn: 9,
+    x509.ReasonFlags.aa_compromise: 10,
+}
+
+# What the library raises over a damaged extension or name; the field is NA then.
+_DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
+T = TypeVar("T")
+
+
+def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) -> Row:
+    """One row of ``certificates`` from DER; raises ValueError where it is no usable certificate."""
+    certificate = load_certificate(der)
+    extensions = _or_none(lambda: certificate.extensions)
+    return {
+        "certificate_sha256": sha256_hex(der),
+        "serial": _serial(certificate.serial_number),
+        "thumbprint": sha1_hex(der),
+        "subject": _or_none(lambda: certificate.subject.rfc4514_string()) or None,
+        "issuer": _or_none(lambda: certificate.issuer.rfc4514_string()) or None,
+        "not_before": certificate.not_valid_before_utc,
+        "not_after": certificate.not_valid_after_utc,
+        "template": _template(extensions),
+        "location": location,
+        "is_ca": bool(_value(extensions, x509.BasicConstraints, lambda value: value.ca)),
+        "from_mail": from_mail,
+        "ca_version": _ca_version(extensions),
+        "key_id": _value(extensions, x509.SubjectKeyIdentifier, lambda value: value.digest.hex()),
+        "authority_key_id": _value(extensions, x509.AuthorityKeyIdentifier, _key_identifier),
+        "eku": _value(extensions, x509.ExtendedKeyUsage, lambda value: [oid.dotted_string for oid in value]) or [],
+        "der": der,
+    }
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """A certificate from exactly this DER; raises ValueError with a sentence otherwise."""
+    if len(der) > MAX_CERTIFICATE_BYTES:
+        raise ValueError(f"It has {len(der)} bytes; a certificate of more than {MAX_CERTIFICATE_BYTES} is not read.")
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        _ = certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (*_DAMAGED, x509.InvalidVersion) as error:
+        raise ValueError(f"It is not a well-formed X.509 certificate: {_first_line(error)}.") from None
+    return certificate
+
+
+def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
+    """The row of ``crls`` and the rows of ``crl_entries`` of one CRL; ValueError if it is none."""
+    try:
+        crl = x509.load_der_x509_crl(der)
+        digest = sha256_hex(der)
+        extensions = _or_none(lambda: crl.extensions)
+        delta = _value(extensions, x509.DeltaCRLIndicator, lambda value: str(value.crl_number))
+        entries = [("crl_entries", _entry(entry, digest)) for entry in crl]
+        head: Row = {
+            "crl_sha256": digest,
+            "issuer": _or_none(lambda: crl.issuer.rfc4514_string()) or None,
+            "crl_number": _value(extensions, x509.CRLNumber, lambda value: str(value.crl_number)),
+            "this_update": crl.last_update_utc,
+            "next_update": crl.next_update_utc,
+            "next_publish": _next_publish(extensions),
+            "is_delta": delta is not None,
+            "base_crl_number": delta,
+            "entries": len(entries),
+            "location": location,
+            "ca_version": _ca_version(extensions),
+            "authority_key_id": _value(extensions, x509.AuthorityKeyIdentifier, _key_identifier),
+            "der": der,
+        }
+    except (*_DAMAGED, x509.InvalidVersion) as error:
+        raise ValueError(f"It is not a well-formed X.509 CRL: {_first_line(error)}.") from None
+    return (("crls", head), *entries)
+
+
+def _entry(entry: x509.RevokedCertificate, digest: str) -> Row:
+    reason = 0
+    if len(extensions := entry.extensions):
+        try:
+            reason = _REASONS[extensions.get_extension_for_class(x509.CRLReason).value.reason]
+        except x509.ExtensionNotFound:
+            reason = 0
+    return {
+        "crl_sha256": digest,
+        "serial": _entry_serial(entry.serial_number),
+        "revoked_at": entry.revocation_date_utc,
+        "reason": reason,
+    }
+
+
+def _entry_serial(number: int) -> str | None:
+    """NA for the zero and negative serials that RFC 5280 forbids: they name no certificate of AD CS."""
+    try:
+        return SerialNumber(number).text
+    except UsageError:
+        return None
+
+
+def _serial(number: int) -> str:
+    try:
+        return SerialNumber(number).text
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def sha1_hex(der: bytes) -> str:
+    """Microsoft's thumbprint (CertificateHash): a name for the bytes, never a proof."""
+    return hashlib.sha1(der, usedforsecurity=False).hexdigest()
+
+
+# ------------------------------------------------------------------------------- extensions
+
+
+def _or_none(get: Callable[[], T]) -> T | None:
+    """A field of a certificate, or None where the library finds it damaged."""
+    try:
+        return get()
+    except _DAMAGED:
+        return None
+
+
+E_ = TypeVar("E_", bound=x509.ExtensionType)
+
+
+def _value(extensions: x509.Extensions | None, kind: type[E_], get: Callable[[E_], T]) -> T | None:
+    if extensions is None:
+        return None
+    try:
+        return get(extensions.get_extension_for_class(kind).value)
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _raw(extensions: x509.Extensions | None, oid: ObjectIdentifier) -> bytes | None:
+    if extensions is None:
+        return None
+    try:
+        value = extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
+    return value.value if isinstance(value, x509.UnrecognizedExtension) else None
+
+
+def _key_identifier(value: x509.AuthorityKeyIdentifier) -> str | None:
+    return value.key_identifier.hex() if value.key_identifier else None
+
+
+def _content(raw: bytes | None, tag: int) -> bytes | None:
+    """The content of one short DER element of this tag."""
+    if raw is None or len(raw) < 2 or raw[0] != tag or raw[1] != len(raw) - 2 or raw[1] > 0x7F:
+        return None
+    return raw[2:]
+
+
+def _ca_version(extensions: x509.Extensions | None) -> int | None:
+    content = _content(_raw(extensions, _CA_VERSION), 0x02)
+    if not content or len(content) > 5:
+        return None
+    return int.from_bytes(content, "big", signed=True)
+
+
+def _next_publish(extensions: x509.Extensions | None) -> datetime | None:
+    raw = _raw(extensions, _NEXT_PUBLISH)
+    for tag, form in ((0x17, "%y%m%d%H%M%SZ"), (0x18, "%Y%m%d%H%M%SZ")):
+        content = _content(raw, tag)
+        if content is not None:
+            return _or_none(lambda: datetime.strptime(content.decode("ascii"), form).replace(tzinfo=UTC))  # noqa: B023
+    return None
+
+
+def _template(extensions: x509.Extensions | None) -> str | None:
+    oid = _value(extensions, x509.MSCertificateTemplate, lambda value: value.template_id.dotted_string)
+    if oid is not None:
+        return oid
+    name = _content(_raw(extensions, _TEMPLATE_NAME), 0x1E)
+    return _or_none(lambda: name.decode("utf-16-be")) if name else None
+
+
+def _first_line(error: Exception) -> str:
+    """What a library says, safe to print: one line of printable ASCII."""
+    text = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return text.encode("ascii", "backslashreplace").decode("ascii").rstrip(". ") or type(error).__name__
+
+
+# ---------------------------------------------------------------------------------- readers
+
+
+def der_of_base64(text: bytes) -> bytes | None:
+    """DER from base64 of any line length, or None where it is not that."""
+    compact = b"".join(text.split())
+    if not compact.startswith(b"M") or len(compact) % 4:
+        return None
+    try:
+        return outer_element(base64.b64decode(compact, validate=True))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def outer_element(data: bytes) -> bytes | None:
+    """The one SEQUENCE that the data begins with; None where there is none or where more follows.
+
+    Blanks and NULs behind it, which transports add, are cut off.
+    """
+    if len(data) < 4 or data[0] != 0x30:
+        return None
+    length, header = data[1], 2
+    if length > 0x80:
+        octets = length & 0x7F
+        if octets > 4:
+            return None
+        length, header = int.from_bytes(data[2 : 2 + octets], "big"), 2 + octets
+    elif length == 0x80:
+        return None
+    end = header + length
+    if end > len(data) or data[end:].strip(b"\0\r\n\t "):
+        return None
+    return data[:end]
+
+
+def _kind_of(source: Source) -> str | None:
+    """``certificate`` or ``crl`` by the first thing that the file holds."""
+    head = source.head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    labels = [match[1].decode("ascii") for match in _PEM.finditer(head)]
+    for label in labels:
+        if label in _CERTIFICATE_LABELS:
+            return "certificate"
+        if label in _CRL_LABELS:
+            return "crl"
+    if labels:
+        return None
+    der = _single(source)
+    if der is None:
+        return None
+    return "crl" if _looks_like_crl(der) else "certificate" if _looks_like_certificate(der) else None
+
+
+def _single(source: Source) -> bytes | None:
+    """The DER of a file that is nothing but one DER element or its base64."""
+    if source.size > MAX_CRL_BYTES:
+        return None
+    if source.head[:1] == b"\x30":
+        return outer_element(bytes(source.data[:]))
+    head = source.head.removeprefix(b"\xef\xbb\xbf")
+    if head.lstrip()[:1] == b"M" and _BASE64_ONLY.fullmatch(head):
+        return der_of_base64(bytes(source.data[:]).removeprefix(b"\xef\xbb\xbf"))
+    return None
+
+
+def _looks_like_crl(der: bytes) -> bool:
+    return _or_none(lambda: x509.load_der_x509_crl(der)) is not None
+
+
+def _looks_like_certificate(der: bytes) -> bool:
+    try:
+        load_certificate(der)
+    except ValueError:
+        return False
+    return True
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, str, bytes | None, bytes]]:
+    """The PEM blocks: byte position, label, DER (None where it is no base64), the block's bytes."""
+    at = 0
+    for _ in range(MAX_PEM_BLOCKS):
+        begin = _PEM.search(data, at)
+        if begin is None:
+            return
+        following = _PEM.search(data, begin.end())
+        limit = following.start() if following else len(data)
+        end = data.find(b"-----END " + begin[1] + b"-----", begin.end(), limit)
+        at = limit if end < 0 else end
+        body = data[begin.end() : at]
+        # OpenSSL's own "TRUSTED" blocks and Proc-Type headers are not base64 alone; they are rejected.
+        yield begin.start(), begin[1].decode("ascii"), der_of_base64(body) if end >= 0 else None, body
+
+
+def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    der = _single(source)
+    if der is not None:
+        yield _unit("crl" if _looks_like_crl(der) else "certificate", der, "byte 0")
+        return
+    if source.size > MAX_CRL_BYTES:
+        reason = f"The file has more than {MAX_CRL_BYTES} bytes, too much for certificates or CRLs."
+        yield Rejected.of("byte 0", "open", reason, source.data)
+        return
+    for at, label, der, body in _blocks(bytes(source.data[:])):
+        progress(at)
+        kind = "certificate" if label in _CERTIFICATE_LABELS else "crl" if label in _CRL_LABELS else None
+        location = f"byte {at}"
+        if kind is None:
+            yield Rejected.of(location, "detect", f"A PEM block '{label}' is neither certificate nor CRL.", body)
+        elif der is None:
+            reason = f"The PEM block '{label}' is cut off or not plain base64. Hand in the file again."
+            yield Rejected.of(location, "parse", reason, body)
+        else:
+            yield _unit(kind, der, location)
+
+
+def _unit(kind: str, der: bytes, location: str) -> Unit:
+    try:
+        if kind == "certificate":
+            return Parsed((("certificates", certificate_row(der, location=location)),))
+        return Parsed(crl_rows(der, location=location))
+    except ValueError as error:
+        return Rejected.of(location, "parse", str(error), der)
+
+
+def what_der_is(data: Buffer) -> str | None:
+    """A word for DER or PEM that carecover does not read; None where it is neither."""
+    head = bytes(data[:4096])
+    match = _PEM.search(head)
+    if match:
+        return f"a PEM file of '{match[1].decode('ascii')}'"
+    if head[:2] in (b"\x30\x80", b"\x30\x81", b"\x30\x82", b"\x30\x83", b"\x30\x84"):
+        if b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" in head[:64]:
+            return "a PKCS #7 file (.p7b)"
+        return "ASN.1 that is neither a certificate nor a CRL, or is damaged"
+    return None
+
+
+CERTIFICATE_READER: Final = Reader("certificate", lambda source: _kind_of(source) == "certificate", _read)
+CRL_READER: Final = Reader("crl", lambda source: _kind_of(source) == "crl", _read)

@@ -1,0 +1,260 @@
+"""The case folder on disk: plain files that any tool can read. Only ``Case`` uses it.
+
+    case.json                  format number, and the facts of the incident
+    journal.jsonl              every act, hash-chained
+    evidence/<sha256>          copies of what was handed in, named by content
+    decisions.jsonl            one decision a line
+    plans/<digest>/            plan.json and the certificates it imports
+    runs/<time>/               transcripts, CRLs, outcomes of rehearsals and runs
+    reports/                   copies of the reports handed out
+    cache/                     tables as Parquet; may be deleted at any time
+
+Every write is atomic (a temporary file, then a rename), and one writer at a time holds the
+lock, which the operating system drops with the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from carecover.errors import CaseError, PathError
+from carecover.model import TABLES, sha256_hex
+
+FORMAT: Final = 1
+# A copy keeps the case whole; above this a reference with its hash must do, for the disk's sake.
+MAX_COPY_BYTES: Final = 1 << 30
+# How long a second writer waits: acts take seconds, and a notebook and a shell may share a case.
+LOCK_PATIENCE_SECONDS: Final = 20.0
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One file taken into the case: digest, size, and whether a copy is kept."""
+
+    sha256: str
+    size: int
+    copied: bool
+
+
+class CaseFolder:
+    """Reads and writes the files of one case folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # ------------------------------------------------------------------ case.json
+
+    @staticmethod
+    def create(path: Path, body: Mapping[str, Any]) -> CaseFolder:
+        """Make a new case folder; raises CaseError where something else is in the way."""
+        try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise CaseError(f"{path} exists and is no case: name another folder for the case.")
+            path.mkdir(parents=True, exist_ok=True)
+            if os.name == "posix":
+                # What a case holds is the company's worst week: nobody else's business.
+                path.chmod(0o700)
+        except OSError as error:
+            raise PathError(f"{path} cannot be made into a case folder: {error.strerror}.") from None
+        folder = CaseFolder(path)
+        for name in ("evidence", "plans", "runs", "reports", "cache"):
+            (path / name).mkdir(exist_ok=True)
+        folder.write_json("case.json", {"format": FORMAT, **body})
+        return folder
+
+    @staticmethod
+    def is_case(path: Path) -> bool:
+        """True where the folder holds a case.json."""
+        return (path / "case.json").is_file()
+
+    def read_head(self) -> dict[str, Any]:
+        """The content of case.json; raises CaseError where it is no case of this format."""
+        try:
+            body = json.loads((self.path / "case.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise PathError(
+                f"{self.path} is no case folder: it has no case.json. Make one: carecover init CASE"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise CaseError(
+                f"{self.path / 'case.json'} cannot be read ({error}). Restore the folder from a copy."
+            ) from None
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise CaseError(
+                f"{self.path} is a case of format {body.get('format') if isinstance(body, dict) else '?'}; this carecover "
+                f"reads format {FORMAT}. Use the version that made it."
+            )
+        return body
+
+    # ------------------------------------------------------------------ writing
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the case for one act; raises CaseError when another writer keeps it too long."""
+        lock = (self.path / ".lock").open("a+b")
+        try:
+            deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:
+                    raise CaseError(
+                        f"{self.path} is in use: another notebook or command is writing to it. Close it, or wait and "
+                        "try again; nothing was changed."
+                    )
+                time.sleep(0.05)
+            yield
+        finally:
+            lock.close()
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write one file of the case atomically: whole or not at all."""
+        target = self.path / name
+        write_atomically(target, data)
+        return target
+
+    def write_json(self, name: str, body: Mapping[str, Any]) -> Path:
+        """Write one JSON file of the case, readable for people."""
+        return self.write(name, (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+    # ------------------------------------------------------------------ evidence
+
+    def store(self, source: Path) -> Stored:
+        """Take a file in: hash it, and keep a copy named by its hash unless it is too large."""
+        try:
+            size = source.stat().st_size
+            if size > MAX_COPY_BYTES:
+                return Stored(hash_file(source), size, copied=False)
+            temporary = self.path / "evidence" / f".incoming-{os.getpid()}"
+            digest = hashlib.sha256()
+            with source.open("rb") as stream, temporary.open("wb") as copy:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+                    copy.write(block)
+                    size = copy.tell()
+                copy.flush()
+                os.fsync(copy.fileno())
+        except OSError as error:
+            raise PathError(f"{source} cannot be opened: {error.strerror or error}.") from None
+        sha256 = digest.hexdigest()
+        target = self.evidence(sha256)
+        if target.exists():
+            temporary.unlink()
+        else:
+            temporary.replace(target)
+            if os.name == "posix":
+                target.chmod(0o400)
+        return Stored(sha256, target.stat().st_size, copied=True)
+
+    def evidence(self, sha256: str) -> Path:
+        """Where the copy of a piece of evidence lies."""
+        return self.path / "evidence" / sha256
+
+    # ------------------------------------------------------------------ cache
+
+    def load_tables(self, key: str) -> dict[str, pd.DataFrame] | None:
+        """Tables kept under ``key``, or None where there are none (or they are damaged)."""
+        place = self.path / "cache" / key
+        try:
+            seal = json.loads((place / "seal.json").read_text(encoding="utf-8"))
+            tables = {}
+            for name, digest in seal.items():
+                data = (place / f"{name}.parquet").read_bytes()
+                if sha256_hex(data) != digest or name not in TABLES:
+                    return None
+                tables[name] = TABLES[name].conform(_lists(name, pq.read_table(pa.BufferReader(data)).to_pandas()))
+        except (OSError, ValueError, KeyError, AttributeError, pa.ArrowException):
+            # A cache is only a cache: whatever is wrong with it, the evidence is read again.
+            return None
+        return tables
+
+    def keep_tables(self, key: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Keep tables under ``key``; a full disk only costs the next reader time."""
+        place = self.path / "cache" / key
+        try:
+            seal = {}
+            for name, table in tables.items():
+                sink = pa.BufferOutputStream()
+                pq.write_table(_arrow(name, table), sink, compression="zstd")
+                data = sink.getvalue().to_pybytes()
+                write_atomically(place / f"{name}.parquet", data)
+                seal[name] = sha256_hex(data)
+            write_atomically(place / "seal.json", json.dumps(seal).encode("ascii"))
+        except OSError:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def forget_tables(self, *, keep: str) -> None:
+        """Drop every kept set of tables but one, so that the cache does not grow with each act."""
+        for place in (self.path / "cache").glob("tables-*"):
+            if place.name != keep:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, lower-case hex; raises OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all, also when the machine dies while writing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _arrow(name: str, table: pd.DataFrame) -> pa.Table:
+    kinds = {"text": pa.string(), "integer": pa.int64(), "time": pa.timestamp("us", "UTC"), "flag": pa.bool_()}
+    other = {"list": pa.list_(pa.string()), "bytes": pa.binary()}
+    schema = pa.schema([(c.name, {**kinds, **other}[c.kind]) for c in TABLES[name].columns])
+    return pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+
+
+def _lists(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Parquet's arrays back to the lists that the schema promises."""
+    for column in TABLES[name].columns:
+        if column.kind == "list":
+            table[column.name] = pd.Series([list(v) if v is not None else [] for v in table[column.name]], dtype=object)
+    return table
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(stream: IO[bytes]) -> bool:
+        stream.seek(0)
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(stream: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

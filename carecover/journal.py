@@ -1,0 +1,141 @@
+"""The append-only, hash-chained record of every act on a case.
+
+One line of canonical JSON an act. Each line carries the SHA-256 of the line before it, so
+an edit, a removal or a reordering shows at the first line after it. A chain cannot show
+that its tail was cut off: the head is therefore printed in every bundle and report, where
+the case folder's keeper cannot reach it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from carecover.errors import CaseError
+from carecover.model import canonical_json, sha256_hex, utc_text
+
+GENESIS: Final = "0" * 64
+# One act's record stays small (it names files by hash); a longer line is damage, not a record.
+MAX_LINE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One act: number from 1, the digest of this line and of the one before, and the act itself."""
+
+    number: int
+    at: str
+    act: str
+    details: Mapping[str, Any]
+    previous: str
+    digest: str
+
+
+class Journal:
+    """The journal of one case folder; every append is on disk before it returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal at ``path``; a torn last line (a crash while writing) is cut off.
+
+        A torn line was never acknowledged to anybody, so nothing is lost with it; it is
+        kept beside the journal for whoever wants to look.
+        """
+        self._path = path
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in order, the chain checked; raises CaseError at the first that does not fit."""
+        previous = GENESIS
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                record = json.loads(line)
+                entry = Entry(
+                    record["number"],
+                    record["at"],
+                    record["act"],
+                    record["details"],
+                    record["previous"],
+                    sha256_hex(line),
+                )
+                # The same record in another spelling (blanks, key order) is an edit too.
+                authentic = canonical_json(record) == line
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise CaseError(
+                    f"{self._path} line {number} is damaged: it is no journal record. "
+                    "The case cannot be trusted from there on; restore the folder from a copy."
+                ) from None
+            if not authentic or entry.number != number or entry.previous != previous:
+                raise CaseError(
+                    f"{self._path} line {number} does not follow from the line before it: the journal was changed. "
+                    "Compare it with a copy, and the head with the one printed in bundles and reports."
+                )
+            previous = entry.digest
+            yield entry
+
+    @property
+    def head(self) -> str:
+        """Digest of the last line, or 64 zeros for a new journal; checks the whole chain."""
+        digest = GENESIS
+        for entry in self.entries():
+            digest = entry.digest
+        return digest
+
+    def append(self, act: str, at: datetime, details: Mapping[str, Any]) -> Entry:
+        """Write one act to disk (flushed and synced) and return it."""
+        self.mend()
+        number, previous = 1, GENESIS
+        for entry in self.entries():
+            number, previous = entry.number + 1, entry.digest
+        record: dict[str, Any] = {
+            "number": number,
+            "at": utc_text(at),
+            "act": act,
+            "details": dict(details),
+            "previous": previous,
+        }
+        line = canonical_json(record)
+        if len(line) > MAX_LINE:
+            raise CaseError(f"The record of '{act}' is larger than {MAX_LINE} bytes and was not written.")
+        try:
+            with self._path.open("ab") as stream:
+                stream.write(line + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise CaseError(
+                f"{self._path} cannot be written ({error.strerror}). Nothing was done; make room and try again."
+            ) from None
+        return Entry(number, str(record["at"]), act, details, previous, sha256_hex(line))
+
+    def mend(self) -> bytes:
+        """Cut a torn last line off and return it (empty where there is none).
+
+        Only a line without its end is torn: a crash cannot damage a finished one.
+        """
+        if not self._path.exists():
+            return b""
+        with self._path.open("r+b") as stream:
+            data = stream.read()
+            torn = data[data.rfind(b"\n") + 1 :]
+            if torn:
+                self._path.with_suffix(".torn").write_bytes(torn)
+                stream.truncate(len(data) - len(torn))
+                stream.flush()
+                os.fsync(stream.fileno())
+        return torn
+
+    def _lines(self) -> Iterator[bytes]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as stream:
+            while line := stream.readline(MAX_LINE + 1):
+                if not line.endswith(b"\n"):
+                    if len(line) > MAX_LINE:
+                        raise CaseError(f"{self._path} holds a line longer than {MAX_LINE} bytes: it is damaged.")
+                    # A torn tail: a reader ignores it, the next writer cuts it off.
+                    return
+                yield line[:-1]

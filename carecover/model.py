@@ -1,0 +1,825 @@
+"""The words of carecover as types, and the schema of every table.
+
+What passes between two rooms is a table declared here or a frozen dataclass of this
+module, never a bare string. The file is long because it is the one place for both: a
+reader who knows this file knows every column, every value list and every record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, Final, Literal, Self
+
+import pandas as pd
+
+from carecover.errors import UsageError
+
+# --------------------------------------------------------------------------- serial numbers
+
+# RFC 5280 4.1.2.2: at most 20 octets.
+MAX_SERIAL_DIGITS: Final = 40
+# Copied values carry these: blanks, colons, hyphens, quotes, NO-BREAK SPACE, and the
+# LEFT-TO-RIGHT MARK which the Windows certificate dialog puts in front.
+_SERIAL_NOISE = re.compile("[\\s:\\-\"'\u00a0\u200b\u200c\u200d\u200e\u200f\u202a-\u202e\ufeff]+")
+_HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
+
+Layout = Literal["default", "number", "string", "foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class SerialAnatomy:
+    """What a serial number says about itself, by the rules of [MS-WCCE] 3.2.1.4.2.1.4.6.
+
+    ``layout`` is ``default`` (10 bytes), ``number`` (19 bytes, the request ID is there
+    twice), ``string`` (HighSerial bytes of unknown length before index and request ID:
+    a guess that only the CA's other rows can confirm) or ``foreign``. The other fields
+    are None where the layout does not carry them.
+    """
+
+    layout: Layout
+    request_id: int | None = None
+    ca_cert_index: int | None = None
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SerialNumber:
+    """A certificate's serial number: compared as an integer, written as certutil writes it.
+
+    >>> SerialNumber.parse("44 00 00 00 0B").text
+    '440000000b'
+    >>> SerialNumber.parse("00ab") == SerialNumber.parse("AB")
+    True
+    """
+
+    value: int
+
+    def __post_init__(self) -> None:
+        """Refuse what RFC 5280 4.1.2.2 forbids and what no CA row can hold."""
+        if self.value <= 0:
+            raise UsageError("A serial number must be a positive number; zero and negative ones are refused.")
+        if len(f"{self.value:x}") > MAX_SERIAL_DIGITS:
+            raise UsageError(
+                f"A serial number has at most {MAX_SERIAL_DIGITS} hex digits (RFC 5280 4.1.2.2); this one has more."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read hexadecimal text in any of the spellings that Windows tools use.
+
+        Raises UsageError for anything else; never repairs by guessing, and never reads
+        decimal (a hexadecimal serial may by chance consist of digits only).
+        """
+        stripped = _SERIAL_NOISE.sub("", text[:200])
+        if stripped[:2] in ("0x", "0X"):
+            stripped = stripped[2:]
+        if not _HEX.fullmatch(stripped):
+            shown = text[:60].encode("ascii", "backslashreplace").decode("ascii")
+            raise UsageError(f"'{shown}' is not a serial number: hexadecimal digits are expected.")
+        return cls(int(stripped, 16))
+
+    @property
+    def text(self) -> str:
+        """Canonical text: lower-case hex, an even number of digits, no leading 00."""
+        digits = f"{self.value:x}"
+        return digits if len(digits) % 2 == 0 else "0" + digits
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def reversed(self) -> SerialNumber | None:
+        """The byte-reversed twin, or None where it is not a serial number."""
+        twin = int.from_bytes(bytes.fromhex(self.text)[::-1], "big")
+        return SerialNumber(twin) if twin > 0 else None
+
+    @property
+    def anatomy(self) -> SerialAnatomy:
+        """Decode the request ID and CA-certificate index that AD CS puts into a serial.
+
+        Layouts: [MS-WCCE] 3.2.1.4.2.1.4.6.1 (default), .6.2 (number), .6.3 (string).
+        """
+        raw = bytes.fromhex(self.text)
+        size = len(raw)
+        native = raw[0] & 0x80 == 0 and raw[0] >> 4 != 0
+        index = int.from_bytes(raw[-6:-4], "big")
+        request_id = int.from_bytes(raw[-4:], "big")
+        number_form = 19
+        default_form = 10
+        if native and size == number_form and raw[1:5] == raw[15:19]:
+            return SerialAnatomy("number", request_id, index, raw[:1].hex())
+        # More than 4095 renewals of one CA, or a request ID above 2^31, is no AD CS serial.
+        if native and request_id < 1 << 31 and request_id > 0 and index < 1 << 12:
+            if size == default_form:
+                return SerialAnatomy("default", request_id, index)
+            if default_form < size < number_form:
+                return SerialAnatomy("string", request_id, index, raw[:-6].hex())
+        return SerialAnatomy("foreign")
+
+
+# ------------------------------------------------------------------ reasons, actions, kinds
+
+
+class RevocationReason(IntEnum):
+    """RFC 5280 5.3.1 reasons by their CRL numbers, with Microsoft's designations.
+
+    The table is the seed article's (0-6, 8, -1); 7 is unused, 9 and 10 are in no
+    Microsoft list. certutil is only ever handed 0-6, and -1 to undo a hold.
+    """
+
+    UNREVOKE = -1
+    UNSPECIFIED = 0
+    KEY_COMPROMISE = 1
+    CA_COMPROMISE = 2
+    AFFILIATION_CHANGED = 3
+    SUPERSEDED = 4
+    CESSATION_OF_OPERATION = 5
+    CERTIFICATE_HOLD = 6
+    REMOVE_FROM_CRL = 8
+
+    @classmethod
+    def parse(cls, text: str) -> RevocationReason:
+        """Read a number (``1``) or a designation (``Key Compromise``, ``keyCompromise``, ``CRL_REASON_…``)."""
+        plain = re.sub(r"[^a-z0-9-]", "", text.casefold().removeprefix("crl_reason_"))
+        for reason in cls:
+            if plain in (str(reason.value), re.sub("[^a-z]", "", reason.designation.casefold())):
+                return reason
+        table = ", ".join(f"{r.value} {r.designation}" for r in cls if r.writable)
+        raise UsageError(f"'{text[:40]}' is no revocation reason. Reasons: {table}.")
+
+    @property
+    def designation(self) -> str:
+        """Microsoft's name of the reason, as certutil prints it."""
+        return _REASONS[self][0]
+
+    @property
+    def description(self) -> str:
+        """When to use it, in one sentence."""
+        return _REASONS[self][1]
+
+    @property
+    def writable(self) -> bool:
+        """True for the reasons that a plan may revoke with (0-6)."""
+        return 0 <= self.value <= 6
+
+    @property
+    def final(self) -> bool:
+        """True where the revocation can never be undone (everything but a hold)."""
+        return self.writable and self is not RevocationReason.CERTIFICATE_HOLD
+
+
+_REASONS: Final[dict[int, tuple[str, str]]] = {
+    -1: ("Unrevoke", "Takes a certificate off hold; works only after reason 6."),
+    0: ("Unspecified", "No reason is given; the CRL entry carries no reason code."),
+    1: ("Key Compromise", "The private key is, or may be, in the wrong hands."),
+    2: ("CA Compromise", "The key of a CA is, or may be, in the wrong hands (CA certificates only)."),
+    3: ("Affiliation Changed", "The holder left the organisation or changed name or role."),
+    4: ("Superseded", "Another certificate has taken this one's place."),
+    5: ("Cessation of Operation", "The service or device no longer exists."),
+    6: ("Certificate Hold", "Suspended; the only reason that can be undone."),
+    8: ("Remove From CRL", "A delta CRL's mark that a hold ended; read, never written."),
+}
+
+
+class Disposition(IntEnum):
+    """The state of a CA row (Request.Disposition); numbers are language-neutral."""
+
+    PENDING = 9
+    FOREIGN = 12
+    CA_CERTIFICATE = 15
+    CA_CERTIFICATE_CHAIN = 16
+    KEY_RECOVERY_AGENT = 17
+    ISSUED = 20
+    REVOKED = 21
+    FAILED = 30
+    DENIED = 31
+
+    @property
+    def holds_certificate(self) -> bool:
+        """True where the row stands for a certificate of this CA that exists in the world.
+
+        A denied row can carry validity dates and a common name all the same.
+        """
+        return self in (Disposition.CA_CERTIFICATE, Disposition.ISSUED, Disposition.REVOKED)
+
+
+EVENTS: Final = (
+    "issued",
+    "pending",
+    "denied",
+    "revoked",
+    "unrevoked",
+    "retrieve_pending",
+    "imported",
+    "crl_issued",
+    "startup",
+    "shutdown",
+)
+
+# A certificate has exactly one finding that can be acted on: the first of these that fits.
+ACTIONABLE_KINDS: Final = ("serial_conflict", "orphaned", "lost_revocation", "lost_release")
+FINDING_KINDS: Final = (
+    *ACTIONABLE_KINDS,
+    "reused_request_id",
+    "unaccounted_request",
+    "lost_pending",
+    "crl_number_regression",
+    "lost_ca_certificate",
+    "suspect_notification",
+)
+
+Action = Literal["revoke", "restore", "unrevoke", "leave", "undecided"]
+ACTIONS: Final[tuple[Action, ...]] = ("revoke", "restore", "unrevoke", "leave", "undecided")
+
+Confidence = Literal["high", "medium", "low"]
+Method = Literal["row", "original", "dummy", "none"]
+Role = Literal["analyst", "reviewer"]
+ROLES: Final[tuple[Role, ...]] = ("analyst", "reviewer")
+
+
+# --------------------------------------------------------------------------------- schemas
+
+ColumnKind = Literal["text", "integer", "time", "flag", "list", "bytes"]
+
+_DTYPES: Final[dict[str, Any]] = {
+    "text": pd.StringDtype("pyarrow"),
+    "integer": pd.Int64Dtype(),
+    "time": pd.DatetimeTZDtype("us", UTC),
+    "flag": pd.BooleanDtype(),
+    "list": object,
+    "bytes": object,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, kind and meaning; ``private`` columns are not shown or exported."""
+
+    name: str
+    kind: ColumnKind
+    meaning: str
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """One table: what a row is, and its columns in order."""
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+    def empty(self) -> pd.DataFrame:
+        """A frame without rows that has every column in its declared type."""
+        return self.frame(())
+
+    def frame(self, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+        """Rows as a frame with exactly the declared columns and types; absent values are NA.
+
+        Raises UsageError for a column that the schema does not have.
+        """
+        data = rows if isinstance(rows, Sequence) else list(rows)
+        names = {column.name for column in self.columns}
+        unknown = {key for row in data for key in row} - names
+        if unknown:
+            raise UsageError(f"Table {self.name} has no column {', '.join(sorted(unknown))}.")
+        return self.typed({c.name: [row.get(c.name) for row in data] for c in self.columns}, len(data))
+
+    def typed(self, columns: Mapping[str, Sequence[object]], length: int) -> pd.DataFrame:
+        """Columns of equal length as a frame in the declared order and types."""
+        series: dict[str, pd.Series[Any]] = {}
+        for column in self.columns:
+            values = columns.get(column.name)
+            if values is None:
+                values = [None] * length
+            series[column.name] = self._series(column, values)
+        return pd.DataFrame(series, columns=[c.name for c in self.columns], index=pd.RangeIndex(length))
+
+    def conform(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A user's own frame brought into this schema: missing columns NA, types converted.
+
+        Columns that the schema does not know are left out. Raises UsageError where a
+        value does not fit its column's kind. A frame that fits already is returned as it is.
+        """
+        if list(table.columns) == [c.name for c in self.columns] and all(
+            table[c.name].dtype == _DTYPES[c.kind] for c in self.columns
+        ):
+            return table
+        present = {c.name: list(table[c.name]) for c in self.columns if c.name in table.columns}
+        return self.typed(present, len(table))
+
+    def to_csv(self, table: pd.DataFrame) -> str:
+        """The public columns as csv: times with Z, lists as JSON in the cell, absent empty."""
+        frame = pd.DataFrame(
+            {c.name: [_csv_cell(v) for v in self._cells(table, c)] for c in self._public()}, dtype=object
+        )
+        return frame.to_csv(index=False, lineterminator="\n")
+
+    def to_json(self, table: pd.DataFrame) -> str:
+        """The public columns as a JSON array, one object a row: times with Z, absent null."""
+        columns = self._public()
+        cells = [self._cells(table, c) for c in columns]
+        names = [c.name for c in columns]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+        return "[" + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]\n"
+
+    def _public(self) -> list[Column]:
+        return [c for c in self.columns if not c.private]
+
+    @staticmethod
+    def _cells(table: pd.DataFrame, column: Column) -> list[Any]:
+        """A column's cells as JSON values."""
+        values = list(table[column.name])
+        if column.kind == "list":
+            return [list(v) for v in values]
+        present: list[Any] = [None if pd.isna(v) else v for v in values]
+        if column.kind == "time":
+            return [None if v is None else utc_text(v.to_pydatetime()) for v in present]
+        convert = {"integer": int, "flag": bool}.get(column.kind, str)
+        return [None if v is None else convert(v) for v in present]
+
+    def _series(self, column: Column, values: Sequence[object]) -> pd.Series[Any]:
+        try:
+            if column.kind == "list":
+                # A list cell is never NA: no evidence is an empty list.
+                cells: list[object] = [
+                    list(v) if isinstance(v, Iterable) and not isinstance(v, str) else [] for v in values
+                ]
+                return pd.Series(cells, dtype=object)
+            if column.kind == "bytes":
+                return pd.Series([v if isinstance(v, bytes) else None for v in values], dtype=object)
+            if column.kind == "time":
+                moments = pd.to_datetime(pd.Series(list(values), dtype=object), utc=True)
+                return pd.Series(moments.astype(_DTYPES["time"]))
+            cleaned: list[Any] = [None if pd.isna(v) else v for v in values]  # type: ignore[call-overload]
+            return pd.Series(cleaned, dtype=_DTYPES[column.kind])  # type: ignore[no-any-return]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"Column {self.name}.{column.name} holds a value that is no {column.kind}: {error}"
+            ) from None
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
+
+
+def _table(name: str, row: str, *columns: tuple[str, ColumnKind, str]) -> TableSchema:
+    return TableSchema(name, row, tuple(Column(n.lstrip("_"), k, m, n.startswith("_")) for n, k, m in columns))
+
+
+_EVIDENCE_ID: Final[tuple[str, ColumnKind, str]] = ("evidence_id", "text", "the evidence it comes from")
+_LOCATION: Final[tuple[str, ColumnKind, str]] = (
+    "location",
+    "text",
+    "where in the evidence: 'byte 1234', 'line 56', 'row 7', 'member name'",
+)
+
+TABLES: Final[dict[str, TableSchema]] = {
+    schema.name: schema
+    for schema in (
+        _table(
+            "evidence",
+            "a file handed in",
+            ("evidence_id", "text", "short name within the case: E0001, E0002, …"),
+            ("path", "text", "where it was when it was added"),
+            ("kind", "text", "what its content is: mbox, mail, view_text, view_csv, certificate, crl, events, unknown"),
+            ("size", "integer", "bytes"),
+            ("sha256", "text", "SHA-256 of its bytes, lower-case hex"),
+            ("added_at", "time", "when it was added"),
+        ),
+        _table(
+            "notifications",
+            "one mail of the SMTP exit module",
+            ("event", "text", "what happened: issued, revoked, … (carecover.model.EVENTS)"),
+            ("ca_name", "text", "the CA that the mail names (SanitizedCAName)"),
+            ("request_id", "integer", "request ID; not an identity, a restored CA hands it out again"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("requester", "text", "DOMAIN\\name of the requester"),
+            ("upn", "text", "user principal name"),
+            ("subject", "text", "distinguished name"),
+            ("template", "text", "certificate template: OID (v2 and later) or name (v1)"),
+            ("not_before", "time", "start of validity"),
+            ("not_after", "time", "end of validity"),
+            ("revoked_at", "time", "effective time of the revocation"),
+            ("reason", "integer", "revocation reason, RFC 5280 number; -1 unrevoked"),
+            ("thumbprint", "text", "SHA-1 of the certificate, lower-case hex"),
+            ("certificate_sha256", "text", "SHA-256 of the certificate that the mail carries"),
+            ("sent_at", "time", "the Date header"),
+            ("profile", "text", "the wording that explained the mail"),
+            ("flags", "list", "what is odd about it: words such as zone_unknown, serial_invalid, date_order_unknown"),
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("sender", "text", "the From header's address"),
+            ("message_id", "text", "the Message-ID header"),
+        ),
+        _table(
+            "ca_rows",
+            "one row of the restored CA's database, from certutil -view",
+            ("request_id", "integer", "the row's request ID"),
+            ("serial", "text", "serial number, canonical hex; NA where no certificate was made"),
+            ("disposition", "integer", "9 pending, 15 CA certificate, 20 issued, 21 revoked, 30 failed, 31 denied"),
+            ("requester", "text", "DOMAIN\\name of the requester"),
+            ("subject", "text", "issued distinguished name, else issued common name"),
+            ("template", "text", "certificate template: name where certutil printed one, else OID"),
+            ("not_before", "time", "start of validity"),
+            ("not_after", "time", "end of validity"),
+            ("submitted_at", "time", "when the request arrived"),
+            ("revoked_at", "time", "when the revocation was made"),
+            ("effective_revoked_at", "time", "since when it is revoked"),
+            ("reason", "integer", "revocation reason, RFC 5280 number"),
+            ("issuer_name_id", "integer", "key index << 16 | CA-certificate index"),
+            ("thumbprint", "text", "CertificateHash: SHA-1 of the certificate, lower-case hex"),
+            ("certificate_sha256", "text", "SHA-256 of the certificate where the row printed it"),
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("flags", "list", "what is odd: incomplete, zone_assumed_utc, date_order_unknown, serial_invalid"),
+        ),
+        _table(
+            "views",
+            "one capture of certutil -view (a file may hold several pages)",
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("columns", "list", "schema names of the columns, in order"),
+            ("rows", "integer", "rows read"),
+            ("rows_claimed", "integer", "rows that the trailer claims"),
+            ("complete", "flag", "true where the capture has its trailer and the counts agree"),
+            ("restriction", "text", "the -restrict argument where the capture shows its command"),
+            ("first_request_id", "integer", "lowest request ID"),
+            ("last_request_id", "integer", "highest request ID"),
+        ),
+        _table(
+            "certificates",
+            "one X.509 certificate found outside the CA database",
+            ("certificate_sha256", "text", "SHA-256 of the DER"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("thumbprint", "text", "SHA-1 of the DER"),
+            ("subject", "text", "distinguished name (RFC 4514)"),
+            ("issuer", "text", "issuer's distinguished name (RFC 4514)"),
+            ("not_before", "time", "start of validity"),
+            ("not_after", "time", "end of validity"),
+            ("template", "text", "template OID (1.3.6.1.4.1.311.21.7) or name (1.3.6.1.4.1.311.20.2)"),
+            ("signed_by_ca", "flag", "true only when the signature was checked with a CA certificate of this case"),
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("is_ca", "flag", "BasicConstraints CA:TRUE"),
+            ("from_mail", "flag", "carried by a mail: never taken for a CA certificate"),
+            ("own_ca", "flag", "a certificate of the restored CA itself"),
+            ("ca_version", "integer", "1.3.6.1.4.1.311.21.1 of a CA certificate: key index << 16 | certificate index"),
+            ("key_id", "text", "subject key identifier, hex"),
+            ("authority_key_id", "text", "authority key identifier, hex"),
+            ("eku", "list", "extended key usage OIDs"),
+            ("_der", "bytes", "the certificate itself"),
+        ),
+        _table(
+            "crls",
+            "one certificate revocation list",
+            ("crl_sha256", "text", "SHA-256 of the DER"),
+            ("issuer", "text", "issuer's distinguished name (RFC 4514)"),
+            ("crl_number", "text", "CRL number, decimal (may have 160 bits)"),
+            ("this_update", "time", "thisUpdate; AD CS sets it about ten minutes back"),
+            ("next_update", "time", "nextUpdate: until then a client may believe this list"),
+            ("next_publish", "time", "1.3.6.1.4.1.311.21.4"),
+            ("is_delta", "flag", "true where a delta CRL indicator is present"),
+            ("base_crl_number", "text", "BaseCRLNumber of a delta CRL, decimal"),
+            ("entries", "integer", "number of entries"),
+            ("signed_by_ca", "flag", "true only when the signature was checked with a CA certificate of this case"),
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("ca_version", "integer", "1.3.6.1.4.1.311.21.1: key index << 16 | certificate index"),
+            ("authority_key_id", "text", "authority key identifier, hex"),
+            ("_der", "bytes", "the list itself"),
+        ),
+        _table(
+            "crl_entries",
+            "one entry of a CRL",
+            ("crl_sha256", "text", "the list it is in"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("revoked_at", "time", "revocation date of the entry"),
+            ("reason", "integer", "RFC 5280 number; 0 where the entry has no reason code"),
+        ),
+        _table(
+            "audit_events",
+            "one event of the Windows Security log of the CA",
+            ("event_id", "integer", "Windows event ID, such as 4887 or 4870"),
+            ("recorded_at", "time", "when Windows recorded it"),
+            ("request_id", "integer", "request ID"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("requester", "text", "DOMAIN\\name of the requester"),
+            ("subject", "text", "subject of the certificate"),
+            ("reason", "integer", "revocation reason, RFC 5280 number; -1 unrevoked"),
+            ("crl_number", "text", "CRL number, decimal"),
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("template", "text", "certificate template"),
+            ("computer", "text", "the host that recorded it"),
+        ),
+        _table(
+            "rejects",
+            "one unit of evidence that could not be used",
+            _EVIDENCE_ID,
+            _LOCATION,
+            ("stage", "text", "where it failed: open, detect, split, parse, validate"),
+            ("reason", "text", "why, in a sentence"),
+            ("size", "integer", "bytes of the unit"),
+            ("sha256", "text", "SHA-256 of the unit's bytes"),
+        ),
+        _table(
+            "accounting",
+            "what became of the units of one piece of evidence",
+            _EVIDENCE_ID,
+            ("units", "integer", "mails, rows, certificates, CRLs, events found"),
+            ("parsed", "integer", "units that gave rows"),
+            ("irrelevant", "integer", "units that are none of carecover's business"),
+            ("duplicate", "integer", "units seen before"),
+            ("rejected", "integer", "units that could not be used (table rejects)"),
+        ),
+        _table(
+            "findings",
+            "one thing about which the restored CA is wrong",
+            ("finding_id", "text", "stable name: kind and serial or request ID"),
+            ("kind", "text", "orphaned, lost_revocation, lost_release, serial_conflict, …"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("request_id", "integer", "request ID before the failure"),
+            ("ca_cert_index", "integer", "index of the CA certificate that signed it"),
+            ("ca_key_index", "integer", "index of the CA key; each key has its own CRL"),
+            ("subject", "text", "distinguished name"),
+            ("requester", "text", "DOMAIN\\name of the requester"),
+            ("template", "text", "certificate template"),
+            ("not_before", "time", "start of validity"),
+            ("not_after", "time", "end of validity"),
+            ("issued_at", "time", "when it was issued, by the best evidence"),
+            ("original_revoked_at", "time", "when it was revoked before the failure"),
+            ("original_reason", "integer", "reason of that revocation"),
+            ("evidence", "list", "what shows it: 'E0001 byte 1234 (issued)'"),
+            ("confidence", "text", "high, medium, low"),
+            ("why", "text", "the reasons, in words"),
+            ("blast_radius", "text", "what a revocation would hit, in words"),
+            ("suggested_action", "text", "revoke, restore, unrevoke, leave; NA where a person must decide unaided"),
+            ("suggested_reason", "integer", "reason that goes with it"),
+            ("infrastructure", "flag", "CA, domain controller, OCSP, RA, recovery agent: never taken by --all"),
+            ("original_sha256", "text", "SHA-256 of the verified original, where one was found"),
+            ("row_thumbprint", "text", "CertificateHash of the CA row, where there is one"),
+        ),
+        _table(
+            "coverage",
+            "one aspect of how far the evidence can be believed to be complete",
+            ("aspect", "text", "what was looked at"),
+            ("figure", "text", "what was counted"),
+            ("verdict", "text", "good, gap, unknown"),
+            ("why", "text", "what it means, in a sentence"),
+        ),
+        _table(
+            "decisions",
+            "what is to be done about one finding",
+            ("finding_id", "text", "the finding"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("action", "text", "revoke, restore, unrevoke, leave, undecided"),
+            ("reason", "integer", "revocation reason, RFC 5280 number"),
+            ("note", "text", "why"),
+            ("decided_by", "text", "who"),
+            ("decided_at", "time", "when"),
+        ),
+        _table(
+            "outcomes",
+            "what is proved about one decision",
+            ("finding_id", "text", "the finding"),
+            ("serial", "text", "serial number, canonical hex"),
+            ("action", "text", "what was decided"),
+            ("transcript", "text", "what the batch logged"),
+            ("database", "text", "what a later view of the database shows"),
+            ("crl", "text", "what the new CRL of the CA shows"),
+            ("cdp", "text", "what the distribution point that clients use shows"),
+            ("verdict", "text", "proved, pending, failed, contradicted"),
+            ("why", "text", "the reason, in a sentence"),
+        ),
+    )
+}
+
+
+# --------------------------------------------------------------------------------- records
+
+
+def canonical_json(value: object) -> bytes:
+    """One spelling for one value: sorted keys, no blanks, UTF-8, no floats.
+
+    Digests of plans and journal entries are taken over it, so it must never change.
+    """
+
+    def refuse(other: object) -> object:
+        raise TypeError(f"{type(other).__name__} has no canonical form")
+
+    def check(item: object) -> None:
+        if isinstance(item, float):
+            raise TypeError("floats have no canonical form")
+        if isinstance(item, Mapping):
+            for key, inner in item.items():
+                if not isinstance(key, str):
+                    raise TypeError("keys must be text")
+                check(inner)
+        elif isinstance(item, list | tuple):
+            for inner in item:
+                check(inner)
+
+    check(value)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=refuse
+    ).encode("utf-8")
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of the bytes, lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def utc_text(moment: datetime | None) -> str | None:
+    """A time as ISO 8601 with ``Z``, to the second where nothing finer is known."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="auto")
+    return text + "Z"
+
+
+DateOrder = Literal["dmy", "mdy", "ymd"]
+KeyExposed = Literal["yes", "no", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFacts:
+    """What people know about the incident; everything may be unknown.
+
+    Times are timezone-aware. ``config`` is the CA's configuration string ``HOST\\CA name``
+    as a person typed it; nothing from evidence ever goes there.
+    """
+
+    ca: str | None = None
+    backup: datetime | None = None
+    failure: datetime | None = None
+    restored: datetime | None = None
+    time_zone: str | None = None
+    date_order: DateOrder | None = None
+    key_exposed: KeyExposed = "unknown"
+    config: str | None = None
+
+    @property
+    def cut(self) -> datetime | None:
+        """The moment up to which lost certificates can have been issued: restore, else failure.
+
+        Nothing that the CA said between failure and restore can come from the restored CA,
+        so the restore is the wider and the safer bound of the two.
+        """
+        return self.restored or self.failure
+
+    def to_json(self) -> dict[str, str | None]:
+        """The facts as JSON values (times in UTC)."""
+        return {
+            f.name: utc_text(value) if isinstance(value := getattr(self, f.name), datetime) else value
+            for f in fields(self)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Units of one piece of evidence; ``units`` is always the sum of the other four."""
+
+    parsed: int = 0
+    irrelevant: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+
+    @property
+    def units(self) -> int:
+        """All units found."""
+        return self.parsed + self.irrelevant + self.duplicate + self.rejected
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that one file gave: its kind, its tables and its accounting.
+
+    ``tables`` holds frames in their schemas without evidence_id filled in (the case does
+    that); ``rejects`` is one of them whenever something was rejected.
+    """
+
+    kind: str
+    tables: Mapping[str, pd.DataFrame]
+    accounting: Accounting
+
+
+@dataclass(frozen=True, slots=True)
+class PlanItem:
+    """One step of a plan: one certificate and what is done about it."""
+
+    number: int
+    finding_id: str
+    serial: str
+    kind: str
+    action: Action
+    reason: int | None
+    method: Method
+    """row: the CA has it; original: import the real certificate; dummy: sign one; none: nothing to do."""
+    certificate_sha256: str | None
+    """The original that is imported."""
+    expected_thumbprint: str | None
+    """CertificateHash that the CA row must have: original's or exported row's; None for an unpinned dummy."""
+    not_after: str | None
+    """End of validity of the real certificate (UTC text): a dummy must not end before it."""
+    ca_cert_index: int
+    ca_key_index: int
+    hash_waived: bool
+    """Two people accept that the CA row's hash is not known."""
+    original_reason: int | None
+    original_revoked_at: str | None
+    subject: str | None
+    requester: str | None
+    template: str | None
+    note: str | None
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decisions in order, frozen; known by its digest."""
+
+    case: str
+    ca_name: str
+    config: str | None
+    ca_certificate_sha256: str
+    """The CA certificate (newest key and index) that preflight compares byte by byte."""
+    signer_sha256: Mapping[str, str]
+    """CA-certificate index (decimal text) → SHA-256 of that CA certificate, for dummies."""
+    newest_request_id: int | None
+    """Highest request ID of the baseline; a higher one on the CA stops the batch."""
+    last_crl_numbers: Mapping[str, str]
+    """CA-key index (decimal text) → highest public CRL number, decimal text."""
+    items: tuple[PlanItem, ...]
+    waivers: tuple[str, ...] = ()
+    format: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON values; ``from_json`` gives an equal plan."""
+        body: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        body["items"] = [{f.name: getattr(item, f.name) for f in fields(item)} for item in self.items]
+        body["waivers"] = list(self.waivers)
+        body["signer_sha256"] = dict(self.signer_sha256)
+        body["last_crl_numbers"] = dict(self.last_crl_numbers)
+        return body
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read a plan back; raises UsageError where a field is missing or unknown."""
+        try:
+            items = tuple(PlanItem(**item) for item in body["items"])
+            rest = {k: v for k, v in body.items() if k != "items"}
+            return cls(**{**rest, "items": items, "waivers": tuple(rest.get("waivers", ()))})
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"The plan file is damaged or of another format: {error}.") from None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON: what the two people sign."""
+        return sha256_hex(canonical_json(self.to_json()))
+
+    @property
+    def needs_dummies(self) -> bool:
+        """True where ``prepare.cmd`` has something to sign."""
+        return any(item.method == "dummy" for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """One person's signature under one digest."""
+
+    digest: str
+    person: str
+    role: Role
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One dummy as it was found: what it is, and what is wrong with it (nothing, if it may be used)."""
+
+    serial: str
+    sha256: str
+    thumbprint: str
+    not_after: datetime
+    subject: str
+    is_ca: bool
+    eku: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+
+def person_key(name: str) -> str:
+    """Two names with the same key are the same person: case, blanks and width do not count."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -1,0 +1,129 @@
+"""The form in which batches are written, and the check that nothing else is.
+
+One statement a line, printable ASCII, CRLF. The form is small enough that cmd.exe, Wine's
+cmd and the interpreter of the rehearsal read it alike (facts and reasons: each construct
+left out is one that they read differently, or that lets a value become a command):
+
+    @echo off | setlocal EnableExtensions DisableDelayedExpansion | cd /d "%~dp0" | rem text
+    :label | goto :label | call :label "argument" ... | exit /b N
+    set "NAME=value" | set /a NAME=sum of integers and names
+    if [/i] [not] "a"=="b" S | if [not] exist "path" S | if [not] defined NAME S
+    if %NAME% GEQ N S (EQU NEQ GEQ GTR LSS LEQ)
+    for /f "delims=characters" %%a in ("%~2") do goto :label
+    echo text | >>"%LOG%" echo text | mkdir "x" | del "x"
+    "%CERTUTIL%" one of the calls in _CERTUTIL, output to "%OUT%", "%LOG%" or out\view.txt
+    "%FIND%" "x" "file" >nul | "%FC%" /b "a" "b" >nul | "%WHOAMI%" /groups > "%OUT%" 2>&1
+
+No blocks, pipes, ``&``, ``^``, ``!``, no delayed expansion, no ``for`` over commands.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from carecover.errors import RefusedError
+
+# cmd.exe cuts a line at 8191 characters after expansion (Microsoft KB 830473); ours stay far below.
+MAX_LINE: Final = 1_000
+
+_NAME = r"[A-Z][A-Z0-9]*"
+_VAR = rf"%{_NAME}%"
+# What may stand between quotes: nothing that ends the quotes or is expanded but a variable or an argument.
+_QUOTED = rf"(?:[A-Za-z0-9 ._()\\:;,=<>@$/-]|{_VAR}|%~(?:[1-9]|dp0))*"
+_TEXT = rf"(?:[A-Za-z0-9 .,:;=?'@/\[\]_\\-]|{_VAR}|%~[1-9])+"
+_PATH = rf"(?:[A-Za-z0-9._-]+(?:\\[A-Za-z0-9._%~-]+)?|{_VAR})"
+_CONFIG = r'(?:-config "%CACONFIG%" )?'
+_TO_OUT = r' > "%OUT%" 2>&1'
+_TO_LOG = r' >> "%LOG%" 2>&1'
+
+# Every call of certutil that a batch of ours makes. What is not here cannot be written: no
+# -f, no foreign import, no -deleterow, no republish, nothing that stops the service.
+_CERTUTIL: Final = (
+    rf'{_CONFIG}-ca\.cert "work\\ca\.cer"{_TO_OUT}',
+    rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "[A-Za-z,.]+"(?: CRL)?(?:{_TO_OUT}| >> "out\\view\.txt" 2>&1)',
+    rf'-hashfile "%FILE%" SHA256{_TO_OUT}',
+    rf'{_CONFIG}-importcert "%FILE%"{_TO_LOG}',
+    rf"{_CONFIG}-revoke %S% (?:%REASON%|-1){_TO_LOG}",
+    rf"{_CONFIG}-crl{_TO_LOG}",
+    rf'{_CONFIG}-getcrl "%FILE%" %~1{_TO_LOG}',
+    rf'-Cert %SIGNER% -sign %SERIAL% "%FILE%"{_TO_LOG}',
+)
+_SIMPLE: Final = (
+    rf'set "{_NAME}={_QUOTED}"',
+    rf"set /a {_NAME}=(?:{_NAME}|[0-9]+)(?:[+-](?:{_NAME}|[0-9]+))*",
+    r"goto :[a-z_]+",
+    rf'call :[a-z_]+(?: (?:[a-z]+|"{_QUOTED}"))*',
+    rf"exit /b (?:[0-9]|{_VAR})",
+    rf"echo (?!(?:on|off|/\?)\s*$){_TEXT}",
+    rf'>>"%LOG%" echo {_TEXT}',
+    rf'(?:mkdir|del) "{_PATH}"',
+    *(rf'"%CERTUTIL%" {form}' for form in _CERTUTIL),
+    rf'"%FIND%" (?:"{_QUOTED}"|"""%S%""") "(?:{_PATH})" >nul',
+    rf'"%FC%" /b "{_PATH}" "{_PATH}" >nul',
+    r'"%WHOAMI%" /groups > "%OUT%" 2>&1',
+)
+_CONDITION = (
+    rf'if (?:/i )?(?:not )?"{_QUOTED}"=="{_QUOTED}" |if (?:not )?exist "{_PATH}" |if (?:not )?defined {_NAME} |'
+    rf"if {_VAR} (?:EQU|NEQ|GEQ|GTR|LSS|LEQ) [0-9]+ |if {_VAR} (?:EQU|NEQ|GEQ|GTR|LSS|LEQ) {_VAR} "
+)
+_STATEMENT = re.compile(rf"(?:{_CONDITION})?(?:{'|'.join(_SIMPLE)})", re.ASCII)
+_WHOLE_LINE = re.compile(
+    r"|@echo off|setlocal EnableExtensions DisableDelayedExpansion|cd /d \"%~dp0\"|"
+    r"rem [A-Za-z0-9 .,:;'-]+|:[a-z_]+|"
+    r'for /f "delims=[0-9a-f]+" %%a in \("%~[1-9]"\) do goto :[a-z_]+',
+    re.ASCII,
+)
+# The data of one planned certificate: number, serial, "00" for a high serial, reason, hash of
+# the row, file, and the file's SHA-256 as newer and as older certutil print it.
+_ITEM = re.compile(
+    r'call :item "(?:revoke|restore|unrevoke|release)" "[1-9][0-9]{0,6}" "[0-9a-f]{2,40}" "(?:00)?" "[0-6]?"'
+    r' "(?:(?:[0-9a-f]{2} ){19}[0-9a-f]{2})?"'
+    r' "(?:(?:certs|dummies)\\[0-9]{4,7}-[0-9a-f]{2,40}\.cer)?" "(?:[0-9a-f]{64})?" "(?:(?:[0-9a-f]{2} ){31}[0-9a-f]{2})?"',
+    re.ASCII,
+)
+_LABEL = re.compile(r"(?:goto|call) :([a-z_]+)", re.ASCII)
+
+
+def check(data: bytes) -> None:
+    """Raise RefusedError, naming the line, unless ``data`` is a batch in this form.
+
+    Also checked: every label that is jumped to is there once, the file begins with
+    ``@echo off`` and ends with ``exit /b`` or ``goto``, so that nothing falls off its end.
+    """
+    *rows, rest = data.split(b"\r\n")
+    if rest:
+        raise _outside(len(rows) + 1, "it does not end in CRLF")
+    labels: set[str] = set()
+    jumps: list[tuple[int, str]] = []
+    for number, row in enumerate(rows, start=1):
+        if any(byte < 0x20 or byte > 0x7E for byte in row):
+            raise _outside(number, "it holds something else than printable ASCII")
+        if len(row) > MAX_LINE:
+            raise _outside(number, f"it is longer than {MAX_LINE} characters")
+        line = row.decode("ascii")
+        if not (_WHOLE_LINE.fullmatch(line) or _STATEMENT.fullmatch(line)):
+            raise _outside(number, "it is no statement of that form")
+        if line.startswith("call :item ") and not _ITEM.fullmatch(line):
+            raise _outside(number, "its values are not those of a planned certificate")
+        if line.startswith(":"):
+            if line[1:] in labels:
+                raise _outside(number, "its label is there twice")
+            labels.add(line[1:])
+        else:
+            jumps += [(number, target) for target in _LABEL.findall(line)]
+    for number, target in jumps:
+        if target not in labels:
+            raise _outside(number, f"there is no label :{target}")
+    if rows[:1] != [b"@echo off"]:
+        raise _outside(1, "it is not '@echo off'")
+    last = next(row for row in reversed(rows) if row)
+    if not last.startswith((b"exit /b ", b"goto :")):
+        raise _outside(len(rows), "the file does not end with 'exit /b' or 'goto'")
+
+
+def _outside(number: int, what: str) -> RefusedError:
+    return RefusedError(
+        f"The batch was not written: line {number} is outside the form of carecover's batches ({what}). "
+        "Nothing unsafe was exported; please report this."
+    )

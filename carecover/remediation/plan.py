@@ -1,0 +1,390 @@
+"""Decisions → plan: everything that will be done, in order, frozen, known by its digest.
+
+The order is by CA key (each key has its own CRL), then by what is done (revocations first:
+where a run ends early, what takes trust away has happened), then by serial number as an
+integer (the same findings always give the same plan, in whatever order they were found).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from carecover.errors import RefusedError, UsageError
+from carecover.model import (
+    ACTIONABLE_KINDS,
+    TABLES,
+    Action,
+    CaseFacts,
+    Method,
+    Plan,
+    PlanItem,
+    RevocationReason,
+    SerialNumber,
+    SignOff,
+    person_key,
+    utc_text,
+)
+from carecover.remediation.decisions import MAX_NAMED, check_reason, current, records, refusal
+
+# A waiver is one sentence that two people sign with the plan.
+MAX_WAIVER: Final = 500
+_WAIVER = re.compile(r"(undecided|hash|baseline)(?: ([0-9a-f]{2,40}))?: *(\S.*)", re.ASCII | re.DOTALL)
+_ORDER: Final[Mapping[str, int]] = {"revoke": 0, "restore": 1, "unrevoke": 2, "leave": 3, "undecided": 4}
+
+
+def make_plan(
+    *,
+    case: str,
+    facts: CaseFacts,
+    findings: pd.DataFrame,
+    decisions: pd.DataFrame,
+    ca_rows: pd.DataFrame,
+    ca_certificates: pd.DataFrame,
+    originals: pd.DataFrame,
+    crls: pd.DataFrame,
+    waivers: Sequence[str] = (),
+) -> Plan:
+    """Freeze the decisions about every finding that can be acted on.
+
+    Tables in the schemas findings, decisions, ca_rows (the baseline), certificates
+    (``ca_certificates``: this CA's own; ``originals``: those that it signed) and crls. A
+    waiver is ``undecided: why``, ``hash: why`` (or ``hash <serial>: why`` for one
+    certificate) or ``baseline: why``.
+
+    Raises RefusedError where the plan would not be safe; the sentence says what to do.
+    """
+    if facts.key_exposed == "yes":
+        raise RefusedError(key_exposed_sentence())
+    given = _Waivers(waivers)
+    signers = _signers(ca_certificates)
+    newest = max(signers)
+    rows = {SerialNumber.parse(r["serial"]): r for r in records(TABLES["ca_rows"].conform(ca_rows)) if r["serial"]}
+    found = {
+        r["certificate_sha256"]: r for r in records(TABLES["certificates"].conform(originals)) if r["signed_by_ca"]
+    }
+    chosen = {r["finding_id"]: r for r in records(current(decisions))}
+    actionable = [f for f in records(TABLES["findings"].conform(findings)) if f["kind"] in ACTIONABLE_KINDS]
+    _refuse_undecided(actionable, chosen, given)
+    _refuse_doubles(actionable)
+
+    drafts = [_draft(finding, chosen.get(finding["finding_id"]), rows, found, signers, given) for finding in actionable]
+    drafts.sort(key=lambda d: (d["ca_key_index"], _ORDER[d["action"]], SerialNumber.parse(d["serial"])))
+    return Plan(
+        case=case,
+        ca_name=facts.ca or _common_name(signers[newest]),
+        config=facts.config,
+        ca_certificate_sha256=signers[newest]["certificate_sha256"],
+        signer_sha256={str(index): record["certificate_sha256"] for index, record in sorted(signers.items())},
+        newest_request_id=_newest_request_id(ca_rows, given),
+        last_crl_numbers=_last_crl_numbers(crls),
+        items=tuple(PlanItem(number=number, **draft) for number, draft in enumerate(drafts, start=1)),
+        waivers=given.texts,
+    )
+
+
+def check_signoffs(plan: Plan, signoffs: Sequence[SignOff]) -> None:
+    """Raise RefusedError unless an analyst and a reviewer, two different people, signed this digest.
+
+    Signatures under another digest (an earlier form of the plan) do not count.
+    """
+    digest = plan.digest
+    signed = [signoff for signoff in signoffs if signoff.digest == digest]
+    by_role = {
+        role: {person_key(signoff.person) for signoff in signed if signoff.role == role}
+        for role in ("analyst", "reviewer")
+    }
+    pairs = any(a != r for a in by_role["analyst"] for r in by_role["reviewer"])
+    if pairs:
+        return
+    if signoffs and not signed:
+        raise RefusedError(
+            "The plan was changed after it was signed: a change voids both signatures. Read it again, "
+            "and have an analyst and a reviewer sign it."
+        )
+    if by_role["analyst"] and by_role["reviewer"]:
+        raise RefusedError("Analyst and reviewer are the same person: the second signature must be somebody else's.")
+    missing = " and ".join(
+        f"a{'n' if role == 'analyst' else ''} {role}" for role, people in by_role.items() if not people
+    )
+    raise RefusedError(f"The plan is not signed by {missing}: two different people must sign it (sign-off).")
+
+
+def explain(plan: Plan) -> list[str]:
+    """What the two people should know before they sign, as sentences."""
+    told = []
+    revoked = [item for item in plan.items if item.action == "revoke"]
+    final = [item for item in revoked if item.reason != RevocationReason.CERTIFICATE_HOLD]
+    dummies = [item for item in plan.items if item.method == "dummy"]
+    originals = [item for item in plan.items if item.method == "original"]
+    held = len(revoked) - len(final)
+    lifted = [item for item in plan.items if item.action == "unrevoke"]
+    left = [item for item in plan.items if item.method == "none"]
+    again = [item for item in revoked if item.original_revoked_at is not None]
+    waived = [item for item in plan.items if item.hash_waived]
+    if final:
+        told.append(f"{_count(final, 'certificate')} will be revoked for ever: only a hold can be undone.")
+    if held:
+        told.append(f"{held} will be put on hold; undo.cmd can release each of them later, one at a time.")
+    if again:
+        first = again[0]
+        told.append(
+            f"{_count(again, 'certificate')} had been revoked before the failure. The CA will write today's date "
+            f"instead of the old one (the first of them, {first.serial}: {first.original_revoked_at}); a "
+            "signature made between the two dates will then count as made before the revocation."
+        )
+    if lifted:
+        told.append(f"{_count(lifted, 'certificate')} will be taken off hold by undo.cmd and be good again.")
+    if originals:
+        told.append(
+            f"{_count(originals, 'original certificate')} will be imported. Each takes a new request ID, "
+            "and the archived key of a lost request does not come back."
+        )
+    if dummies:
+        told.append(
+            f"{_count(dummies, 'dummy', 'dummies')} will be signed with the CA key, only to carry a serial number. Once a "
+            "dummy is imported, the real certificate can never be imported: the CA allows a serial number once. Each "
+            "dummy is a certificate that this CA signed: it counts as dangerous until it is revoked or destroyed. Its "
+            "end of validity is checked before it is used, because the CA drops an expired serial number from its CRL."
+        )
+    if waived:
+        told.append(
+            f"For {_count(waived, 'certificate')} the hash of the database row is not known: the serial number alone "
+            "decides what is revoked. This was waived in writing."
+        )
+    if left:
+        told.append(f"Nothing is done about {_count(left, 'certificate')}; they stay on the watch list of the report.")
+    told.append(
+        f"The CA will be asked for {_count(dummies, 'signature')}, {_count([*dummies, *originals], 'import')}, "
+        f"{_count([*revoked, *lifted], 'change')} of revocation, and a new CRL for each of its keys."
+    )
+    told += [f"Waived: {waiver}" for waiver in plan.waivers]
+    return told
+
+
+def key_exposed_sentence() -> str:
+    """Why nothing is exported when the CA key was stolen (the seed article's advice)."""
+    return (
+        "The key of this CA may be in other hands (--key-exposed yes): whoever has it can sign any serial number, so "
+        "revoking the known ones proves nothing. Close the way in, take the CA out of service, have its certificate "
+        "revoked by its parent, and build a new one."
+    )
+
+
+class _Waivers:
+    """What two people will accept in writing; the texts are part of the digest."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.topics: set[tuple[str, str | None]] = set()
+        for text in texts:
+            match = _WAIVER.fullmatch(text.strip())
+            if match is None or len(text) > MAX_WAIVER:
+                raise UsageError(
+                    "A waiver says what is waived, and why, in at most "
+                    f"{MAX_WAIVER} characters: 'undecided: why', 'hash: why', 'hash <serial>: why' or 'baseline: why'."
+                )
+            self.topics.add((match[1], SerialNumber.parse(match[2]).text if match[2] else None))
+        self.texts = tuple(sorted({text.strip() for text in texts}))
+
+    def covers(self, topic: str, serial: str | None = None) -> bool:
+        return (topic, None) in self.topics or (topic, serial) in self.topics
+
+
+def _draft(
+    finding: Mapping[str, Any],
+    decision: Mapping[str, Any] | None,
+    rows: Mapping[SerialNumber, Mapping[str, Any]],
+    originals: Mapping[str, Mapping[str, Any]],
+    signers: Mapping[int, Mapping[str, Any]],
+    waivers: _Waivers,
+) -> dict[str, Any]:
+    """The fields of one PlanItem, all but its number."""
+    serial = SerialNumber.parse(finding["serial"])
+    row = rows.get(serial)
+    action: Action = decision["action"] if decision else "undecided"
+    reason: int | None = decision["reason"] if decision else None
+    if decision is not None:
+        check_reason(action, reason)
+        why = refusal(finding, action, reason, decision["note"])
+        if why is not None:
+            raise RefusedError(f"{serial}: {why}")
+    _refuse_stale(finding, serial, row)
+
+    original = originals.get(finding["original_sha256"])
+    if action in ("leave", "undecided"):
+        method: Method = "none"
+    elif row is not None:
+        method = "row"
+    elif original is not None:
+        method = "original"
+    elif action == "restore":
+        raise RefusedError(
+            f"{serial}: the original that should be restored is not among the certificates whose signature "
+            "was checked: add it again, or decide otherwise."
+        )
+    else:
+        method = "dummy"
+
+    index, key = _indexes(finding, row, signers, serial, method)
+    thumbprint = None
+    if method == "original" and original is not None:
+        thumbprint = original["thumbprint"]
+    elif method == "row" and row is not None:
+        thumbprint = finding["row_thumbprint"] or row["thumbprint"]
+    hash_waived = method == "row" and thumbprint is None
+    if hash_waived and not waivers.covers("hash", serial.text):
+        raise RefusedError(
+            f"{serial}: the hash of the CA's row is not known, so the serial number alone would decide what is "
+            "revoked. Export the database again with the column CertificateHash, or have it waived in writing: "
+            f"'hash {serial}: why'."
+        )
+    not_after: datetime | None = (original or row or finding)["not_after"] or finding["not_after"]
+    return {
+        "finding_id": finding["finding_id"],
+        "serial": serial.text,
+        "kind": finding["kind"],
+        "action": action,
+        "reason": reason if action == "revoke" else None,
+        "method": method,
+        "certificate_sha256": finding["original_sha256"] if method == "original" else None,
+        "expected_thumbprint": thumbprint,
+        "not_after": utc_text(not_after),
+        "ca_cert_index": index,
+        "ca_key_index": key,
+        "hash_waived": hash_waived,
+        "original_reason": finding["original_reason"],
+        "original_revoked_at": utc_text(finding["original_revoked_at"]),
+        "subject": finding["subject"],
+        "requester": finding["requester"],
+        "template": finding["template"],
+        "note": decision["note"] if decision else None,
+        "decided_by": decision["decided_by"] if decision else "",
+    }
+
+
+def _indexes(
+    finding: Mapping[str, Any],
+    row: Mapping[str, Any] | None,
+    signers: Mapping[int, Mapping[str, Any]],
+    serial: SerialNumber,
+    method: Method,
+) -> tuple[int, int]:
+    """CA-certificate index and CA-key index; refused where a signature would need a certificate that is not there."""
+    index, key = finding["ca_cert_index"], finding["ca_key_index"]
+    if row is not None and row["issuer_name_id"] is not None:
+        index = row["issuer_name_id"] & 0xFFFF if index is None else index
+        key = row["issuer_name_id"] >> 16 if key is None else key
+    if index is None and len(signers) == 1:
+        (index,) = signers
+    if method in ("dummy", "original") and index not in signers:
+        said = "is not known" if index is None else f"has index {index}, and that one is not in the case"
+        raise RefusedError(
+            f"{serial}: the CA certificate that signed it {said}, so nothing can be made or checked for it. Add the CA's own "
+            "certificates (certutil -ca.cert); where a CA renewal was lost, decide 'leave'."
+        )
+    if key is None:
+        key = _ca_version(signers[index]) >> 16 if index in signers else 0
+    return (0 if index is None else int(index)), int(key)
+
+
+def _signers(ca_certificates: pd.DataFrame) -> dict[int, dict[str, Any]]:
+    """CA-certificate index → the CA's own certificate."""
+    signers: dict[int, dict[str, Any]] = {}
+    for record in records(TABLES["certificates"].conform(ca_certificates)):
+        index = _ca_version(record) & 0xFFFF
+        if signers.setdefault(index, record)["certificate_sha256"] != record["certificate_sha256"]:
+            raise RefusedError(
+                f"Two different certificates claim to be this CA's certificate number {index}: "
+                f"{signers[index]['certificate_sha256']} and {record['certificate_sha256']}. Only one can be compared with the CA."
+            )
+    if not signers:
+        raise RefusedError(
+            "The CA's own certificate is not in the case, so the batch could not tell whether it runs on the right CA: add "
+            "it (certutil -ca.cert file, on the CA)."
+        )
+    return signers
+
+
+def _ca_version(record: Mapping[str, Any]) -> int:
+    """1.3.6.1.4.1.311.21.1 as a number; a CA that was never renewed may lack it, which means 0."""
+    return int(record["ca_version"] or 0)
+
+
+def _newest_request_id(ca_rows: pd.DataFrame, waivers: _Waivers) -> int | None:
+    known = ca_rows["request_id"].dropna() if "request_id" in ca_rows.columns else pd.Series(dtype="Int64")
+    if len(known):
+        return int(known.max())
+    if not waivers.covers("baseline"):
+        raise RefusedError(
+            "The baseline has no row with a request ID, so the batch could not see whether the CA has issued since. Export "
+            "the database with the column RequestID, or have it waived in writing: 'baseline: why'."
+        )
+    return None
+
+
+def _last_crl_numbers(crls: pd.DataFrame) -> dict[str, str]:
+    """CA-key index → highest number of a CRL that this CA signed."""
+    numbers: dict[int, int] = {}
+    for crl in records(TABLES["crls"].conform(crls)):
+        if crl["signed_by_ca"] and crl["crl_number"]:
+            key = int(crl["ca_version"] or 0) >> 16
+            numbers[key] = max(numbers.get(key, 0), int(crl["crl_number"]))
+    return {str(key): str(number) for key, number in sorted(numbers.items())}
+
+
+def _refuse_undecided(
+    actionable: Sequence[Mapping[str, Any]], chosen: Mapping[str, Mapping[str, Any]], waivers: _Waivers
+) -> None:
+    open_ = [
+        str(f["serial"])
+        for f in actionable
+        if f["finding_id"] not in chosen or chosen[f["finding_id"]]["action"] == "undecided"
+    ]
+    if open_ and not waivers.covers("undecided"):
+        more = f" and {len(open_) - MAX_NAMED} more" if len(open_) > MAX_NAMED else ""
+        raise RefusedError(
+            f"{len(open_)} of {len(actionable)} findings are not decided ({', '.join(open_[:MAX_NAMED])}{more}): decide "
+            "them, 'leave' included, or have it waived in writing: 'undecided: why'."
+        )
+
+
+def _refuse_doubles(actionable: Sequence[Mapping[str, Any]]) -> None:
+    seen: dict[SerialNumber, str] = {}
+    for finding in actionable:
+        serial = SerialNumber.parse(finding["serial"])
+        if serial in seen:
+            raise RefusedError(
+                f"Two findings want to act on serial number {serial}: {seen[serial]} and {finding['finding_id']}. A "
+                "certificate has one such finding: compute the findings again from the evidence."
+            )
+        seen[serial] = finding["finding_id"]
+
+
+def _refuse_stale(finding: Mapping[str, Any], serial: SerialNumber, row: Mapping[str, Any] | None) -> None:
+    """A finding that contradicts the baseline was made from another one."""
+    kind = finding["kind"]
+    if (kind == "orphaned" and row is not None) or (kind in ("lost_revocation", "lost_release") and row is None):
+        there = "has" if row is not None else "does not have"
+        raise RefusedError(
+            f"{serial}: the finding says {kind}, but the baseline {there} a row for it: the findings are older than the "
+            "baseline. Compute them again."
+        )
+
+
+def _common_name(record: Mapping[str, Any]) -> str:
+    """The CA's name for people: the common name of its certificate's subject, else the whole subject."""
+    try:
+        names = x509.Name.from_rfc4514_string(record["subject"] or "").get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        names = []
+    return str(names[-1].value) if names else str(record["subject"] or "")
+
+
+def _count(things: Sequence[object], one: str, many: str | None = None) -> str:
+    return f"{len(things)} {one if len(things) == 1 else many or one + 's'}"

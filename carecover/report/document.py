@@ -1,0 +1,187 @@
+"""The report as one frozen document: what is said, in order, without a word on how it looks.
+
+A renderer needs nothing but the Document. Texts in it may come from evidence; they are cut
+to a bound and freed of invisible characters here, and escaped by the renderer.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import pandas as pd
+
+from carecover.report.timeline import Timeline
+
+# A board reads no thousand rows; the case holds them all.
+MAX_ROWS: Final = 200
+# Longer than any honest subject or file name; a hostile one must not fill the report.
+MAX_TEXT: Final = 300
+MAX_LIST: Final = 50
+
+Kind = Literal["text", "name", "serial", "digest", "number", "time", "verdict"]
+Tone = Literal["plain", "quiet", "good", "warning", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph; anything but ``plain`` and ``quiet`` stands out and says why in words."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of sentences."""
+
+    texts: tuple[str, ...]
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Names and values: (name, value, kind of value)."""
+
+    rows: tuple[tuple[str, str, Kind], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column's title and the kind of its cells."""
+
+    title: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts; ``note`` says where the rest is when not every row is shown."""
+
+    caption: str
+    columns: tuple[Heading, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: int
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Up to four figures that carry the summary: (number, what it counts, tone)."""
+
+    figures: tuple[tuple[str, str, Tone], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The timeline, counted but not yet drawn."""
+
+    timeline: Timeline
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenField:
+    """Room for what only people can write."""
+
+    prompt: str
+
+
+Block = Paragraph | Items | Terms | Table | Tiles | Picture | OpenField
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section: its anchor, its title and its blocks."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A post-incident report; equal inputs make equal documents."""
+
+    language: str
+    title: str
+    subtitle: str
+    ca_name: str
+    status: Paragraph
+    head: Terms
+    sections: tuple[Section, ...]
+    footer: str
+    interface: Mapping[str, str]
+    """The few words that a renderer adds: 'contents', 'skip', 'open_field'."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One time that the bundle ran, rehearsed or real.
+
+    ``phases`` are the calls and their exit codes in order ('revoke.cmd apply', 0);
+    ``outcomes`` is the table of that name as judged afterwards, ``assumptions`` are the
+    sentences on what a simulated CA took for granted.
+    """
+
+    at: datetime
+    name: str
+    plan_digest: str
+    phases: tuple[tuple[str, int], ...] = ()
+    outcomes: pd.DataFrame | None = None
+    transcript_sha256: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------- values as texts
+
+
+def clean(value: object, limit: int = MAX_TEXT) -> str:
+    """Text from anywhere as one line that hides nothing: invisible characters are shown by number.
+
+    >>> clean("a\\u202eb\\nc")
+    'a‹U+202E›b c'
+    """
+    text = " ".join(str(value)[: limit + 1].split())
+    cut = len(text) > limit
+    shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c)[0] == "C" else c for c in text[:limit])
+    return shown + "…" if cut else shown
+
+
+def cell(value: object) -> str:
+    """A table's value as a text; absent is a dash."""
+    if isinstance(value, list | tuple):
+        texts = [clean(v) for v in value[:3]] + ([f"… {len(value):,}"] if len(value) > 3 else [])
+        return "; ".join(texts) or "–"
+    if value is None or value is pd.NA or value is pd.NaT:
+        return "–"
+    if isinstance(value, datetime):
+        return minute(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return clean(value)
+
+
+def minute(moment: datetime) -> str:
+    """A time in UTC, to the minute."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def table(
+    caption: str,
+    columns: Sequence[tuple[str, Kind]],
+    rows: Iterable[Sequence[object]],
+    total: int,
+    more: str,
+) -> Table:
+    """A Table of the first MAX_ROWS rows; ``more`` is its note where there are others."""
+    shown = []
+    for row in rows:
+        if len(shown) == MAX_ROWS:
+            break
+        shown.append(tuple(cell(value) for value in row))
+    headings = tuple(Heading(title, kind) for title, kind in columns)
+    return Table(caption, headings, tuple(shown), total, more if total > len(shown) else None)

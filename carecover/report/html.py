@@ -1,0 +1,37 @@
+"""The report as one self-contained HTML page: no script, no address, prints on A4."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from carecover.report.document import Document, Picture
+from carecover.report.timeline import svg
+
+_TEMPLATE = "report.html.j2"
+
+
+def render_html(document: Document) -> str:
+    """The whole page as text, to be written as UTF-8.
+
+    Everything in the document is escaped here; the only markup that is let through is the
+    picture, which the timeline draws of numbers and words of its own.
+    """
+    source = files("carecover.report").joinpath("templates", _TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({_TEMPLATE: source}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["kind_of"] = lambda block: type(block).__name__
+    environment.globals["draw"] = _draw
+    return environment.get_template(_TEMPLATE).render(document=document)
+
+
+def _draw(picture: Picture) -> Markup:
+    return Markup(svg(picture.timeline))  # noqa: S704 - holds no text from evidence

@@ -1,0 +1,597 @@
+"""An interpreter for the few constructs of cmd.exe that carecover's batches are written in.
+
+A rehearsal runs the very file that is carried to the CA, so what is not understood here
+exactly as cmd.exe understands it is refused, with its line number, instead of guessed at::
+
+    run(Script.parse(data, "revoke.cmd"), Folder(directory), programs, arguments=["preflight"], …)
+
+The grammar is one statement a line, ASCII, CRLF: ``set``, ``set /a``, ``echo``, ``if``,
+``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string, ``mkdir``, ``del``,
+``type``, ``copy /y``, ``cd /d``, ``rem``, ``setlocal``, ``endlocal``, and programs by their
+path. No blocks, pipes, ``&&``, ``||``, carets or delayed expansion: cmd.exe and Wine's cmd
+disagree about those, or an expanded value could break out of them.
+
+Like cmd.exe it expands percent signs first and looks at special characters afterwards, so
+a value that would start a second command there is refused here. Sources: ``cmd /?``,
+``for /?``, ``if /?``, ``set /?``, ``call /?`` of Windows, and runs under Wine 8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from carecover.errors import RefusedError
+from carecover.simulator.windows import NEWLINE, OEM, CallResult, Folder, Program, split_arguments
+
+# cmd.exe cuts a batch line, after expansion, at this length (Microsoft KB 830473).
+MAX_LINE: Final = 8191
+# A plan of 100,000 certificates is a batch of this order; a larger file is not one of ours.
+MAX_SCRIPT_BYTES: Final = 64 << 20
+# A loop that does not end must not hang a rehearsal: no subroutine of ours takes this many steps.
+STEPS_PER_LINE: Final = 1000
+MIN_STEPS: Final = 100_000
+MAX_CALL_DEPTH: Final = 50
+
+NOT_RECOGNIZED: Final = 9009
+
+
+# ------------------------------------------------------------------------------- the script
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_LABEL_LINE = re.compile(rf":({_NAME})", re.ASCII)
+_JUMP = re.compile(rf"(?:^|\s)(?:goto|call)\s+:({_NAME})", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A batch file whose form has been checked: its name, its lines and where its labels are."""
+
+    name: str
+    lines: tuple[str, ...]
+    labels: Mapping[str, int] = field(repr=False)
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Script:
+        """Check the bytes and the labels of a batch file; raises RefusedError naming the line."""
+        if len(data) > MAX_SCRIPT_BYTES:
+            raise RefusedError(
+                f"{name} has {len(data):,} bytes; no batch of carecover is larger than {MAX_SCRIPT_BYTES:,}."
+            )
+        lines: list[str] = []
+        labels: dict[str, int] = {}
+        jumps: list[tuple[int, str]] = []
+        *rows, rest = data.split(NEWLINE)
+        if rest:
+            raise outside(name, len(rows) + 1, "the last line does not end in CRLF")
+        for number, row in enumerate(rows, 1):
+            # Everything below the blank, tabs too: cmd.exe takes some of them for delimiters.
+            if any(byte < 0x20 or byte > 0x7E for byte in row):
+                raise outside(name, number, "only printable ASCII between CRLF is allowed")
+            if len(row) > MAX_LINE:
+                raise outside(name, number, f"it is longer than {MAX_LINE} characters")
+            line = row.decode("ascii")
+            if line.startswith(":"):
+                label = _LABEL_LINE.fullmatch(line)
+                if not label or label[1].lower() == "eof" or label[1].lower() in labels:
+                    raise outside(name, number, f"{line[:40]!r} is not a label, or it is there twice")
+                labels[label[1].lower()] = number - 1
+            elif line and not line.lower().startswith("rem "):
+                jumps += [(number, target.lower()) for target in _JUMP.findall(line)]
+            elif "%" in line:
+                # cmd.exe expands even remarks, and stops the batch at a malformed one.
+                raise outside(name, number, "a remark holds a percent sign")
+            lines.append(line)
+        for number, target in jumps:
+            if target != "eof" and target not in labels:
+                raise outside(name, number, f"there is no label :{target}")
+        return cls(name, tuple(lines), labels)
+
+
+def outside(name: str, number: int, what: str) -> RefusedError:
+    """The error for a line that is outside the grammar."""
+    return RefusedError(
+        f"{name}, line {number}: {what}. It is outside the form in which carecover writes batches, so it is not run; "
+        "write the bundle again."
+    )
+
+
+# ---------------------------------------------------------------------------- the interpreter
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One level of ``call``: its arguments, where it returns to, and what ``setlocal`` saved in it."""
+
+    arguments: tuple[str, ...]
+    back: int
+    saved: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Streams:
+    """Where one statement's output goes: a file (path, append), nothing (``nul``) or the console."""
+
+    target: str | None = None
+    append: bool = False
+    merged: bool = False
+
+
+_ARGUMENT = re.compile(r"%(~(?:dp|nx|f|n)?)?([0-9])")
+_VARIABLE = re.compile(rf"%({_NAME})%", re.ASCII)
+_COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = {
+    "equ": lambda a, b: a == b,
+    "neq": lambda a, b: a != b,
+    "lss": lambda a, b: a < b,
+    "leq": lambda a, b: a <= b,
+    "gtr": lambda a, b: a > b,
+    "geq": lambda a, b: a >= b,
+}
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})", re.ASCII)
+_IF_TEXT = re.compile(r'"([^"]*)"=="([^"]*)" (.+)', re.DOTALL)
+_IF_EXIST = re.compile(r'exist "([^"]+)" (.+)', re.IGNORECASE)
+_IF_DEFINED = re.compile(rf"defined ({_NAME}) (.+)", re.ASCII | re.IGNORECASE)
+_IF_NUMBER = re.compile(r"(\S+) (equ|neq|lss|leq|gtr|geq) (\S+) (.+)", re.IGNORECASE)
+_FOR = re.compile(r'for /f "delims=([^"]*)" %([A-Za-z]) in \("(.*)"\) do (.+)', re.IGNORECASE)
+_SET = re.compile(rf'set "({_NAME})=(.*)"', re.ASCII | re.IGNORECASE)
+_SET_A = re.compile(rf"set /a ({_NAME})=(.+)", re.ASCII | re.IGNORECASE)
+_GOTO = re.compile(rf"goto :({_NAME})", re.ASCII | re.IGNORECASE)
+_CALL = re.compile(rf'call :({_NAME})((?: (?:"[^"]*"|[A-Za-z0-9_.\\-]+))*)', re.ASCII | re.IGNORECASE)
+_FILES = re.compile(r'(mkdir|del|type|copy /y|cd /d) "([^"]+)"(?: "([^"]+)")?', re.IGNORECASE)
+_TARGET = re.compile(r' *(?:"([^"]+)"|([A-Za-z0-9_.\\-]+))')
+_WORD = re.compile(r"[A-Za-z]+\.?")
+_FILE_VERBS: Final = frozenset({"mkdir", "del", "type", "copy", "cd"})
+# cmd.exe does these itself and starts no program, so they must not be told to be unknown.
+_REFUSED: Final = re.compile(
+    "assoc|break|chdir|cls|color|copy|date|del|dir|dpath|erase|for|ftype|if|keys|md|mklink|move|path|pause|popd|prompt|"
+    "pushd|rd|rem|ren|rename|rmdir|shift|start|time|title|type|ver|verify|vol",
+    re.IGNORECASE,
+)
+# Versions of cmd.exe differ in whether success of these clears ERRORLEVEL.
+_VAGUE: Final = frozenset({"mkdir", "del", "cd"})
+_TERM = re.compile(rf"\s*([+-]?)\s*({_NAME}|0|[1-9][0-9]*)\s*", re.ASCII)
+# Their values change by themselves; a batch that sets one of them hides the real one.
+_DYNAMIC: Final = frozenset({"errorlevel", "cd", "date", "time", "random", "cmdcmdline", "cmdextversion"})
+
+
+def run(
+    script: Script,
+    folder: Folder,
+    programs: Mapping[str, Program],
+    *,
+    arguments: Sequence[str],
+    now: Callable[[], datetime],
+    on_output: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Run a batch to its end and return its exit code (signed 32 bits).
+
+    ``programs`` are known by their file names in lower case (``certutil.exe``); ``now``
+    answers ``%DATE%`` and ``%TIME%``; ``on_output`` gets each line that reaches the console.
+    Raises RefusedError, naming the line, for anything outside the grammar and for a batch
+    that does not end; whatever a program raises passes through, as a power cut would.
+    """
+    if any('"' in a or "%" in a for a in arguments):
+        raise RefusedError("An argument of a batch may hold neither quotes nor percent signs.")
+    return _Run(script, folder, programs, arguments, now, on_output, environment or {}).to_end()
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        script: Script,
+        folder: Folder,
+        programs: Mapping[str, Program],
+        arguments: Sequence[str],
+        now: Callable[[], datetime],
+        on_output: Callable[[str], None],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._script = script
+        self._folder = folder
+        self._programs = programs
+        self._now = now
+        self._on_output = on_output
+        base = {"SystemRoot": "C:\\Windows", **environment}
+        # Names do not depend on case, so they are kept in lower case.
+        self._variables: dict[str, str] = {name.lower(): value for name, value in base.items()}
+        self._frames = [_Frame((script.name, *arguments), len(script.lines))]
+        self._line = 0
+        # None where cmd.exe's own versions differ in what they leave; reading it is refused.
+        self._errorlevel: int | None = 0
+
+    def to_end(self) -> int:
+        """Step until the outermost frame returns."""
+        lines, name = self._script.lines, self._script.name
+        limit = max(MIN_STEPS, STEPS_PER_LINE * len(lines))
+        at = 0
+        try:
+            for _ in range(limit):
+                if self._line >= len(lines):
+                    if not self._return():
+                        return self._level()
+                    continue
+                at, self._line = self._line, self._line + 1
+                line = lines[at]
+                idle = not line or line.startswith(":") or line.lower().startswith("rem ")
+                if not idle and not self._statement(self._expand(line)):
+                    return self._level()
+        except _OutsideError as error:
+            raise outside(name, at + 1, str(error)) from None
+        except RefusedError as error:
+            raise RefusedError(f"{name}, line {at + 1}: {error}") from None
+        raise RefusedError(f"{name} did not end within {limit:,} steps; it is not a batch that carecover wrote.")
+
+    # ------------------------------------------------------------------ expansion and parsing
+
+    def _expand(self, line: str) -> str:
+        """The percent phase: arguments and variables, once, from left to right."""
+        out: list[str] = []
+        at = 0
+        while (sign := line.find("%", at)) >= 0:
+            out.append(line[at:sign])
+            if line.startswith("%%", sign):
+                out.append("%")
+                at = sign + 2
+            elif match := _ARGUMENT.match(line, sign):
+                out.append(self._argument(match[1], int(match[2])))
+                at = match.end()
+            elif match := _VARIABLE.match(line, sign):
+                out.append(self._variable(match[1]))
+                at = match.end()
+            else:
+                raise _OutsideError(f"{line[sign : sign + 20]!r} is no %NAME%, %~1, %~dp0 or %%a")
+        text = "".join([*out, line[at:]])
+        if len(text) > MAX_LINE:
+            raise _OutsideError(f"after expansion it is longer than {MAX_LINE} characters")
+        return text
+
+    def _argument(self, form: str | None, number: int) -> str:
+        if number == 0:
+            values = {"~dp": Folder.ROOT, "~nx": self._script.name, "~f": Folder.ROOT + self._script.name}
+            if form not in values:
+                raise _OutsideError("of %0 only %~dp0, %~nx0 and %~f0 are allowed")
+            return values[form]
+        if form not in (None, "~"):
+            raise _OutsideError(f"%{form}{number} is not allowed")
+        arguments = self._frames[-1].arguments
+        value = arguments[number] if number < len(arguments) else ""
+        if form == "~" and len(value) > 1 and value[0] == value[-1] == '"':
+            return value[1:-1]
+        return value
+
+    def _variable(self, name: str) -> str:
+        key = name.lower()
+        if key == "errorlevel":
+            return str(self._level())
+        if key == "cd":
+            return self._folder.current
+        if key in ("date", "time"):
+            moment = self._now()
+            # The en-US forms; a batch may log them, never read them.
+            return f"{moment:%m/%d/%Y}" if key == "date" else f"{moment:%H:%M:%S.00}"
+        if key in _DYNAMIC:
+            raise _OutsideError(f"%{name}% is different at each run")
+        return self._variables.get(key, "")
+
+    def _level(self) -> int:
+        if self._errorlevel is None:
+            raise _OutsideError("ERRORLEVEL is read where versions of cmd.exe differ; read it right after the program")
+        return self._errorlevel
+
+    def _split(self, text: str) -> tuple[str, _Streams]:
+        """The command without its redirections; refuses every special character outside quotes."""
+        streams = _Streams()
+        out: list[str] = []
+        quoted = False
+        at = 0
+        while at < len(text):
+            char = text[at]
+            if char == '"':
+                quoted = not quoted
+            elif not quoted and char in "&|<^":
+                raise _OutsideError(f"{char!r} stands outside quotes")
+            elif not quoted and char == ">":
+                at = self._redirection(text, at, out, streams)
+                continue
+            out.append(char)
+            at += 1
+        if quoted:
+            raise _OutsideError("a quote is not closed")
+        return "".join(out), streams
+
+    def _redirection(self, text: str, at: int, out: list[str], streams: _Streams) -> int:
+        """Read one redirection that begins at ``>``; returns where the text goes on."""
+        handle = "1"
+        # A digit right before the sign is a handle, even where it was meant as text.
+        if out and out[-1].isdigit() and (len(out) == 1 or out[-2] in " \t,;="):
+            handle = out.pop()
+        append = text.startswith(">>", at)
+        at += 2 if append else 1
+        if handle == "2" and not append and text.startswith("&1", at):
+            if streams.target is None or not "".join(out).strip():
+                raise _OutsideError("2>&1 must come last, after the redirection to a file")
+            streams.merged = True
+            return at + 2
+        target = _TARGET.match(text, at)
+        if handle != "1" or streams.target is not None or not target:
+            raise _OutsideError("only one redirection to a file and then 2>&1 are allowed")
+        streams.target, streams.append = target[1] or target[2], append
+        return target.end()
+
+    # ------------------------------------------------------------------------- the statements
+
+    def _statement(self, text: str) -> bool:
+        """Carry out one expanded statement; False when the outermost frame has returned."""
+        text = text.strip(" ")
+        if text.lower() == "@echo off":
+            return True
+        lowered = text.lower()
+        if lowered.startswith(("if ", "for ")):
+            body = self._if(text) if lowered.startswith("if ") else self._for(text)
+            return body is None or self._statement(body)
+        command, streams = self._split(text)
+        command = command.lstrip(" ")
+        word = _WORD.match(command)
+        name = word[0].lower() if word else ""
+        if name in _FLOW:
+            if streams.target is not None:
+                raise _OutsideError(f"{name} is redirected")
+            return _FLOW[name](self, command.rstrip(" "))
+        if self._opened(streams):
+            if name in ("echo", "echo."):
+                # echo leaves ERRORLEVEL as it is.
+                self._write(_echo(command), b"", streams)
+            else:
+                act = self._files if name in _FILE_VERBS else self._program
+                result = act(command.rstrip(" "))
+                self._errorlevel = None if name in _VAGUE and result.exit_code == 0 else result.exit_code
+                self._write(result.output, result.error, streams)
+        return True
+
+    def _if(self, text: str) -> str | None:
+        """The statement after ``if``, or None where the condition does not hold."""
+        rest = text[3:].lstrip(" ")
+        ignore_case = negated = False
+        while match := re.match(r"(/i|not) +", rest, re.IGNORECASE):
+            ignore_case |= match[1].lower() == "/i"
+            negated |= match[1].lower() == "not"
+            rest = rest[match.end() :]
+        if match := _IF_TEXT.fullmatch(rest):
+            left, right = (match[1].lower(), match[2].lower()) if ignore_case else (match[1], match[2])
+            holds, body = left == right, match[3]
+        elif match := _IF_EXIST.fullmatch(rest):
+            holds, body = self._folder.exists(match[1]), match[2]
+        elif match := _IF_DEFINED.fullmatch(rest):
+            holds, body = match[1].lower() in self._variables, match[2]
+        elif match := _IF_NUMBER.fullmatch(rest):
+            if not (_INTEGER.fullmatch(match[1]) and _INTEGER.fullmatch(match[3])):
+                # cmd.exe would compare them as text: 9 after 10.
+                raise _OutsideError(f"{match[1][:20]!r} and {match[3][:20]!r} are not both plain numbers")
+            holds, body = _COMPARE[match[2].lower()](int(match[1]), int(match[3])), match[4]
+        else:
+            raise _OutsideError(f"{text[:60]!r} is no condition that is allowed")
+        return body if holds != negated else None
+
+    def _for(self, text: str) -> str | None:
+        """The body of ``for /f`` over one string, or None where no token is left of it."""
+        match = _FOR.fullmatch(text)
+        if not match:
+            raise _OutsideError(f"{text[:60]!r} is no for /f over a string that is allowed")
+        delimiters, variable, value, body = match.groups()
+        # The default end-of-line character: cmd.exe skips a line that begins with it, unseen.
+        if value.startswith(";"):
+            return None
+        token = re.split(f"[{re.escape(delimiters)}]", value.lstrip(delimiters))[0] if delimiters else value
+        return body.replace(f"%{variable}", token) if token else None
+
+    def _goto(self, command: str) -> bool:
+        match = _GOTO.fullmatch(command)
+        if not match:
+            raise _OutsideError(f"{command[:40]!r} is no goto :label")
+        if match[1].lower() == "eof":
+            return self._return()
+        self._line = self._target(match[1])
+        return True
+
+    def _target(self, label: str) -> int:
+        if label.lower() not in self._script.labels:
+            raise _OutsideError(f"there is no label :{label}")
+        return self._script.labels[label.lower()]
+
+    def _call(self, command: str) -> bool:
+        match = _CALL.fullmatch(command)
+        if not match:
+            raise _OutsideError(f"{command[:40]!r} is no call :label with plain or quoted arguments")
+        if "%" in command:
+            # call expands a second time; what comes out then has been seen by nobody.
+            raise _OutsideError("a percent sign is left on a line with call")
+        if len(self._frames) >= MAX_CALL_DEPTH:
+            raise _OutsideError(f"calls are nested more than {MAX_CALL_DEPTH} deep")
+        arguments = re.findall(r'"[^"]*"|[^ "]+', match[2])
+        self._frames.append(_Frame((f":{match[1]}", *arguments), self._line))
+        self._line = self._target(match[1])
+        return True
+
+    def _exit(self, command: str) -> bool:
+        match = re.fullmatch(r"exit /b(?: (-?[0-9]{1,10}))?", command, re.IGNORECASE)
+        if not match:
+            raise _OutsideError(f"{command[:40]!r} is no exit /b with a number")
+        if match[1] is not None:
+            self._errorlevel = _signed(int(match[1]))
+        return self._return()
+
+    def _return(self) -> bool:
+        """Leave a frame; what its ``setlocal`` changed is undone, as cmd.exe does at the end of a call."""
+        frame = self._frames[-1]
+        if frame.saved:
+            self._variables = frame.saved[0]
+        self._line = frame.back
+        if len(self._frames) == 1:
+            return False
+        self._frames.pop()
+        return True
+
+    def _set(self, command: str) -> bool:
+        # What set leaves in ERRORLEVEL depends on the ending of the file's name and on the version.
+        self._errorlevel = None
+        if match := _SET_A.fullmatch(command):
+            name, value = match[1], str(self._arithmetic(match[2]))
+        elif match := _SET.fullmatch(command):
+            name, value = match[1], match[2]
+        else:
+            raise _OutsideError(f'{command[:60]!r} is no set "NAME=value" and no set /a NAME=sum')
+        if name.lower() in _DYNAMIC:
+            raise _OutsideError(f"{name} may not be set: it would hide the real one")
+        if '"' in value:
+            raise _OutsideError("a value holds a quote")
+        if value:
+            self._variables[name.lower()] = value
+        else:
+            self._variables.pop(name.lower(), None)
+        return True
+
+    def _arithmetic(self, text: str) -> int:
+        """A sum of numbers and variables, in 32 bits; an undefined variable counts as 0."""
+        total, at = 0, 0
+        while at < len(text):
+            match = _TERM.match(text, at)
+            if not match or (at > 0 and not match[1]):
+                raise _OutsideError(f"{text[:40]!r} is no sum of plain numbers and names")
+            value = match[2] if match[2].isdigit() else self._variables.get(match[2].lower(), "0")
+            if not _INTEGER.fullmatch(value):
+                # cmd.exe reads a leading 0 as octal and takes words for 0.
+                raise _OutsideError(f"{match[2]} holds {value[:20]!r}, which is no plain number")
+            total += -int(value) if match[1] == "-" else int(value)
+            at = match.end()
+        return _signed(total)
+
+    def _setlocal(self, command: str) -> bool:
+        if not re.fullmatch(r"setlocal( enableextensions| disabledelayedexpansion)*", command.lower()):
+            raise _OutsideError("setlocal may only enable extensions and disable delayed expansion")
+        self._frames[-1].saved.append(dict(self._variables))
+        return True
+
+    def _endlocal(self, command: str) -> bool:
+        if command.lower() != "endlocal":
+            raise _OutsideError(f"{command[:40]!r} is not endlocal alone")
+        if self._frames[-1].saved:
+            self._variables = self._frames[-1].saved.pop()
+        return True
+
+    def _files(self, command: str) -> CallResult:
+        """mkdir, del, type, copy /y and cd /d with quoted names."""
+        match = _FILES.fullmatch(command)
+        if not match:
+            raise _OutsideError(f"{command[:60]!r} is not allowed; names stand in quotes")
+        verb, first, second = match[1].lower(), match[2], match[3]
+        if (verb == "copy /y") != (second is not None):
+            raise _OutsideError(f"{verb} has a wrong number of names")
+        try:
+            if verb == "mkdir":
+                self._folder.path(first).mkdir(parents=True)
+            elif verb == "cd /d":
+                self._folder.change(first)
+            elif verb == "type":
+                return CallResult(0, self._folder.read(first))
+            elif verb == "del":
+                self._folder.path(first).unlink(missing_ok=True)
+            else:
+                self._folder.write(second, self._folder.read(first))
+                return CallResult(0, b"        1 file(s) copied." + NEWLINE)
+        except FileExistsError:
+            return CallResult(
+                1, error=f"A subdirectory or file {first} already exists.".encode(OEM, "replace") + NEWLINE
+            )
+        except FileNotFoundError:
+            return CallResult(1, error=b"The system cannot find the file specified." + NEWLINE)
+        except NotADirectoryError:
+            return CallResult(1, error=b"The system cannot find the path specified." + NEWLINE)
+        except (IsADirectoryError, PermissionError):
+            return CallResult(1, error=b"Access is denied." + NEWLINE)
+        return CallResult(0)
+
+    def _program(self, command: str) -> CallResult:
+        """A program by its path, or by its name where the current directory has none of that name."""
+        match = re.fullmatch(r'(?:"([^"]+)"|([A-Za-z][A-Za-z0-9_.-]*))(?: (.*))?', command)
+        if not match:
+            raise _OutsideError(f"{command[:60]!r} is not allowed")
+        name = match[1] or match[2]
+        if _REFUSED.fullmatch(name):
+            raise _OutsideError(f"{name} is not allowed")
+        system = re.fullmatch(r"C:\\Windows\\System32\\([a-z0-9]+\.exe)", name, re.IGNORECASE)
+        key = system[1].lower() if system else f"{name.lower()}.exe"
+        if not system and any(self._folder.exists(name + ending) for ending in ("", ".com", ".exe", ".bat", ".cmd")):
+            # cmd.exe looks into the current directory first: somebody's find.cmd would run.
+            raise _OutsideError(f"{name} would start a file of the current directory")
+        program = self._programs.get(key)
+        if program is None:
+            text = f"'{name}' is not recognized as an internal or external command,"
+            return CallResult(
+                NOT_RECOGNIZED,
+                error=text.encode(OEM, "replace") + NEWLINE + b"operable program or batch file." + NEWLINE,
+            )
+        result = program(split_arguments(match[3] or ""), self._folder)
+        return CallResult(_signed(result.exit_code), result.output, result.error)
+
+    # ----------------------------------------------------------------------------- the output
+
+    def _opened(self, streams: _Streams) -> bool:
+        """Open the file that output goes to; without it cmd.exe does not start the command."""
+        if streams.target is None or streams.target.lower() == "nul":
+            return True
+        try:
+            self._folder.write(streams.target, b"", append=streams.append)
+        except OSError:
+            self._console(b"The system cannot find the path specified." + NEWLINE)
+            self._errorlevel = 1
+            return False
+        return True
+
+    def _write(self, output: bytes, error: bytes, streams: _Streams) -> None:
+        written = output + error if streams.merged else output
+        if streams.target is None:
+            self._console(written)
+        elif streams.target.lower() != "nul":
+            self._folder.write(streams.target, written, append=True)
+        if not streams.merged:
+            self._console(error)
+
+    def _console(self, data: bytes) -> None:
+        for line in data.decode(OEM).splitlines():
+            self._on_output(line)
+
+
+class _OutsideError(Exception):
+    """A statement outside the grammar; becomes a RefusedError with the line number."""
+
+
+def _signed(value: int) -> int:
+    """The value as cmd.exe keeps it: 32 bits with a sign."""
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def _echo(command: str) -> bytes:
+    text = command[5:]
+    if text.strip().lower() in ("on", "off", "/?") and command[4] == " ":
+        raise _OutsideError(f"echo {text.strip()} prints nothing but changes or explains echo")
+    if command[4:5] != "." and not text.strip():
+        return b"ECHO is off." + NEWLINE
+    return text.encode("ascii") + NEWLINE
+
+
+# The words after which cmd.exe does not go on to the next line by itself, and those that only
+# change the interpreter; none of them writes anything.
+_FLOW: Final[Mapping[str, Callable[[_Run, str], bool]]] = {
+    "goto": _Run._goto,
+    "call": _Run._call,
+    "exit": _Run._exit,
+    "set": _Run._set,
+    "setlocal": _Run._setlocal,
+    "endlocal": _Run._endlocal,
+}

@@ -1,0 +1,219 @@
+"""What a batch finds around it on the server: its folder, and the programs that are not certutil.
+
+``find.exe``, ``fc.exe`` and ``whoami.exe`` answer just the calls that carecover's batches make.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from carecover.errors import RefusedError
+
+# The console code page of a western European server: what programs write into a redirected file.
+OEM: Final = "cp850"
+NEWLINE: Final = b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a program left behind: its exit code (signed 32 bits) and the bytes that it wrote."""
+
+    exit_code: int
+    output: bytes = b""
+    error: bytes = b""
+
+
+class Program(Protocol):
+    """A program as the batch sees it: arguments without its own name, and the folder it runs in."""
+
+    def __call__(self, arguments: Sequence[str], folder: Folder, /) -> CallResult:
+        """Do the work; the exit code tells how it went."""
+
+
+# ------------------------------------------------------------------------------- the folder
+
+
+class Folder:
+    """A directory as Windows would see it: names without case, backslashes, and no way out.
+
+    Paths are relative to the current directory or lie under ``C:\\carecover``, which stands
+    for the directory. Anything else, devices, streams, wildcards and links that lead out of
+    the directory are refused with RefusedError.
+    """
+
+    ROOT: Final = "C:\\carecover\\"
+    _DEVICES: Final = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))})
+
+    def __init__(self, directory: Path) -> None:
+        """``directory`` must exist; the current directory is its root."""
+        self._directory = directory.resolve(strict=True)
+        self._current: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> str:
+        """The current directory as ``%CD%`` shows it: without a backslash at its end."""
+        return (self.ROOT + "\\".join(self._current)).rstrip("\\")
+
+    def path(self, name: str) -> Path:
+        """The real path of a Windows path inside the folder, which need not exist."""
+        text = name.replace("/", "\\")
+        if text.lower().startswith(self.ROOT.lower()):
+            parts: list[str] = []
+            text = text[len(self.ROOT) :]
+        elif ":" in text or text.startswith("\\"):
+            raise RefusedError(
+                f"The batch names {name!r}, which lies outside its own folder; nothing was touched there."
+            )
+        else:
+            parts = list(self._current)
+        for part in text.split("\\"):
+            if part == "..":
+                if not parts:
+                    raise RefusedError(
+                        f"The batch names {name!r}, which leads out of its own folder; nothing was touched there."
+                    )
+                parts.pop()
+            elif part not in ("", "."):
+                self._check(part, name)
+                parts.append(part)
+        real = self._directory
+        for part in parts:
+            real = self._child(real, part)
+        # A link inside the folder must not carry a write to somewhere else.
+        if not real.resolve().is_relative_to(self._directory):
+            raise RefusedError(f"{name!r} is a link out of the batch's folder; put the file itself there.")
+        return real
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; raises OSError where it cannot be read."""
+        return self.path(name).read_bytes()
+
+    def write(self, name: str, data: bytes, *, append: bool = False) -> None:
+        """Write or extend a file; raises OSError where its directory is missing."""
+        with self.path(name).open("ab" if append else "wb") as file:
+            file.write(data)
+
+    def exists(self, name: str) -> bool:
+        """True for a file or directory; with a backslash at the end only for a directory."""
+        path = self.path(name)
+        return path.is_dir() if name.endswith(("\\", "/")) else path.exists()
+
+    def change(self, name: str) -> None:
+        """Make an existing directory the current one; raises NotADirectoryError."""
+        path = self.path(name)
+        if not path.is_dir():
+            raise NotADirectoryError(name)
+        self._current = path.relative_to(self._directory).parts
+
+    def _check(self, part: str, name: str) -> None:
+        odd = part.endswith((".", " ")) or any(c in '<>:"|?*' or c < " " for c in part)
+        if odd or part.split(".", maxsplit=1)[0].lower() in self._DEVICES:
+            raise RefusedError(f"The batch names {name!r}, which is no plain file name on Windows.")
+
+    @staticmethod
+    def _child(directory: Path, part: str) -> Path:
+        exact = directory / part
+        if os.path.lexists(exact) or not directory.is_dir():
+            return exact
+        return next((child for child in directory.iterdir() if child.name.lower() == part.lower()), exact)
+
+
+# ------------------------------------------------------------------------------ the programs
+
+
+def split_arguments(text: str) -> list[str]:
+    """Cut a command line into arguments as programs built with Microsoft's C runtime do.
+
+    Backslashes are plain but before a quote, where each pair gives one and an odd one makes
+    the quote plain; two quotes inside a quoted part give one (Microsoft: "Parsing C
+    command-line arguments").
+    """
+    arguments: list[str] = []
+    current: list[str] = []
+    quoted = started = False
+    at = 0
+    while at < len(text):
+        run_length = len(text[at:]) - len(text[at:].lstrip("\\"))
+        if run_length:
+            at += run_length
+            started = True
+            if text.startswith('"', at):
+                current.append("\\" * (run_length // 2))
+                if run_length % 2:
+                    current.append('"')
+                    at += 1
+            else:
+                current.append("\\" * run_length)
+            continue
+        char = text[at]
+        if char == '"':
+            if quoted and text.startswith('""', at):
+                current.append('"')
+                at += 1
+            else:
+                quoted = not quoted
+            started = True
+        elif char in " \t" and not quoted:
+            if started:
+                arguments.append("".join(current))
+            current, started = [], False
+        else:
+            current.append(char)
+            started = True
+        at += 1
+    return [*arguments, "".join(current)] if started else arguments
+
+
+def find(arguments: Sequence[str], folder: Folder) -> CallResult:
+    """find.exe "text" "file": 0 where a line holds the text (case counts), 1 where none does, 2 for a bad call.
+
+    A missing file is 1 as well, so the caller must know that the file is there.
+    """
+    if len(arguments) != 2 or arguments[0].startswith("/"):
+        return CallResult(2, error=b"FIND: Parameter format not correct" + NEWLINE)
+    text, name = arguments
+    try:
+        lines = folder.read(name).split(NEWLINE)
+    except OSError:
+        return CallResult(1, error=f"File not found - {name.upper()}".encode(OEM, "replace") + NEWLINE)
+    hits = [line for line in lines if text.encode(OEM, "replace") in line]
+    header = NEWLINE + f"---------- {name.upper()}".encode(OEM, "replace") + NEWLINE
+    return CallResult(0 if hits else 1, header + b"".join(line + NEWLINE for line in hits))
+
+
+def fc(arguments: Sequence[str], folder: Folder) -> CallResult:
+    """fc.exe /b "one" "other": 0 for equal bytes, 1 for different ones, 2 where a file is missing."""
+    if len(arguments) != 3 or arguments[0].lower() != "/b":
+        return CallResult(-1, b"FC: Invalid Switch" + NEWLINE)
+    try:
+        one, other = folder.read(arguments[1]), folder.read(arguments[2])
+    except OSError:
+        return CallResult(2, error=b"FC: cannot find at least one of the files" + NEWLINE)
+    if one == other:
+        return CallResult(0, b"FC: no differences encountered" + NEWLINE)
+    return CallResult(1, b"FC: the files differ" + NEWLINE)
+
+
+def whoami(*, elevated: bool) -> Program:
+    """whoami.exe /groups in an elevated session (High Mandatory Level) or a plain one (Medium).
+
+    Only the SIDs are the same in every language: S-1-16-12288 is high, S-1-16-8192 medium
+    (Microsoft: "Well-known SIDs").
+    """
+    level = ("High", "S-1-16-12288") if elevated else ("Medium", "S-1-16-8192")
+    text = (
+        "\r\nGROUP INFORMATION\r\n-----------------\r\n\r\n"
+        "Everyone                                Well-known group S-1-1-0      Mandatory group, Enabled by default\r\n"
+        f"Mandatory Label\\{level[0]} Mandatory Level    Label            {level[1]}\r\n"
+    )
+
+    def answer(arguments: Sequence[str], _folder: Folder) -> CallResult:
+        if [a.lower() for a in arguments] != ["/groups"]:
+            return CallResult(1, error=b"ERROR: Invalid argument/option" + NEWLINE)
+        return CallResult(0, text.encode("ascii"))
+
+    return answer
