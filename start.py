@@ -388,12 +388,12 @@ def provide(tools: Sequence[SystemTool], run: Run, require_all: bool) -> None:
     for tool in missing:
         say(f"Without {tool.command} (on Debian and Ubuntu: {tool.package}) is skipped: {tool.skipped}.")
     if missing and require_all:
-        raise StartError(SETUP_FAILED, "With CARECOVER_REQUIRE_ALL=1 nothing may be missing.")
+        raise StartError(SETUP_FAILED, "With CARECOVER_REQUIRE_ALL set, nothing may be missing.")
 
 
 def test(tree: Tree, arguments: Sequence[str]) -> int:
     make_ready(tree, DEVELOPMENT)
-    provide(SYSTEM_TOOLS, run_logged(tree), os.environ.get("CARECOVER_REQUIRE_ALL") == "1")
+    provide(SYSTEM_TOOLS, run_logged(tree), bool(os.environ.get("CARECOVER_REQUIRE_ALL")))
     wanted = [argument for argument in arguments if argument != "--thorough"]
     thorough = ["-m", "thorough or not thorough"] if "--thorough" in arguments else []
     checks = {"pytest": ["pytest", *thorough, *wanted]}

@@ -90,7 +90,7 @@ class Case:
     # ------------------------------------------------------------------ the case itself
 
     @classmethod
-    def create(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None, **facts: object) -> Case:
+    def create(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None, **facts: Any) -> Case:
         """Make a case folder; on an existing case change only the facts that are named.
 
         Facts are the fields of ``CaseFacts``; times may be ISO 8601 text, read in the
@@ -343,7 +343,7 @@ class Case:
         it is never a test of the real CA.
         """
         plan = self.plan()
-        remediation.refuse_exposed_key(self.facts)
+        remediation.check_key(self.facts)
         files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
         return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None))
 
@@ -537,7 +537,7 @@ class Case:
             self._record("void", {"digest": standing, "new_digest": now})
 
     def _signed_plan(self) -> Plan:
-        remediation.refuse_exposed_key(self.facts)
+        remediation.check_key(self.facts)
         plan = self.plan()
         remediation.check_signoffs(plan, self.sign_offs(plan))
         return plan
@@ -673,35 +673,36 @@ class Case:
             files[name] = data
         return files
 
-    def _simulated_ca(self) -> simulator.SimulatedCA:
-        tables, facts = self._readings(), self.facts
-        crls = tables["crls"]
-        return simulator.SimulatedCA.from_evidence(
+    def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
+        """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
+        crls = self._readings()["crls"]
+        ca = simulator.SimulatedCA.from_evidence(
             ca_rows=self._baseline().rows,
             ca_certificates=self._ca_certificates(),
             crls=crls[crls["signed_by_ca"].fillna(value=False).astype(bool)],
-            crl_entries=tables["crl_entries"],
-            facts=facts,
+            crl_entries=self._readings()["crl_entries"],
+            facts=self.facts,
             now=self._clock(),
         )
-
-    def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
-        """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
-        ca = self._simulated_ca()
         host = simulator.SimulatedHost(ca)
         with tempfile.TemporaryDirectory(prefix="carecover-") as name:
+            # The CA's own key is not in evidence: what this CA signs is checked with its stand-in's certificate.
+            signers = ca.stand_in_certificates
             place = Path(name)
             _write_files(place, files)
+            phases: list[tuple[str, int]] = []
             if plan.needs_dummies and "revoke.cmd" not in files:
-                code = host.execute(place, "prepare.cmd", ["GO"], show)
-                if code != 0:
-                    raise RunError(f"prepare.cmd ended with exit code {code} on the simulated CA; see its output.")
+                phases.append(("prepare.cmd GO", host.execute(place, "prepare.cmd", ["GO"], show)))
+                if phases[0][1] != 0:
+                    raise RunError(
+                        f"prepare.cmd ended with exit code {phases[0][1]} on the simulated CA: see its output."
+                    )
                 dummies = _read_dummies(place)
-                pins = remediation.check_dummies(plan, dummies, ca.stand_in_certificates)
+                pins = remediation.check_dummies(plan, dummies, signers)
                 _refuse_problems(pins)
                 _write_files(place, self._pinned(plan, pins, dummies))
             scripts = [("revoke.cmd", phase) for phase in ("preflight", "apply", "publish")]
-            return self._execute(plan, host, place, scripts, kind, show, ca.stand_in_certificates)
+            return self._execute(plan, host, place, scripts, kind, show, signers, phases)
 
     def _execute(
         self,
@@ -712,6 +713,7 @@ class Case:
         kind: str,
         show: Callable[[str], None],
         signers: pd.DataFrame,
+        before: Sequence[tuple[str, int]] = (),
     ) -> Run:
         """Run scripts in turn until one fails; keep transcript and CRLs; judge what came out."""
         shown: list[str] = []
@@ -720,13 +722,13 @@ class Case:
             shown.append(text)
             show(text)
 
-        phases: list[tuple[str, int]] = []
+        phases: list[tuple[str, int]] = list(before)
         for script, argument in scripts:
             code = backend.execute(place, script, [argument], output)
             phases.append((f"{script} {argument}", code))
             if code != 0:
                 break
-        finished = len(phases) == len(scripts) and all(code == 0 for _, code in phases)
+        finished = len(phases) == len(before) + len(scripts) and all(code == 0 for _, code in phases)
         # Two runs within one second are two runs.
         stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
         taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, not a traceback
+    except Exception as error:  # the last line of defence: a sentence, not a traceback
         if os.environ.get("CARECOVER_DEBUG"):
             raise
         text = f"carecover failed unexpectedly ({type(error).__name__}: {error}). The case is unharmed."
@@ -159,9 +159,13 @@ def demo(out: Path, seed: int) -> int:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--certificates", default=200, show_default=True, help="Issued before the failure, 10 to 1,000,000.")
 @click.option("--lost", default=25, show_default=True, help="How many of them after the backup.")
-@click.option("--format", "form", default="mbox", show_default=True, type=click.Choice(["mbox", "maildir", "eml", "zip"]))
+@click.option(
+    "--format", "form", default="mbox", show_default=True, type=click.Choice(["mbox", "maildir", "eml", "zip"])
+)
 @click.option("--language", default="en", show_default=True, help="Wording of the CA's mails and views.")
-@click.option("--layout", default="number", show_default=True, help="Serial layout: number, default, string, generated_string.")
+@click.option(
+    "--layout", default="number", show_default=True, help="Serial layout: number, default, string, generated_string."
+)
 @click.option("--audit/--no-audit", default=False, help="Write Security log events as well.")
 @click.option("--mail/--no-mail", default=True, help="Whether the exit module was on.")
 def simulate(directory: Path, form: str, layout: str, **knobs: Any) -> int:  # noqa: ANN401 - click's own
@@ -193,10 +197,7 @@ def init(case: Path, **facts: str | None) -> int:
     made = Case.create(case, **facts)
     for name, value in made.facts.to_json().items():
         click.echo(f"{name:12} {value if value is not None else 'not known'}")
-    if made.facts.key_exposed == "yes":
-        _say(_key_advice())
-        return NEEDS_A_PERSON
-    return DONE
+    return _key_at_risk(made)
 
 
 @cli.command()
@@ -239,13 +240,14 @@ def gaps(case: Path, as_json: bool) -> int:
     opened = _open(case)
     findings, coverage = opened.findings, opened.table("coverage")
     if as_json:
-        both = (_schema(name).to_json(table).strip() for name, table in (("findings", findings), ("coverage", coverage)))
+        both = (
+            _schema(name).to_json(table).strip() for name, table in (("findings", findings), ("coverage", coverage))
+        )
         click.echo('{{"findings": {}, "coverage": {}}}'.format(*both))
     else:
         _print_gaps(findings, coverage)
-    if opened.facts.key_exposed == "yes":
-        _say(_key_advice())
-    return NEEDS_A_PERSON if (coverage["verdict"] != "good").any() or len(findings) else DONE
+    at_risk = _key_at_risk(opened)
+    return NEEDS_A_PERSON if at_risk or len(findings) or (coverage["verdict"] != "good").any() else DONE
 
 
 def _print_gaps(findings: pd.DataFrame, coverage: pd.DataFrame) -> None:
@@ -296,12 +298,14 @@ def table(case: Path, name: str, form: str, output: Path | None) -> int:
 @click.option("--reason", metavar="R", help="0 to 6, or its name, such as 'Key Compromise'.")
 @click.option("--note", metavar="T", help="Why.")
 @click.option("--by", required=True, metavar="PERSON")
-def decide(case: Path, all_of: str | None, serials: tuple[str, ...], action: str, reason: str | None, **who: Any) -> int:  # noqa: ANN401
+def decide(
+    case: Path, all_of: str | None, serials: tuple[str, ...], action: str, reason: str | None, note: str | None, by: str
+) -> int:
     """Decide what is to be done about findings."""
     from carecover.model import RevocationReason  # noqa: PLC0415
 
     code = None if reason is None else int(reason) if reason.lstrip("-").isdigit() else RevocationReason.parse(reason)
-    made = _open(case).decide(all_of=all_of, serials=serials, action=action, reason=code, **who)  # type: ignore[arg-type]
+    made = _open(case).decide(all_of=all_of, serials=serials, action=action, reason=code, note=note, by=by)  # type: ignore[arg-type]
     click.echo(f"{len(made.rows)} decided, {len(made.skipped)} left out.")
     for skipped in made.skipped:
         click.echo(f"  {skipped.serial or skipped.finding_id}: {skipped.why}")
@@ -376,6 +380,19 @@ def run(case: Path, directory: Path, on: str) -> int:
     return _show_run(_open(case).run(directory, on=on, on_output=_show))
 
 
+def _key_at_risk(case: Case) -> int:
+    """Say what a stolen CA key means, where it may be stolen: then a batch is the wrong answer."""
+    from carecover.errors import RefusedError  # noqa: PLC0415
+    from carecover.remediation import check_key  # noqa: PLC0415
+
+    try:
+        check_key(case.facts)
+    except RefusedError as error:
+        _say(str(error))
+        return NEEDS_A_PERSON
+    return DONE
+
+
 def _show_run(result: Run) -> int:
     for phase, code in result.phases:
         click.echo(f"{phase}: exit code {code}")
@@ -434,12 +451,6 @@ def _schema(name: str) -> Any:  # noqa: ANN401 - model.TableSchema, imported lat
     from carecover.model import TABLES  # noqa: PLC0415
 
     return TABLES[name]
-
-
-def _key_advice() -> str:
-    from carecover.remediation import key_exposed_sentence  # noqa: PLC0415
-
-    return key_exposed_sentence()
 
 
 if __name__ == "__main__":

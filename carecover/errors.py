@@ -10,7 +10,7 @@
     └── RunError              a run stopped part-way: read the log, mend, run again
 
 The command line prints ``str(error)`` and leaves with ``error.exit_code``
-(docs/exit-codes.md, numbers fixed by design §5). A failed check raises; it never
+(the numbers are listed in docs/commands.md). A failed check raises; it never
 returns False.
 """
 

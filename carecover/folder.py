@@ -96,8 +96,8 @@ class CaseFolder:
             ) from None
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise CaseError(
-                f"{self.path} is a case of format {body.get('format') if isinstance(body, dict) else '?'}; this carecover "
-                f"reads format {FORMAT}. Use the version that made it."
+                f"{self.path} is a case of another format than {FORMAT}, which is all that this carecover "
+                "reads. Use the version that made it."
             )
         return body
 

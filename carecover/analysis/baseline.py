@@ -67,20 +67,18 @@ def assemble_baseline(ca_rows: pd.DataFrame, views: pd.DataFrame, chosen: Sequen
         usable = _usable(views, present)
     rows = ca_rows[ca_rows["evidence_id"].isin(usable)]
     notes: list[str] = []
-    merged: pd.DataFrame | None = None
+    pages: list[pd.DataFrame] = []
     for evidence_id in usable:
         part = rows[rows["evidence_id"] == evidence_id]
-        repeated = part["request_id"].dropna()
-        if repeated.duplicated().any() and not _same_state(part):
+        known = part["request_id"].dropna()
+        if known.duplicated().any() and not _same_state(part):
             raise QuestionError(
                 f"{evidence_id} lists the same request IDs more than once with different states: pages made at "
                 "different times. Export the database again in one go."
             )
-        part = part[~(part["request_id"].notna() & part["request_id"].duplicated())]
-        merged = part if merged is None else _join(merged, part, evidence_id, notes)
-    if merged is None:
-        merged = TABLES["ca_rows"].empty()
-    return Baseline(merged.reset_index(drop=True), tuple(usable), tuple(notes))
+        _place(pages, part[~(part["request_id"].notna() & part["request_id"].duplicated())], evidence_id, notes)
+    merged = pd.concat(pages, ignore_index=True) if pages else TABLES["ca_rows"].empty()
+    return Baseline(merged, tuple(usable), tuple(notes))
 
 
 def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
@@ -124,37 +122,37 @@ def _same_state(rows: pd.DataFrame) -> bool:
     return not bool((known.groupby("request_id")[_STATE].nunique(dropna=False) > 1).to_numpy().any())
 
 
-def _join(merged: pd.DataFrame, part: pd.DataFrame, evidence_id: str, notes: list[str]) -> pd.DataFrame:
-    """Add one more view: a further page, or another export of the same rows."""
-    shared = set(merged["request_id"].dropna()) & set(part["request_id"].dropna())
-    first, last = part["request_id"].min(), part["request_id"].max()
-    if not shared:
-        inside = merged["request_id"].between(first, last).any() if not pd.isna(first) else False
-        if inside:
+def _place(pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, notes: list[str]) -> None:
+    """Put one more view among the pages: a further page, or another export of one of them."""
+    ids = set(part["request_id"].dropna())
+    for number, page in enumerate(pages):
+        others = set(page["request_id"].dropna())
+        if ids and ids == others:
+            if not _same_state(pd.concat([page, part], ignore_index=True)):
+                raise QuestionError(
+                    f"{evidence_id} shows rows in another state than the views before it: they were made at different "
+                    f"times. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+                )
+            notes.append(f"{evidence_id} shows the same rows once more and is used to fill in missing columns.")
+            pages[number] = _filled(page, part)
+            return
+        if ids & others:
+            raise QuestionError(
+                f"{evidence_id} overlaps with the views before it, and one of them has rows that the other lacks: one "
+                f"is older, newer or filtered. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+            )
+        if ids and others and min(ids) < max(others) and min(others) < max(ids):
             raise QuestionError(
                 f"{evidence_id} and the views before it interleave: each has request IDs that the other lacks in the "
                 f"same range, so at least one is filtered. {HOW_TO_CHOOSE}"
             )
-        return pd.concat([merged, part], ignore_index=True)
-    mine = merged[merged["request_id"].isin(shared)]
-    both = pd.concat([mine, part], ignore_index=True)
-    if len(shared) != part["request_id"].notna().sum() or not (
-        len(mine) == len(merged[merged["request_id"].between(first, last)])
-    ):
-        raise QuestionError(
-            f"{evidence_id} overlaps with the views before it, and one of them has rows that the other lacks: one is "
-            f"older, newer or filtered. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
-        )
-    if not _same_state(both):
-        raise QuestionError(
-            f"{evidence_id} shows rows in another state than the views before it: they were made at different times. "
-            f"Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
-        )
-    notes.append(f"{evidence_id} shows the same rows once more and is used to fill in missing columns.")
-    filled = merged.set_index("request_id", drop=False)
+    pages.append(part)
+
+
+def _filled(page: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """The page, with what it lacks taken from another export of the same rows."""
+    filled = page.set_index("request_id", drop=False)
     other = part.set_index("request_id", drop=False)
-    columns = [c for c in filled.columns if c not in ("evidence_id", "location", "flags", "request_id")]
-    # A column that one export did not have comes from the other; what both have is the first's.
-    for column in columns:
+    for column in filled.columns.difference(["evidence_id", "location", "flags", "request_id"], sort=False):
         filled[column] = filled[column].where(filled[column].notna(), other[column].reindex(filled.index))
     return filled.reset_index(drop=True)

@@ -8,7 +8,6 @@ notification never reach a parser.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import html
@@ -16,12 +15,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timezone
-from email.header import decode_header
 from email.errors import HeaderParseError
+from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import parseaddr, parsedate_to_datetime
+from itertools import pairwise
 from typing import Final
 
 from carecover.evidence import profiles
@@ -38,7 +38,6 @@ from carecover.evidence.units import (
     Unit,
 )
 from carecover.evidence.x509 import certificate_row
-from carecover.model import sha256_hex
 
 # Exchange Online lets 150 MB through; a notification has a few kB. Above: a reject to look at.
 MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
@@ -124,31 +123,27 @@ def units_of_mail(raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
     yield from _units(message, headers, raw, location, seen)
 
 
-def _units(
-    message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen
-) -> Iterator[Unit]:
+def _units(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
+    """A mail and the mails inside it; a reject of an inner mail carries the hash of the outermost."""
     yield _unit(message, headers, raw, location, seen)
     for number, nested in enumerate(_nested(message), 1):
-        inner = nested.as_bytes(policy=compat32, unixfrom=False) if nested.get_content_type() else b""
-        block, _, _ = _head_of(inner)
-        yield from _units(nested, _headers(block), inner, f"{location}, attached mail {number}", seen)
+        inner: dict[bytes, bytes] = {}
+        for name, value in nested.raw_items():
+            inner.setdefault(name.lower().encode("ascii", "replace"), str(value).encode("utf-8", "surrogateescape"))
+        yield from _units(nested, inner, raw, f"{location}, attached mail {number}", seen)
 
 
 def _nested(message: Message) -> Iterator[Message]:
     """The mails attached to a mail, not those inside these."""
     waiting = [message]
-    first = True
     while waiting:
         part = waiting.pop()
-        children = part.get_payload() if part.is_multipart() else []
-        if not isinstance(children, list):
-            continue
-        messages = [child for child in children if isinstance(child, Message)]
-        if part.get_content_maintype() == "message" and not (first and part.get_content_maintype() != "message"):
-            yield from messages
-        else:
-            waiting.extend(reversed(messages))
-        first = False
+        payload = part.get_payload()
+        children = [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+        if part.get_content_maintype() != "message":
+            waiting.extend(reversed(children))
+        elif part.get_content_type() != "message/delivery-status":
+            yield from children
 
 
 def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Unit:
@@ -173,6 +168,7 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
     reading = profiles.read(wording, ca_name, profiles.Mail(subject, body, PrintedTime("", zone)))
     if reading.problem:
         return Rejected.of(location, "validate", reading.problem, raw)
+    certificates = _carried(reading, location)
     row: dict[str, object] = {
         **reading.fields,
         "sent_at": sent_at,
@@ -181,25 +177,22 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
         "sender": parseaddr(_decoded(headers.get(b"from", b"")))[1][:320] or None,
         "message_id": message_id,
     }
-    return Parsed((("notifications", row), *_carried(row, reading, location)))
+    return Parsed((("notifications", row), *certificates))
 
 
-def _carried(row: dict[str, object], reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
+def _carried(reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
     """The certificate that a notification carries, as a row; the notification is told what is odd about it."""
     if reading.certificate is None:
         return ()
-    flags = row["flags"]
-    assert isinstance(flags, list)
     try:
         certificate = certificate_row(reading.certificate, location=location, from_mail=True)
     except ValueError:
-        flags.append("certificate_invalid")
+        reading.flags.append("certificate_invalid")
         return ()
-    row["certificate_sha256"] = certificate["certificate_sha256"]
-    for column in ("serial", "thumbprint"):
-        if row.get(column) is not None and row[column] != certificate[column]:
-            flags.append("certificate_contradicts_mail")
-            break
+    fields = reading.fields
+    fields["certificate_sha256"] = certificate["certificate_sha256"]
+    if any(fields.get(name) not in (None, certificate[name]) for name in ("serial", "thumbprint")):
+        reading.flags.append("certificate_contradicts_mail")
     return (("certificates", certificate),)
 
 
@@ -226,9 +219,8 @@ def _cannot_matter(raw: bytes, block: bytes, headers: Mapping[bytes, bytes]) -> 
 
 def _over_a_limit(raw: bytes) -> str | None:
     """A sentence where parsing would take too long; every count is linear in the mail's size."""
-    parts = composites = 0
-    for match in _CONTENT_TYPE.finditer(raw):
-        parts += 1
+    composites = 0
+    for parts, match in enumerate(_CONTENT_TYPE.finditer(raw), 1):
         if parts > MAX_PARTS:
             return f"The mail has more than {MAX_PARTS} parts."
         if match.end() - match.start() > MAX_STRUCTURED_HEADER:
@@ -370,7 +362,7 @@ def _part_text(part: Message, flags: list[str]) -> str:
 
 _BREAKS: Final = frozenset({"br", "p", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "pre"})
 _SILENT: Final = frozenset({"script", "style", "head", "title"})
-_TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,20})", re.I)
+_TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,20})", re.IGNORECASE)
 
 
 def text_of_html(markup: str) -> str:
@@ -407,7 +399,7 @@ def text_of_html(markup: str) -> str:
 
 def looks_like_mail(head: bytes) -> bool:
     """True where a file begins with a mail's header."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     block, _, _ = _head_of(start)
     lines = block.splitlines()
     if not lines or not _HEADER_LINE.match(lines[0]):
@@ -419,7 +411,7 @@ def looks_like_mail(head: bytes) -> bool:
 
 def looks_like_mbox(head: bytes) -> bool:
     """True where a file begins with the "From " line of an mbox."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     return start.startswith(b"From ") and _FROM_LINE.match(start) is not None
 
 
@@ -459,15 +451,15 @@ def _read_mbox(source: Source, progress: Callable[[int], None]) -> Iterator[Unit
 
 
 def _leading(head: bytes) -> int:
-    """Bytes before the first "From " line: a BOM, empty lines."""
-    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    """Bytes before the first header line: a BOM, empty lines, the blanks of a copy from a web page."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     return len(head) - len(rest)
 
 
 def _shifted(data: Buffer, skip: int) -> Iterator[tuple[int, int]]:
     """As split_mbox, where something stands before the first mail that hides its line start."""
     following = [skip, *(start for start, _ in split_mbox(data) if start > skip), len(data)]
-    yield from zip(following, following[1:], strict=False)
+    yield from pairwise(following)
 
 
 def _read_mail(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:

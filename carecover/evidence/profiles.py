@@ -143,7 +143,7 @@ _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
 }
 _BLANKS = re.compile(r"\s+")
 # People forward and answer notifications; the words are those of Outlook's languages.
-_PREFIX = re.compile(r"(?:(?:re|fw|fwd|aw|wg|tr|rv|i|r)\s?(?:\[\d{1,3}\])?:\s*)+", re.I)
+_PREFIX = re.compile(r"(?:(?:re|fw|fwd|aw|wg|tr|rv|i|r)\s?(?:\[\d{1,3}\])?:\s*)+", re.IGNORECASE)
 _PEM_EDGE = re.compile(r"-----[A-Z0-9 ]{1,60}-----")
 _BASE64_LINE = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
@@ -179,7 +179,7 @@ def _compile(profile: Profile) -> list[_Compiled]:
     compiled = []
     for wording in profile.wordings:
         before, _, after = wording.title.partition("%1")
-        title = re.compile(rf"{re.escape(before)}(\S.*?){re.escape(after)}\s*", re.I | re.S)
+        title = re.compile(rf"{re.escape(before)}(\S.*?){re.escape(after)}\s*", re.IGNORECASE | re.DOTALL)
         labels = {label.casefold(): place for place, (label, _) in enumerate(wording.lines)}
         compiled.append(_Compiled(profile.name, wording, title, labels))
     return compiled
@@ -236,9 +236,13 @@ def read(each: _Compiled, ca_name: str, mail: Mail) -> Reading:
         reading.fields["event"] = "unrevoked"
     if wording.needs and all(reading.fields.get(name) is None for name in wording.needs):
         wanted = " nor a ".join(name.replace("_", " ") for name in wording.needs)
-        reading.problem = f"The subject is that of a notification ({wording.event}), but the body gives neither a {wanted}."
+        reading.problem = (
+            f"The subject is that of a notification ({wording.event}), but the body gives neither a {wanted}."
+        )
         if len(wording.needs) == 1:
-            reading.problem = f"The subject is that of a notification ({wording.event}), but the body gives no {wanted}."
+            reading.problem = (
+                f"The subject is that of a notification ({wording.event}), but the body gives no {wanted}."
+            )
     return reading
 
 

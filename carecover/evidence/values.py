@@ -17,9 +17,12 @@ from carecover.model import RevocationReason, SerialNumber
 _ABSENT: Final = frozenset({"", "EMPTY", "???", "Unavailable"})
 # A format string with more places than arguments leaves its own text behind (assumed).
 _PLACEHOLDER = re.compile(r"%{1,2}\d{1,2}")
-_NUMBER = re.compile(r"(?:0x([0-9a-f]{1,8})|(-?\d{1,10}))(?:\s*\((-?\d{1,10})\))?(?:\s.*)?", re.I | re.S | re.ASCII)
+_NUMBER = re.compile(
+    r"(?:0x([0-9a-f]{1,8})|(-?\d{1,10}))(?:\s*\((-?\d{1,10})\))?(?:\s.*)?",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
+)
 _THUMBPRINT = re.compile(r"[0-9a-f]{40}", re.ASCII)
-_OID_AND_NAME = re.compile(r"(\d+(?:\.\d+){3,})(?:\s+(\S.*))?", re.ASCII | re.S)
+_OID_AND_NAME = re.compile(r"(\d+(?:\.\d+){3,})(?:\s+(\S.*))?", re.ASCII | re.DOTALL)
 _UNSIGNED: Final = 1 << 32
 
 _REASONS: Final = {
@@ -37,6 +40,11 @@ def given(text: str | None) -> str | None:
     if stripped in _ABSENT or _PLACEHOLDER.fullmatch(stripped):
         return None
     return stripped
+
+
+def plain(text: str | None) -> str | None:
+    """A free text without blanks around it; None where nothing is left."""
+    return (text or "").strip() or None
 
 
 def integer(text: str | None) -> int | None:

@@ -11,9 +11,11 @@ import base64
 import binascii
 import hashlib
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
@@ -54,8 +56,22 @@ _REASONS: Final = {
 # What the library raises over a damaged extension or name; the field is NA then.
 _DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
+def _quietly(function: Callable[P, T]) -> Callable[P, T]:
+    """Without the library's warnings: what is odd about a certificate is evidence, not a fault of ours."""
+
+    @wraps(function)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
+
+    return quiet
+
+
+@_quietly
 def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) -> Row:
     """One row of ``certificates`` from DER; raises ValueError where it is no usable certificate."""
     certificate = load_certificate(der)
@@ -64,8 +80,8 @@ def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) 
         "certificate_sha256": sha256_hex(der),
         "serial": _serial(certificate.serial_number),
         "thumbprint": sha1_hex(der),
-        "subject": _or_none(lambda: certificate.subject.rfc4514_string()) or None,
-        "issuer": _or_none(lambda: certificate.issuer.rfc4514_string()) or None,
+        "subject": _or_none(lambda: _printed(certificate.subject)),
+        "issuer": _or_none(lambda: _printed(certificate.issuer)),
         "not_before": certificate.not_valid_before_utc,
         "not_after": certificate.not_valid_after_utc,
         "template": _template(extensions),
@@ -80,6 +96,7 @@ def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) 
     }
 
 
+@_quietly
 def load_certificate(der: bytes) -> x509.Certificate:
     """A certificate from exactly this DER; raises ValueError with a sentence otherwise."""
     if len(der) > MAX_CERTIFICATE_BYTES:
@@ -92,6 +109,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     return certificate
 
 
+@_quietly
 def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
     """The row of ``crls`` and the rows of ``crl_entries`` of one CRL; ValueError if it is none."""
     try:
@@ -102,7 +120,7 @@ def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
         entries = [("crl_entries", _entry(entry, digest)) for entry in crl]
         head: Row = {
             "crl_sha256": digest,
-            "issuer": _or_none(lambda: crl.issuer.rfc4514_string()) or None,
+            "issuer": _or_none(lambda: _printed(crl.issuer)),
             "crl_number": _value(extensions, x509.CRLNumber, lambda value: str(value.crl_number)),
             "this_update": crl.last_update_utc,
             "next_update": crl.next_update_utc,
@@ -167,6 +185,11 @@ def _or_none(get: Callable[[], T]) -> T | None:
 
 
 E_ = TypeVar("E_", bound=x509.ExtensionType)
+
+
+def _printed(name: x509.Name) -> str | None:
+    """A distinguished name as text (RFC 4514); None for the empty one."""
+    return name.rfc4514_string() or None
 
 
 def _value(extensions: x509.Extensions | None, kind: type[E_], get: Callable[[E_], T]) -> T | None:

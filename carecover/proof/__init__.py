@@ -8,6 +8,15 @@ judged by the same rules.
 """
 
 from carecover.proof.outcomes import judge, last_trust_moment
-from carecover.proof.transcript import Step, Transcript, read_transcript
+from carecover.proof.transcript import MAX_TRANSCRIPT_BYTES, Run, Step, Transcript, is_transcript, read_transcript
 
-__all__ = ["Step", "Transcript", "judge", "last_trust_moment", "read_transcript"]
+__all__ = [
+    "MAX_TRANSCRIPT_BYTES",
+    "Run",
+    "Step",
+    "Transcript",
+    "is_transcript",
+    "judge",
+    "last_trust_moment",
+    "read_transcript",
+]

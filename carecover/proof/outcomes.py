@@ -195,6 +195,7 @@ def _verdict_revoked(
     now: datetime,
 ) -> _Verdict:
     revoked = rows and rows[0].disposition == Disposition.REVOKED
+    well = step is not None and step.well
     if listed is not None:
         if listed != item.reason:
             return _Verdict(
@@ -220,19 +221,19 @@ def _verdict_revoked(
         )
     if step is not None and step.code != 0:
         return _Verdict(FAILED, f"{_stopped(step)} {public.name} does not list it.")
-    if step is not None and rows and not revoked:
+    if well and rows and not revoked:
         return _Verdict(
             CONTRADICTED,
             f"The log says that it was revoked, but the later view shows it as {_disposition(rows[0].disposition)}.",
         )
-    if step is not None and published:
+    if well and published:
         return _Verdict(
             CONTRADICTED,
             f"The log says that it was revoked and that a CRL was published, but {public.name} does not list it. "
             "Hand in the list that 'revoke.cmd publish' wrote; if it is this one, look at the end of validity of "
             "the database row: an expired row is dropped from the CRL.",
         )
-    if step is not None or revoked:
+    if well or revoked:
         return _Verdict(
             PENDING, f"It is revoked in the database, but {public.name} does not list it yet: publish a CRL."
         )
@@ -258,7 +259,7 @@ def _verdict_valid(
             "Export one and hand it to verify.",
         )
     if not rows:
-        word = FAILED if step is None else CONTRADICTED
+        word = CONTRADICTED if step is not None and step.well else FAILED
         return _Verdict(word, "The later view of the database has no row with this serial number.")
     if rows[0].disposition != Disposition.ISSUED:
         return _Verdict(CONTRADICTED, f"The later view shows it as {_disposition(rows[0].disposition)}, not as issued.")
@@ -434,12 +435,13 @@ def _rows(view: pd.DataFrame, wanted: set[str]) -> dict[str, list[_Row]]:
 
 
 def _logged(transcripts: Sequence[Transcript], digest: str) -> dict[tuple[int, str], Step]:
-    """(item, serial) → its last step under this plan."""
-    return {(s.number, s.serial): s for t in transcripts for s in t.steps if s.digest == digest}
+    """(item, serial) → its last step when this plan was applied; signing dummies or looking is no step here."""
+    applied = (run for t in transcripts for run in t.runs if run.digest == digest and run.phase == "apply")
+    return {(step.number, step.serial): step for run in applied for step in run.steps}
 
 
 def _published(transcripts: Sequence[Transcript], digest: str) -> bool:
-    return any(word == "published" for t in transcripts if digest in t.digests for word, _ in t.notes)
+    return any(run.published for t in transcripts for run in t.runs if run.digest == digest)
 
 
 def _true(flags: pd.Series[bool]) -> pd.Series[bool]:
@@ -487,7 +489,7 @@ def _transcript_text(item: PlanItem, step: Step | None, handed_in: bool) -> str 
         return "nothing to do"
     if step is None:
         return "not in the log" if handed_in else None
-    return f"{step.step}: " + ("done" if step.code == 0 else f"exit code {step.code}")
+    return step.step if step.code == 0 else f"{step.step}, exit code {step.code}"
 
 
 def _database_text(rows: list[_Row] | None) -> str | None:

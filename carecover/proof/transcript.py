@@ -1,7 +1,10 @@
 """The log of a bundle, read by carecover's own markers and by nothing that certutil said.
 
-    @@CR plan <digest>                    which plan the lines below belong to
+    @@CR plan <digest>                    a call of the bundle begins, for this plan
+    @@CR phase <phase> <option>           what it was called for: prepare, apply, publish, …
     @@CR <n> <serial> <step> <code>       item n: a step and how it ended, 0 is well
+    @@CR crl <round> <code>               certutil -crl ended so
+    @@CR end <code> …                     the call ended; without it, it was interrupted
     @@CR <word> …                         anything else that the batch noted
 
 A transcript says what was tried. It never proves anything by itself: whoever can write the
@@ -13,84 +16,124 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from carecover.errors import EvidenceError
 from carecover.model import MAX_SERIAL_DIGITS, sha256_hex
 
 # About 300 bytes a step: room for a plan of 100,000 certificates, run more than once.
-MAX_TRANSCRIPT: Final = 256 << 20
+MAX_TRANSCRIPT_BYTES: Final = 256 << 20
 # Our longest marker has 120 characters; a longer line is certutil's or somebody's play.
 MAX_MARKER: Final = 200
+# A log begins with a marker; text of certutil's own may stand before it where logs were joined.
+_SNIFF_BYTES: Final = 1 << 16
 
 _PLAN: Final = re.compile(r"@@CR plan ([0-9a-f]{64})")
+_PHASE: Final = re.compile(r"@@CR phase ([a-z]{1,20})(?: [!-~]{1,80})?")
 _STEP: Final = re.compile(
     rf"@@CR ([0-9]{{1,7}}) ([0-9a-f]{{2,{MAX_SERIAL_DIGITS}}}) ([a-z][a-z0-9_-]{{0,31}}) (-?[0-9]{{1,10}})"
 )
-_NOTE: Final = re.compile(r"@@CR ([a-z][a-z0-9_-]{0,31})((?: [!-~]{1,80}){0,8})")
+_CRL: Final = re.compile(r"@@CR crl [0-9]{1,3} (-?[0-9]{1,10})")
+_END: Final = re.compile(r"@@CR end (-?[0-9]{1,10})(?: [!-~]{1,80}){0,8}")
+_NOTE: Final = re.compile(r"@@CR [a-z][a-z0-9_-]{0,31}(?: [!-~]{1,80}){0,8}")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One logged step: the item's number in the plan, its serial, the step and its exit code."""
 
-    digest: str | None
-    """The plan named last before this line; None where the log named none."""
     number: int
     serial: str
     step: str
     code: int
 
+    @property
+    def well(self) -> bool:
+        """True where the batch ended the item as planned (now, or found it so)."""
+        return self.code == 0 and self.step in ("done", "already")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One call of the bundle: its plan, its phase, its steps in order, and how it ended."""
+
+    digest: str
+    phase: str | None = None
+    steps: tuple[Step, ...] = ()
+    published: bool = False
+    """certutil -crl ended well at least once."""
+    exit_code: int | None = None
+    """None where the call was interrupted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One log file: its SHA-256, the plans it names, its steps in order, and its other notes.
+    """One log file: its SHA-256 and the calls it holds, oldest first.
 
-    ``damaged`` counts lines that begin like a marker and are none: a torn write, or an edit.
+    ``damaged`` counts lines that begin like a marker and are none, or that stand before any
+    plan: a torn write, or an edit.
     """
 
     sha256: str
-    digests: tuple[str, ...]
-    steps: tuple[Step, ...]
-    notes: tuple[tuple[str, str], ...] = ()
+    runs: tuple[Run, ...]
     damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    """A run that is still being read."""
+
+    digest: str
+    phase: str | None = None
+    steps: list[Step] = field(default_factory=list)
+    published: bool = False
+    exit_code: int | None = None
+
+    def closed(self) -> Run:
+        return Run(self.digest, self.phase, tuple(self.steps), self.published, self.exit_code)
+
+
+def is_transcript(data: bytes) -> bool:
+    """True where the first bytes of a file hold a marker that names a plan."""
+    return any(_PLAN.fullmatch(line) for line in _marker_lines(data[:_SNIFF_BYTES]))
 
 
 def read_transcript(data: bytes) -> Transcript:
     """Read a log as the batch appended it, in whatever encoding Windows left it.
 
     The markers are ASCII; all around them may be OEM text of any code page, or the file
-    may have been saved again as UTF-16. A log of several runs, even of several plans, is
-    read as one. Raises EvidenceError where the file is larger than MAX_TRANSCRIPT or has
-    no marker at all.
+    may have been saved again as UTF-16. Raises EvidenceError where the file is larger than
+    MAX_TRANSCRIPT_BYTES or names no plan.
     """
-    if len(data) > MAX_TRANSCRIPT:
+    if len(data) > MAX_TRANSCRIPT_BYTES:
         raise EvidenceError(
-            f"The transcript has {len(data):,} bytes, more than the {MAX_TRANSCRIPT:,} that are read. "
+            f"The transcript has more than {MAX_TRANSCRIPT_BYTES:,} bytes and was not read. "
             "Hand in the log files of the bundle one by one."
         )
-    digest: str | None = None
-    digests: dict[str, None] = {}
-    steps: list[Step] = []
-    notes: list[tuple[str, str]] = []
+    runs: list[_Open] = []
     damaged = 0
     for line in _marker_lines(data):
         if plan := _PLAN.fullmatch(line):
-            digest = plan[1]
-            digests[digest] = None
-        elif step := _STEP.fullmatch(line):
-            steps.append(Step(digest, int(step[1]), step[2], step[3], int(step[4])))
-        elif note := _NOTE.fullmatch(line):
-            notes.append((note[1], note[2].strip()))
-        else:
+            runs.append(_Open(plan[1]))
+        elif not runs:
             damaged += 1
-    if not (digests or steps or notes):
+        elif step := _STEP.fullmatch(line):
+            runs[-1].steps.append(Step(int(step[1]), step[2], step[3], int(step[4])))
+        elif phase := _PHASE.fullmatch(line):
+            runs[-1].phase = phase[1]
+        elif crl := _CRL.fullmatch(line):
+            runs[-1].published |= int(crl[1]) == 0
+        elif end := _END.fullmatch(line):
+            runs[-1].exit_code = int(end[1])
+        elif not _NOTE.fullmatch(line):
+            damaged += 1
+    if not runs:
         raise EvidenceError(
-            "This is no transcript of a carecover bundle: it has no line that begins with '@@CR'. "
+            "This is no transcript of a carecover bundle: it has no line '@@CR plan' with the digest of a plan. "
             "Hand in the files of the bundle's folder logs."
         )
-    return Transcript(sha256_hex(data), tuple(digests), tuple(steps), tuple(notes), damaged)
+    return Transcript(sha256_hex(data), tuple(run.closed() for run in runs), damaged)
 
 
 def _marker_lines(data: bytes) -> Iterator[str]:

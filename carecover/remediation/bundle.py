@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from cryptography import x509
+
 from carecover.errors import RefusedError
 from carecover.model import (
     ACTIONS,
@@ -161,8 +163,6 @@ def _certificate(certificates: Mapping[str, bytes], sha256: str, what: str) -> b
 
 
 def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
-    from cryptography import x509
-
     signers = {
         index: SerialNumber(
             x509.load_der_x509_certificate(
@@ -176,14 +176,14 @@ def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
         if item.method == "dummy":
             if str(item.ca_cert_index) not in signers:
                 raise RefusedError(
-                    f"{item.serial}: CA certificate number {item.ca_cert_index} is not in the plan, so no dummy can be made."
+                    f"{item.serial}: CA certificate number {item.ca_cert_index} is not in the plan, so no dummy "
+                    "can be made."
                 )
             name = certificate_name(item).replace("/", "\\")
             calls.append(f'call :sign "{item.number}" "{item.serial}" "{signers[str(item.ca_cert_index)]}" "{name}"')
     return _batch(
         plan,
-        (scripts.PROLOGUE, scripts.PREPARE_MAIN, scripts.START, scripts.PREPARE_ITEMS, scripts.FINISH)
-        + (scripts.REFUSED, scripts.ENDINGS),
+        scripts.PREPARE,
         calls,
     )
 
@@ -191,8 +191,7 @@ def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
 def _revoke(plan: Plan, calls: Sequence[str]) -> bytes:
     return _batch(
         plan,
-        (scripts.PROLOGUE, scripts.REVOKE_MAIN, scripts.START, scripts.REVOKE_PHASES, scripts.FINISH, scripts.REFUSED)
-        + (scripts.ITEM, scripts.REVOKE_ITEM, scripts.ENDINGS, scripts.QUESTIONS, scripts.ITEMS),
+        scripts.REVOKE,
         calls,
     )
 
@@ -200,13 +199,12 @@ def _revoke(plan: Plan, calls: Sequence[str]) -> bytes:
 def _undo(plan: Plan, calls: Sequence[str]) -> bytes:
     return _batch(
         plan,
-        (scripts.PROLOGUE, scripts.UNDO_MAIN, scripts.START, scripts.UNDO_PHASES, scripts.FINISH, scripts.REFUSED)
-        + (scripts.ITEM, scripts.UNDO_ITEM, scripts.ENDINGS, scripts.QUESTIONS, scripts.ITEMS),
+        scripts.UNDO,
         calls,
     )
 
 
-def _batch(plan: Plan, parts: Iterable[str], calls: Sequence[str]) -> bytes:
+def _batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
     """Join templates, put the checked values in, and check the whole against the grammar."""
     config = plan.config if plan.config is not None and _CONFIG.fullmatch(plan.config) else None
     last_crl = max((int(number) for number in plan.last_crl_numbers.values()), default=None)
@@ -227,7 +225,7 @@ def _batch(plan: Plan, parts: Iterable[str], calls: Sequence[str]) -> bytes:
         "@SAVES@": "\n".join(f'call :save "{index}"' for index in indexes),
         "@ITEMS@": "\n".join(calls),
     }
-    text = "".join(part.lstrip("\n") if part is scripts.PROLOGUE else part for part in parts)
+    text = "".join(parts).lstrip("\n")
     for name, value in values.items():
         text = text.replace(name, value)
     data = _lines(text.rstrip("\n").split("\n"))
@@ -267,7 +265,8 @@ def _check(plan: Plan) -> None:
     """Refuse a plan whose values may not stand in a batch, whoever made it."""
     if len(plan.items) > MAX_ITEMS:
         raise RefusedError(
-            f"The plan has {len(plan.items)} certificates; a batch takes {MAX_ITEMS}. Work in parts: have the rest waived as "
+            f"The plan has {len(plan.items)} certificates; a batch takes {MAX_ITEMS}. Work in parts: have the "
+            "rest waived as "
             "undecided, and plan it again afterwards."
         )
     digests = [plan.ca_certificate_sha256, *plan.signer_sha256.values()]
@@ -314,7 +313,8 @@ def _readme(plan: Plan) -> list[str]:
         "     revoke.cmd status      shows what is as planned, changes nothing",
         f"{3 if plan.needs_dummies else 2}. On the CA, elevated, as CA administrator:",
         "     revoke.cmd publish     new CRLs; refuses while a planned revocation is missing",
-        "   undo.cmd, where there is one, takes certificates off hold; publish again afterwards.",
+        "   undo.cmd, where there is one, takes certificates off hold; publish again afterwards. What undo.cmd hold",
+        "   released, revoke.cmd apply would put on hold again.",
         "",
     ]
     return [
@@ -374,11 +374,15 @@ def _html(plan: Plan) -> bytes:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<title>carecover plan</title><style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}"
         "td,th{border:1px solid #999;padding:.2em .5em;text-align:left;overflow-wrap:anywhere}</style></head><body>\r\n"
-        f"<h1>Plan of case {_escaped(plan.case)}</h1>\r\n<p>CA: {_escaped(plan.ca_name)}<br>Digest: <code>{plan.digest}</code></p>\r\n"
-        f"<ul>{told}</ul>\r\n<table><thead><tr>{head}</tr></thead><tbody>\r\n{rows}</tbody></table>\r\n</body></html>\r\n"
+        f"<h1>Plan of case {_escaped(plan.case)}</h1>\r\n<p>CA: {_escaped(plan.ca_name)}<br>Digest: "
+        f"<code>{plan.digest}</code></p>\r\n"
+        f"<ul>{told}</ul>\r\n<table><thead><tr>{head}</tr></thead><tbody>\r\n"
+        f"{rows}</tbody></table>\r\n</body></html>\r\n"
     )
     return text.encode("ascii", "xmlcharrefreplace")
 
 
 def _escaped(value: object) -> str:
-    return "" if value is None else html.escape(str(value))
+    """Text for HTML; marks that would reorder or hide text are shown by their numbers."""
+    shown = "" if value is None else str(value)
+    return html.escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown))

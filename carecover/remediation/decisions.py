@@ -139,9 +139,7 @@ def decide(
 def current(decisions: pd.DataFrame) -> pd.DataFrame:
     """The last decision about each finding, in the order in which findings were first decided."""
     decisions = TABLES["decisions"].conform(decisions)
-    last: dict[str, int] = {}
-    for position, finding_id in enumerate(decisions["finding_id"]):
-        last[finding_id] = position
+    last = {finding_id: position for position, finding_id in enumerate(decisions["finding_id"])}
     return decisions.iloc[list(last.values())].reset_index(drop=True)
 
 
@@ -199,7 +197,10 @@ def refusal(finding: Mapping[str, Any], action: str, reason: int | None, note: s
 
 def _why_not_all(finding: Mapping[str, Any]) -> str | None:
     if finding["infrastructure"] is True:
-        return "an infrastructure certificate (CA, domain controller, OCSP, RA, recovery agent): decide it by its serial number."
+        return (
+            "an infrastructure certificate (CA, domain controller, OCSP, RA, recovery agent): decide it by its "
+            "serial number."
+        )
     if finding["kind"] in ACTIONABLE_KINDS and finding["confidence"] == "low":
         return "the evidence is of low confidence: look at it and decide it by its serial number."
     return None
@@ -228,8 +229,8 @@ def _named(findings: pd.DataFrame, serials: Sequence[str]) -> list[dict[str, Any
         )
     taken = []
     for number in wanted:
-        records = by_serial[number]
-        taken += [r for r in records if r["kind"] in ACTIONABLE_KINDS] or records
+        found = by_serial[number]
+        taken += [finding for finding in found if finding["kind"] in ACTIONABLE_KINDS] or found
     return taken
 
 
@@ -247,3 +248,40 @@ def _text(cell: object) -> str | None:
 
 def _shown(text: str) -> str:
     return text[:40].encode("ascii", "backslashreplace").decode("ascii")
+
+
+def take_suggestions(
+    findings: pd.DataFrame,
+    *,
+    select_all: str | None = None,
+    serials: Sequence[str] = (),
+    note: str | None = None,
+    by: str,
+    at: datetime,
+) -> Decided:
+    """Decide for every selected finding what the finding itself suggests.
+
+    A suggestion is never applied by itself: this is a person's act, under the same rules
+    as ``decide``. Findings without a suggestion are left out and named.
+    """
+    findings = TABLES["findings"].conform(findings)
+    if (select_all is None) == (not serials):
+        raise UsageError("Select either all findings of one kind or serial numbers, not both and not neither.")
+    chosen = _of_kind(findings, select_all) if select_all is not None else _named(findings, serials)
+    parts: list[pd.DataFrame] = []
+    skipped: list[Skipped] = []
+    groups: dict[tuple[Action, int | None], list[str]] = {}
+    for finding in chosen:
+        why = _why_not_all(finding) if select_all is not None else None
+        if why is None and finding["suggested_action"] is None:
+            why = "The evidence suggests nothing: a person must decide."
+        if why is None:
+            reason = finding["suggested_reason"] if finding["suggested_action"] == "revoke" else None
+            groups.setdefault((finding["suggested_action"], reason), []).append(str(finding["serial"]))
+        else:
+            skipped.append(Skipped(str(finding["finding_id"]), _text(finding["serial"]), why))
+    for (action, reason), named in groups.items():
+        made = decide(findings, serials=named, action=action, reason=reason, note=note, by=by, at=at)
+        parts.append(made.rows)
+    rows = pd.concat(parts, ignore_index=True) if parts else TABLES["decisions"].empty()
+    return Decided(rows, tuple(skipped))

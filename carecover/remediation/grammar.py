@@ -71,6 +71,8 @@ _STATEMENT = re.compile(rf"(?:{_CONDITION})?(?:{'|'.join(_SIMPLE)})", re.ASCII)
 _WHOLE_LINE = re.compile(
     r"|@echo off|setlocal EnableExtensions DisableDelayedExpansion|cd /d \"%~dp0\"|"
     r"rem [A-Za-z0-9 .,:;'-]+|:[a-z_]+|"
+    r'set "(?:CERTUTIL=%SystemRoot%\\System32\\certutil|FIND=%SystemRoot%\\System32\\find)\.exe"|'
+    r'set "(?:FC=%SystemRoot%\\System32\\fc|WHOAMI=%SystemRoot%\\System32\\whoami)\.exe"|'
     r'for /f "delims=[0-9a-f]+" %%a in \("%~[1-9]"\) do goto :[a-z_]+',
     re.ASCII,
 )
@@ -79,7 +81,8 @@ _WHOLE_LINE = re.compile(
 _ITEM = re.compile(
     r'call :item "(?:revoke|restore|unrevoke|release)" "[1-9][0-9]{0,6}" "[0-9a-f]{2,40}" "(?:00)?" "[0-6]?"'
     r' "(?:(?:[0-9a-f]{2} ){19}[0-9a-f]{2})?"'
-    r' "(?:(?:certs|dummies)\\[0-9]{4,7}-[0-9a-f]{2,40}\.cer)?" "(?:[0-9a-f]{64})?" "(?:(?:[0-9a-f]{2} ){31}[0-9a-f]{2})?"',
+    r' "(?:(?:certs|dummies)\\[0-9]{4,7}-[0-9a-f]{2,40}\.cer)?"'
+    r' "(?:[0-9a-f]{64})?" "(?:(?:[0-9a-f]{2} ){31}[0-9a-f]{2})?"',
     re.ASCII,
 )
 _LABEL = re.compile(r"(?:goto|call) :([a-z_]+)", re.ASCII)

@@ -8,7 +8,7 @@ silently. So each is parsed, and whatever is not as it must be is a problem in w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,8 +16,8 @@ import pandas as pd
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from carecover.errors import RefusedError
-from carecover.model import TABLES, Pin, Plan, PlanItem, SerialNumber, sha256_hex
+from carecover.errors import RefusedError, UsageError
+from carecover.model import TABLES, Pin, Plan, PlanItem, SerialNumber, sha256_hex, utc_text
 from carecover.remediation.bundle import certificate_name
 from carecover.remediation.decisions import MAX_NAMED, records
 
@@ -54,10 +54,16 @@ def _file_name(item: PlanItem) -> str:
 
 
 def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
-    certificate = None
-    if len(data) <= MAX_DUMMY:
-        certificate = _load(data)
-    if certificate is None:
+    try:
+        if len(data) > MAX_DUMMY:
+            raise ValueError  # noqa: TRY301 - too large is as little a certificate as any other file
+        # certutil writes DER; anything else has been through other hands.
+        certificate = x509.load_der_x509_certificate(data)
+        subject = certificate.subject.rfc4514_string()
+        is_ca, eku = _extensions(certificate)
+        serial = SerialNumber(certificate.serial_number).text
+    except (ValueError, UsageError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        detail = f" ({error})" if str(error) else ""
         return Pin(
             serial=item.serial,
             sha256=sha256_hex(data),
@@ -65,8 +71,55 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
             not_after=datetime.fromtimestamp(0, UTC),
             subject="",
             is_ca=False,
-            problems=("The file is no certificate: delete it and run prepare.cmd again.",),
+            problems=(f"The file is no certificate in DER{detail}: delete it and run prepare.cmd again.",),
         )
-    der = certificate.public_bytes_der
-    problems: list[str] = []
-    return Pin(item.serial, sha256_hex(data), "", certificate.not_valid_after_utc, "", False, (), tuple(problems))
+    return Pin(
+        serial=item.serial,
+        sha256=sha256_hex(data),
+        thumbprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+        not_after=certificate.not_valid_after_utc,
+        subject=subject,
+        is_ca=is_ca,
+        eku=eku,
+        problems=tuple(_problems(item, certificate, serial, signer)),
+    )
+
+
+def _problems(
+    item: PlanItem, certificate: x509.Certificate, serial: str, signer: x509.Certificate | None
+) -> Iterator[str]:
+    """What bars this dummy from being imported."""
+    if serial != item.serial:
+        yield f"Its serial number is {serial}, not {item.serial}."
+    if signer is None:
+        yield f"CA certificate number {item.ca_cert_index}, which should have signed it, is not in the case."
+        return
+    try:
+        # Compares the issuer's name as well; the key is the one of the planned CA certificate.
+        certificate.verify_directly_issued_by(signer)
+    except InvalidSignature:
+        yield f"Its signature is not by the key of CA certificate number {item.ca_cert_index}."
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        yield f"It was not issued by CA certificate number {item.ca_cert_index}: {error}."
+    needed = datetime.fromisoformat(item.not_after) if item.not_after else signer.not_valid_after_utc
+    if certificate.not_valid_after_utc < needed:
+        whose = "the real certificate's" if item.not_after else "the CA certificate's, as the real one's is not known"
+        yield (
+            f"It ends on {utc_text(certificate.not_valid_after_utc)}, before {utc_text(needed)} ({whose}): the "
+            "CA would drop "
+            "the serial number from its CRL too early. Sign it again with a longer life (certutil -sign file "
+            "file now+dd:hh)."
+        )
+
+
+def _extensions(certificate: x509.Certificate) -> tuple[bool, tuple[str, ...]]:
+    """CA:TRUE, and the extended key usages: shown to the person who confirms."""
+    try:
+        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        is_ca = False
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return is_ca, ()
+    return is_ca, tuple(usage.dotted_string for usage in usages)

@@ -60,8 +60,7 @@ def make_plan(
 
     Raises RefusedError where the plan would not be safe; the sentence says what to do.
     """
-    if facts.key_exposed == "yes":
-        raise RefusedError(key_exposed_sentence())
+    check_key(facts)
     given = _Waivers(waivers)
     signers = _signers(ca_certificates)
     newest = max(signers)
@@ -148,7 +147,8 @@ def explain(plan: Plan) -> list[str]:
         )
     if dummies:
         told.append(
-            f"{_count(dummies, 'dummy', 'dummies')} will be signed with the CA key, only to carry a serial number. Once a "
+            f"{_count(dummies, 'dummy', 'dummies')} will be signed with the CA key, only to carry a serial "
+            "number. Once a "
             "dummy is imported, the real certificate can never be imported: the CA allows a serial number once. Each "
             "dummy is a certificate that this CA signed: it counts as dangerous until it is revoked or destroyed. Its "
             "end of validity is checked before it is used, because the CA drops an expired serial number from its CRL."
@@ -168,13 +168,15 @@ def explain(plan: Plan) -> list[str]:
     return told
 
 
-def key_exposed_sentence() -> str:
-    """Why nothing is exported when the CA key was stolen (the seed article's advice)."""
-    return (
-        "The key of this CA may be in other hands (--key-exposed yes): whoever has it can sign any serial number, so "
-        "revoking the known ones proves nothing. Close the way in, take the CA out of service, have its certificate "
-        "revoked by its parent, and build a new one."
-    )
+def check_key(facts: CaseFacts) -> None:
+    """Raise RefusedError where the CA's key may be in other hands: plan, bundle and run stop there."""
+    if facts.key_exposed == "yes":
+        # The seed article's advice.
+        raise RefusedError(
+            "The key of this CA may be in other hands (--key-exposed yes): whoever has it can sign any serial number, "
+            "so revoking the known ones proves nothing. Close the way in, take the CA out of service, have its "
+            "certificate revoked by its parent, and build a new one."
+        )
 
 
 class _Waivers:
@@ -285,7 +287,8 @@ def _indexes(
     if method in ("dummy", "original") and index not in signers:
         said = "is not known" if index is None else f"has index {index}, and that one is not in the case"
         raise RefusedError(
-            f"{serial}: the CA certificate that signed it {said}, so nothing can be made or checked for it. Add the CA's own "
+            f"{serial}: the CA certificate that signed it {said}, so nothing can be made or checked for it. Add "
+            "the CA's own "
             "certificates (certutil -ca.cert); where a CA renewal was lost, decide 'leave'."
         )
     if key is None:
@@ -301,11 +304,13 @@ def _signers(ca_certificates: pd.DataFrame) -> dict[int, dict[str, Any]]:
         if signers.setdefault(index, record)["certificate_sha256"] != record["certificate_sha256"]:
             raise RefusedError(
                 f"Two different certificates claim to be this CA's certificate number {index}: "
-                f"{signers[index]['certificate_sha256']} and {record['certificate_sha256']}. Only one can be compared with the CA."
+                f"{signers[index]['certificate_sha256']} and {record['certificate_sha256']}. Only one can be "
+                "compared with the CA."
             )
     if not signers:
         raise RefusedError(
-            "The CA's own certificate is not in the case, so the batch could not tell whether it runs on the right CA: add "
+            "The CA's own certificate is not in the case, so the batch could not tell whether it runs on the "
+            "right CA: add "
             "it (certutil -ca.cert file, on the CA)."
         )
     return signers
@@ -322,7 +327,8 @@ def _newest_request_id(ca_rows: pd.DataFrame, waivers: _Waivers) -> int | None:
         return int(known.max())
     if not waivers.covers("baseline"):
         raise RefusedError(
-            "The baseline has no row with a request ID, so the batch could not see whether the CA has issued since. Export "
+            "The baseline has no row with a request ID, so the batch could not see whether the CA has issued "
+            "since. Export "
             "the database with the column RequestID, or have it waived in writing: 'baseline: why'."
         )
     return None
@@ -349,7 +355,8 @@ def _refuse_undecided(
     if open_ and not waivers.covers("undecided"):
         more = f" and {len(open_) - MAX_NAMED} more" if len(open_) > MAX_NAMED else ""
         raise RefusedError(
-            f"{len(open_)} of {len(actionable)} findings are not decided ({', '.join(open_[:MAX_NAMED])}{more}): decide "
+            f"{len(open_)} of {len(actionable)} findings are not decided "
+            f"({', '.join(open_[:MAX_NAMED])}{more}): decide "
             "them, 'leave' included, or have it waived in writing: 'undecided: why'."
         )
 
@@ -372,7 +379,8 @@ def _refuse_stale(finding: Mapping[str, Any], serial: SerialNumber, row: Mapping
     if (kind == "orphaned" and row is not None) or (kind in ("lost_revocation", "lost_release") and row is None):
         there = "has" if row is not None else "does not have"
         raise RefusedError(
-            f"{serial}: the finding says {kind}, but the baseline {there} a row for it: the findings are older than the "
+            f"{serial}: the finding says {kind}, but the baseline {there} a row for it: the findings are older "
+            "than the "
             "baseline. Compute them again."
         )
 

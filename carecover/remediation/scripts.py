@@ -21,6 +21,8 @@ the newest CA certificate in DER; -view CRL knows the column CRLNumber and print
 as 0x...; a signing dialog is kept away by -Cert.
 """
 
+# ruff: noqa: E501 - a statement of a batch is one line
+
 from __future__ import annotations
 
 from typing import Final
@@ -43,6 +45,7 @@ set "ENOUGH="
 set "REFUSED="
 set "OPTION=unknown"
 set "PHASE="
+set "PREFIX="
 set "FAILS=0"
 set "DONE=0"
 set "SKIPPED=0"
@@ -57,7 +60,7 @@ START: Final = r"""
 if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
-set "LOG=logs\carecover-%PHASE%.log"
+set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
 set "WHY=folder"
@@ -567,6 +570,7 @@ exit /b 0
 # ------------------------------------------------------------------------------ undo.cmd
 
 UNDO_MAIN: Final = r"""
+set "PREFIX=undo-"
 set "TAKE=unrevoke"
 set "WANTED="
 set "FOUND="
@@ -658,3 +662,13 @@ ITEMS: Final = r"""
 @ITEMS@
 exit /b 0
 """
+
+PREPARE: Final = (PROLOGUE, PREPARE_MAIN, START, PREPARE_ITEMS, FINISH, REFUSED, ENDINGS)
+REVOKE: Final = (
+    *(PROLOGUE, REVOKE_MAIN, START, REVOKE_PHASES, FINISH, REFUSED),
+    *(ITEM, REVOKE_ITEM, ENDINGS, QUESTIONS, ITEMS),
+)
+UNDO: Final = (
+    *(PROLOGUE, UNDO_MAIN, START, UNDO_PHASES, FINISH, REFUSED),
+    *(ITEM, UNDO_ITEM, ENDINGS, QUESTIONS, ITEMS),
+)

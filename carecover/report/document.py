@@ -7,7 +7,7 @@ to a bound and freed of invisible characters here, and escaped by the renderer.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -21,8 +21,14 @@ MAX_ROWS: Final = 200
 # Longer than any honest subject or file name; a hostile one must not fill the report.
 MAX_TEXT: Final = 300
 MAX_LIST: Final = 50
+# What a cell shows where nothing is known.
+ABSENT: Final = "—"
 
-Kind = Literal["text", "name", "serial", "digest", "number", "time", "verdict"]
+Kind = Literal["text", "name", "serial", "digest", "number", "time", "verdict", "detail"]
+"""What a value is; a ``detail`` is long and belongs below its row, not beside it."""
+
+Columns = Sequence[tuple[str, Kind]]
+"""Columns of a table as they are declared: (key of the title's text, kind of the cells)."""
 Tone = Literal["plain", "quiet", "good", "warning", "bad"]
 
 
@@ -87,6 +93,7 @@ class Picture:
 class OpenField:
     """Room for what only people can write."""
 
+    title: str
     prompt: str
 
 
@@ -115,23 +122,23 @@ class Document:
     sections: tuple[Section, ...]
     footer: str
     interface: Mapping[str, str]
-    """The few words that a renderer adds: 'contents', 'skip', 'open_field'."""
+    """The few words that a renderer adds: contents, skip, open_field, about."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """One time that the bundle ran, rehearsed or real.
+    """One time that the bundle ran, rehearsed or real; what is not known is left out.
 
-    ``phases`` are the calls and their exit codes in order ('revoke.cmd apply', 0);
-    ``outcomes`` is the table of that name as judged afterwards, ``assumptions`` are the
-    sentences on what a simulated CA took for granted.
+    ``outcomes`` is the table of that name as judged afterwards, ``phases`` are the calls and
+    their exit codes in order ('revoke.cmd apply', 0), ``assumptions`` the sentences on what
+    a simulated CA took for granted.
     """
 
-    at: datetime
-    name: str
-    plan_digest: str
-    phases: tuple[tuple[str, int], ...] = ()
     outcomes: pd.DataFrame | None = None
+    at: datetime | None = None
+    name: str | None = None
+    plan_digest: str | None = None
+    phases: tuple[tuple[str, int], ...] = ()
     transcript_sha256: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
@@ -143,11 +150,11 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
     """Text from anywhere as one line that hides nothing: invisible characters are shown by number.
 
     >>> clean("a\\u202eb\\nc")
-    'a‹U+202E›b c'
+    'a[U+202E]b c'
     """
     text = " ".join(str(value)[: limit + 1].split())
     cut = len(text) > limit
-    shown = "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c)[0] == "C" else c for c in text[:limit])
+    shown = "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c)[0] == "C" else c for c in text[:limit])
     return shown + "…" if cut else shown
 
 
@@ -155,9 +162,9 @@ def cell(value: object) -> str:
     """A table's value as a text; absent is a dash."""
     if isinstance(value, list | tuple):
         texts = [clean(v) for v in value[:3]] + ([f"… {len(value):,}"] if len(value) > 3 else [])
-        return "; ".join(texts) or "–"
+        return "; ".join(texts) or ABSENT
     if value is None or value is pd.NA or value is pd.NaT:
-        return "–"
+        return ABSENT
     if isinstance(value, datetime):
         return minute(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -168,20 +175,3 @@ def cell(value: object) -> str:
 def minute(moment: datetime) -> str:
     """A time in UTC, to the minute."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def table(
-    caption: str,
-    columns: Sequence[tuple[str, Kind]],
-    rows: Iterable[Sequence[object]],
-    total: int,
-    more: str,
-) -> Table:
-    """A Table of the first MAX_ROWS rows; ``more`` is its note where there are others."""
-    shown = []
-    for row in rows:
-        if len(shown) == MAX_ROWS:
-            break
-        shown.append(tuple(cell(value) for value in row))
-    headings = tuple(Heading(title, kind) for title, kind in columns)
-    return Table(caption, headings, tuple(shown), total, more if total > len(shown) else None)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from carecover.report.document import Document, Picture
+from carecover.report.document import ABSENT, Document, Picture, Table
 from carecover.report.timeline import svg
 
 _TEMPLATE = "report.html.j2"
@@ -30,8 +30,14 @@ def render_html(document: Document) -> str:
     )
     environment.globals["kind_of"] = lambda block: type(block).__name__
     environment.globals["draw"] = _draw
+    environment.globals["absent"] = ABSENT
+    environment.globals["has_detail"] = _has_detail
     return environment.get_template(_TEMPLATE).render(document=document)
 
 
 def _draw(picture: Picture) -> Markup:
     return Markup(svg(picture.timeline))  # noqa: S704 - holds no text from evidence
+
+
+def _has_detail(table: Table, row: tuple[str, ...]) -> bool:
+    return any(c.kind == "detail" and text != ABSENT for c, text in zip(table.columns, row, strict=True))

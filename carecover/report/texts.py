@@ -19,18 +19,19 @@ _ENGLISH: Final = {
     "contents": "Contents",
     "unknown": "not known",
     "none": "none",
-    "unnamed_ca": "certification authority without a name",
+    "unnamed_ca": "Certification authority (name not known)",
     "more_rows": "The first {shown:,} of {total:,} rows. All of them: carecover table CASE {source}",
     "more_rows_plain": "The first {shown:,} of {total:,} rows.",
     "cut_cells": "Long texts are cut off at {limit} characters and end in “…”.",
-    "open_field": "To be filled in by the people responsible:",
+    "open_field": "to be filled in",
+    "about": "About this report",
     "picture_caption": "Figure 1. The gap. {description}",
     "picture_empty": "Figure 1. {description}",
     "footer": "Made by carecover {version} at {made_at} from the case “{case}”. Everything in it can be recomputed "
     "from the case folder.",
     # ------------------------------------------------------------------------------ status
-    "status_exposed": "The CA key is said to be exposed. Revoking single certificates does not cure that: decommission "
-    "the CA, revoke its certificate, rebuild.",
+    "status_exposed": "The CA key is said to be exposed. Revoking single certificates does not cure that: "
+    "decommission the CA, revoke its certificate, rebuild.",
     "status_no_plan": "Findings only: no plan has been made yet.",
     "status_unsigned": "Not signed off: the plan below has not been signed by two different people.",
     "status_not_verified": "Signed off, not verified: nothing is proved about the CA yet.",
@@ -51,31 +52,33 @@ _ENGLISH: Final = {
     "head_version": "Made with",
     "head_made_at": "Made at",
     "head_zone": "Time zone of the case",
-    "head_authors": "Author, approver, classification",
+    "authors": "Authors, approvers, classification",
+    "authors_prompt": "Who wrote this, who approved it, and who may read it.",
     "key_yes": "yes",
     "key_no": "no, as stated by the people in charge",
     "key_unknown": "not stated",
     # ----------------------------------------------------------------------------- summary
     "summary": "Summary",
-    "summary_what": "The certification authority “{ca}” was lost and restored from its last backup{dates}. What it had "
-    "issued and revoked since that backup is not in its database; the certificates work all the same.",
-    "summary_dates": " (backup {backup}, failure {failure}, restored {restored})",
+    "summary_what": "The certification authority was lost and restored from its last backup. What it had issued and "
+    "revoked since that backup is not in its database: those certificates work in the world, and the restored CA "
+    "knows nothing of them or trusts them again.",
+    "summary_dates": "Last good backup {backup}, failure {failure}, restored {restored} (UTC).",
     "tile_lost": "certificate missing from the restored database|certificates missing from the restored database",
     "tile_revoked": "revocation lost: the certificate is trusted again|revocations lost: the certificates are "
     "trusted again",
     "tile_decided": "decision in the plan|decisions in the plan",
     "tile_proved": "decision proved by a new CRL|decisions proved by a new CRL",
-    "summary_none": "Nothing was found that the restored CA is wrong about. That is only as good as the evidence: see "
-    "coverage.",
+    "summary_none": "Nothing was found that the restored CA is wrong about. That is only as good as the evidence: "
+    "see coverage.",
     "summary_lost": "Lost: {text}.",
     "summary_decided": "Decided: {text}.",
     "summary_undecided": "No decision is part of a plan yet.",
-    "summary_verdicts": "Proved: {text}.",
+    "summary_verdicts": "Verified: {text}.",
     "summary_unverified": "Nothing is proved yet: no outcome has been verified.",
     "summary_until": "Until {until} clients may still trust the last lists from before: caches cannot be called back.",
     "summary_until_past": "The last CRL from before the work ended on {until}: no client can trust it any more.",
-    "summary_until_unknown": "Until when clients may trust an old CRL is not known: no old CRL with a checked signature "
-    "is in the evidence.",
+    "summary_until_unknown": "Until when clients may trust an old CRL is not known: no old CRL with a checked "
+    "signature is in the evidence.",
     "summary_rehearsed": "The plan was rehearsed against a simulated CA: logic checked against assumptions, never "
     "tested on your CA.",
     "and": ", ",
@@ -101,11 +104,13 @@ _ENGLISH: Final = {
     # ------------------------------------------------------------------------ what happened
     "happened": "What happened",
     "events": "Events in order",
-    "events_lead": "Times in UTC and in {zone}. Times of the incident are as stated by people; all others were recorded.",
-    "events_lead_utc": "Times in UTC; the case names no other zone. Times of the incident are as stated by people; all "
-    "others were recorded.",
+    "events_lead": "Times in UTC and in {zone}. Times of the incident are as stated by people; all others were "
+    "recorded.",
+    "events_lead_utc": "Times in UTC; the case names no other zone. Times of the incident are as stated by people; "
+    "all others were recorded.",
     "events_none": "No event has a known time.",
     "column_utc": "UTC",
+    "column_local": "Local time",
     "column_what": "What",
     "event_backup": "Last good backup",
     "event_failure": "The CA failed",
@@ -120,6 +125,8 @@ _ENGLISH: Final = {
     "event_crl_delta": "Delta CRL {number} of the CA begins",
     "event_until": "Last old CRL ends: from here on no client can trust it",
     "cause": "Root cause",
+    "systems": "Systems affected",
+    "custody": "Chain of custody",
     "cause_prompt": "Why the CA was lost, why the backup was that old, and whether the CA key was ever at risk.",
     # ------------------------------------------------------------------------------- impact
     "impact": "Impact",
@@ -133,9 +140,10 @@ _ENGLISH: Final = {
     "column_valid": "Still valid",
     "column_last_end": "Last one ends (UTC)",
     "no_template": "not known",
-    "impact_infrastructure": "{n:,} of them belongs to the infrastructure (CA, domain controller, OCSP, registration "
-    "authority or recovery agent) and was decided one by one.|{n:,} of them belong to the infrastructure (CA, domain "
-    "controllers, OCSP, registration authorities or recovery agents) and are decided one by one.",
+    "impact_infrastructure": "{n:,} of the certificates below belongs to the infrastructure (CA, domain controller, "
+    "OCSP, registration authority or recovery agent) and has to be decided by itself.|{n:,} of the certificates "
+    "below belong to the infrastructure (CA, domain controllers, OCSP, registration authorities or recovery agents) "
+    "and have to be decided one by one.",
     "impact_prompt": "Systems and business processes that were hit, and for how long.",
     # ----------------------------------------------------------------------------- findings
     "findings": "Findings",
@@ -158,11 +166,11 @@ _ENGLISH: Final = {
     "decisions": "Decisions and four eyes",
     "decisions_none": "No decision has been recorded.",
     "decisions_caption": "Decisions",
-    "signoffs_caption": "Signatures under the plan",
-    "signoffs_none": "Nobody has signed a plan.",
-    "signoffs_good": "Two different people signed exactly this plan.",
-    "signoffs_open": "The plan as it stands does not bear the signatures of two different people, one analyst and one "
-    "reviewer. Any change of a plan voids its signatures.",
+    "sign_offs_caption": "Signatures under the plan",
+    "sign_offs_none": "Nobody has signed a plan.",
+    "sign_offs_good": "Two different people signed exactly this plan.",
+    "sign_offs_open": "The plan as it stands does not bear the signatures of two different people, one analyst and "
+    "one reviewer. Any change of a plan voids its signatures.",
     "column_person": "Person",
     "column_role": "Role",
     "column_when": "When (UTC)",
@@ -181,8 +189,8 @@ _ENGLISH: Final = {
     "watch_lead": "Left as they are, by decision. They stay trusted until they end.",
     # ---------------------------------------------------------------------------- rehearsal
     "rehearsal": "What the rehearsal showed",
-    "rehearsal_lead": "Logic checked against assumptions, never tested on your CA. The plan's own batch ran against a "
-    "simulated CA that was rebuilt from the evidence; a real one may behave differently.",
+    "rehearsal_lead": "Logic checked against assumptions, never tested on your CA. The plan's own batch ran against "
+    "a simulated CA that was rebuilt from the evidence; a real one may behave differently.",
     "rehearsal_none": "The plan has not been rehearsed.",
     "rehearsal_other_plan": "The rehearsal was of an earlier plan (digest {digest}), not of this one.",
     "phases_caption": "Calls of the batch",
@@ -190,6 +198,7 @@ _ENGLISH: Final = {
     "column_code": "Exit code",
     "verdicts_would": "What the simulated CA's own CRL shows: {text}.",
     "assumptions": "Assumptions behind it",
+    "rehearsal_open_caption": "What was not proved even on the simulated CA",
     # ---------------------------------------------------------------------------- execution
     "execution": "Execution and proof",
     "execution_none": "The plan has not been carried out, or nothing of it has been handed to verify.",
@@ -197,8 +206,8 @@ _ENGLISH: Final = {
     "column_run": "Run",
     "column_transcript": "Transcript, SHA-256",
     "outcomes_caption": "What is proved about every decision",
-    "outcomes_lead": "Proved means: a CRL that the CA signed, in force, with a number above the last public one, says "
-    "so. Unproved ones come first.",
+    "outcomes_lead": "Proved means: a CRL that the CA signed, in force, with a number above the last public one, "
+    "says so. Unproved ones come first.",
     "column_log": "Log",
     "column_database": "Database",
     "column_crl": "CRL",
@@ -217,41 +226,42 @@ _ENGLISH: Final = {
     "risks": "Open risks",
     "risk_unseen": "Certificates that no evidence names. The absence of a mail never proves the absence of a "
     "certificate.",
-    "risk_unseen_gaps": "The coverage above has {n:,} gap or open question.|The coverage above has {n:,} gaps and open "
-    "questions.",
+    "risk_unseen_gaps": "The coverage above has {n:,} gap or open question.|The coverage above has {n:,} gaps and "
+    "open questions.",
     "risk_until": "Clients that cached an old CRL may trust a revoked certificate until {until}.",
-    "risk_until_unknown": "Clients that cached an old CRL may trust a revoked certificate until it ends; when that is, "
-    "the evidence does not show.",
+    "risk_until_unknown": "Clients that cached an old CRL may trust a revoked certificate until it ends; when that "
+    "is, the evidence does not show.",
     "risk_ocsp": "OCSP answers and the caches of responders live by their own times; they were not examined here.",
-    "risk_reused": "{n:,} request ID was handed out twice, before the failure and after the restore: records that know "
-    "certificates by request ID mix them up.|{n:,} request IDs were handed out twice, before the failure and after the "
-    "restore: records that know certificates by request ID mix them up.",
-    "risk_key_yes": "The CA key is said to be exposed: forged certificates can bear any serial number, so no comparison "
-    "with a database can be complete.",
+    "risk_reused": "{n:,} request ID was handed out twice, before the failure and after the restore: records that "
+    "know certificates by request ID mix them up.|{n:,} request IDs were handed out twice, before the failure and "
+    "after the restore: records that know certificates by request ID mix them up.",
+    "risk_key_yes": "The CA key is said to be exposed: forged certificates can bear any serial number, so no "
+    "comparison with a database can be complete.",
     "risk_key_unknown": "Nobody has stated whether the CA key was exposed. If it was, none of this helps: forged "
     "certificates can bear any serial number.",
-    "risk_watch": "{n:,} certificate was left as it is and stays trusted (watch list).|{n:,} certificates were left as "
-    "they are and stay trusted (watch list).",
-    "risk_undecided": "{n:,} finding that could be acted on has no decision.|{n:,} findings that could be acted on have "
-    "no decision.",
+    "risk_watch": "{n:,} certificate was left as it is and stays trusted (watch list).|{n:,} certificates were left "
+    "as they are and stay trusted (watch list).",
+    "risk_undecided": "{n:,} finding that could be acted on has no decision.|{n:,} findings that could be acted on "
+    "have no decision.",
     "risk_waivers": "{n:,} safeguard was waived in writing (see decisions).|{n:,} safeguards were waived in writing "
     "(see decisions).",
     "risk_dummies": "{n:,} serial number stands in the database by a dummy: if the dummy ends before the real "
-    "certificate, the serial drops out of the CRL.|{n:,} serial numbers stand in the database by dummies: if a dummy "
-    "ends before the real certificate, the serial drops out of the CRL.",
-    "risk_rejects": "{n:,} unit of evidence could not be used; it may have named something that is missing here.|{n:,} "
-    "units of evidence could not be used; they may have named something that is missing here.",
-    "risk_suspect": "{n:,} notification does not add up. Whoever sent it may have wanted a good certificate revoked.|"
-    "{n:,} notifications do not add up. Whoever sent them may have wanted good certificates revoked.",
+    "certificate, the serial drops out of the CRL.|{n:,} serial numbers stand in the database by dummies: if a "
+    "dummy ends before the real certificate, the serial drops out of the CRL.",
+    "risk_rejects": "{n:,} unit of evidence could not be used; it may have named something that is missing "
+    "here.|{n:,} units of evidence could not be used; they may have named something that is missing here.",
+    "risk_suspect": "{n:,} notification does not add up. Whoever sent it may have wanted a good certificate "
+    "revoked.|{n:,} notifications do not add up. Whoever sent them may have wanted good certificates revoked.",
     "risk_unproved": "{n:,} decision is not proved.|{n:,} decisions are not proved.",
-    "risk_baseline": "The baseline reaches up to request ID {newest:,}. What the CA has issued since its export is in no "
-    "finding.",
-    "risk_external": "Relying parties outside the organisation: whether they check revocation at all is not known here.",
+    "risk_baseline": "The baseline reaches up to request ID {newest:,}. What the CA has issued since its export is "
+    "in no finding.",
+    "risk_external": "Relying parties outside the organisation: whether they check revocation at all is not known "
+    "here.",
     # ----------------------------------------------------------------------------- evidence
     "evidence": "Evidence",
     "evidence_none": "No evidence has been handed in.",
-    "evidence_lead": "Files are known by their SHA-256 and were never changed. Units: {units:,} found = {parsed:,} used + "
-    "{irrelevant:,} irrelevant + {duplicate:,} seen before + {rejected:,} rejected.",
+    "evidence_lead": "Files are known by their SHA-256 and were never changed. Units: {units:,} found = {parsed:,} "
+    "used + {irrelevant:,} irrelevant + {duplicate:,} seen before + {rejected:,} rejected.",
     "evidence_identity_broken": "The units do not add up: {units:,} were found. Run carecover check.",
     "evidence_caption": "Inventory and accounting",
     "column_id": "No.",
@@ -273,20 +283,20 @@ _ENGLISH: Final = {
     "custody_prompt": "Who collected the evidence, where and when; who kept it; how far the clocks were off.",
     # ------------------------------------------------------------------------------- method
     "method": "Method and limits",
-    "method_1": "Evidence is read by its content, never changed, and known by its SHA-256. Every unit of it is used, "
-    "irrelevant, seen before or rejected with a reason; the sum is checked.",
-    "method_2": "A certificate is known by its serial number, compared as a number, and by its hash. Request IDs are no "
-    "identity: a restored CA hands them out again.",
+    "method_1": "Evidence is read by its content, never changed, and known by its SHA-256. Every unit of it is "
+    "used, irrelevant, seen before or rejected with a reason; the sum is checked.",
+    "method_2": "A certificate is known by its serial number, compared as a number, and by its hash. Request IDs "
+    "are no identity: a restored CA hands them out again.",
     "method_3": "Missing is what the evidence shows as issued and what the database does not have right after the "
     "restore, within the range that the export covers.",
-    "method_4": "Mail is unauthenticated. Mail alone never suggests revoking a certificate that the database shows as "
-    "good.",
+    "method_4": "Mail is unauthenticated. Mail alone never suggests revoking a certificate that the database shows "
+    "as good.",
     "method_5": "A suggestion is never applied by itself: every decision has a person, a time and a reason, and two "
     "different people sign the digest of the whole plan.",
-    "method_6": "The journal is a chain of SHA-256 digests: an edit of an older entry shows. That its end was cut off "
-    "shows only by comparing its head with the one printed here.",
-    "method_7": "Limits: nothing here was tried on a real CA before it ran on yours; how a CA answers where Microsoft's "
-    "documents are silent is assumed, and said so, in the documentation.",
+    "method_6": "The journal is a chain of SHA-256 digests: an edit of an older entry shows. That its end was cut "
+    "off shows only by comparing its head with the one printed here.",
+    "method_7": "Limits: nothing here was tried on a real CA before it ran on yours; how a CA answers where "
+    "Microsoft's documents are silent is assumed, and said so, in the documentation.",
     "reasons_caption": "Reasons for revocation",
     "column_designation": "Designation",
     "column_use": "When to use it",

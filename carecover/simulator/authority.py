@@ -245,9 +245,7 @@ class Authority:
             x509.CertificateBuilder(self.name, self.name, key.public_key(), serial)
             .not_valid_before(not_before)
             .not_valid_after(not_after)
-            .add_extension(
-                _key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=False
-            )
+            .add_extension(_key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_ca_version(key_index << 16 | index), critical=False)
@@ -257,14 +255,10 @@ class Authority:
         self.key_index.append(key_index)
         return certificate
 
-    def serial_for(
-        self, request_id: int, *, ca_cert_index: int | None = None, life: str = ""
-    ) -> SerialNumber:
+    def serial_for(self, request_id: int, *, ca_cert_index: int | None = None, life: str = "") -> SerialNumber:
         """The serial number of a request; ``life`` tells the CA before from the one after a restore."""
         index = self.newest if ca_cert_index is None else ca_cert_index
-        return self.high_serial.serial(
-            request_id, index, derive(self.seed, self.label, "serial", life, request_id)
-        )
+        return self.high_serial.serial(request_id, index, derive(self.seed, self.label, "serial", life, request_id))
 
     def issue(
         self,
@@ -298,15 +292,11 @@ class Authority:
         )
         if alternative_names:
             # RFC 5280 4.2.1.6: critical where the subject is empty.
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName(alternative_names), critical=not subject.rdns
-            )
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternative_names), critical=not subject.rdns)
         key_index = self.key_index[index]
         crl, ca = self._crl_url(key_index), f"{self.publication_url}/{self.file_stem(index)}.crt"
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)
-        access = x509.AccessDescription(
-            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(ca)
-        )
+        access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(ca))
         return (
             builder.add_extension(self._authority_key_identifier(key_index), critical=False)
             .add_extension(x509.CRLDistributionPoints([point]), critical=False)
@@ -367,9 +357,7 @@ class Authority:
         if base_number is not None:
             builder = builder.add_extension(x509.DeltaCRLIndicator(base_number), critical=True)
         published = asn1.encode_der(asn1.UTCTime(next_publish.astimezone(UTC).replace(microsecond=0)))
-        builder = builder.add_extension(
-            x509.UnrecognizedExtension(NEXT_CRL_PUBLISH, published), critical=False
-        )
+        builder = builder.add_extension(x509.UnrecognizedExtension(NEXT_CRL_PUBLISH, published), critical=False)
         for entry in entries:
             builder = builder.add_revoked_certificate(_revoked(entry))
         return builder.sign(self.key(key), hashes.SHA256(), ecdsa_deterministic=True)

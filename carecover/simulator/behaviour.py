@@ -7,11 +7,14 @@ each setting, so that a wrong assumption makes a batch stop, never do harm.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, Literal
+
+from carecover.simulator.rendering import VIEW_COLUMNS
 
 # HRESULTs by their symbols ([MS-ERREF] 2.1.1; winerror.h).
 FILE_NOT_FOUND: Final = 0x80070002
@@ -61,6 +64,12 @@ class Behaviour:
     """Only a hold can be undone (ICertAdmin::RevokeCertificate); the code is assumed."""
     restriction_ignores_case: bool = True
     """Known of RequesterName (KB 2233022), assumed of SerialNumber."""
+    high_serials_padded: bool = False
+    """Unknown: whether the database writes an imported serial number with its top bit set as ``00ff…``."""
+    view_crl_numbers: bool = True
+    """Assumed: ``-view -restrict "CRLNumber>N" -out CRLNumber CRL`` is answered like any other view."""
+    getcrl_index: Literal["certificate", "key"] = "certificate"
+    """What the index of -GetCRL counts ("CRL index or key index" in Microsoft's help): assumed CA certificates."""
     importcert_right: Right = "officer"
     """Assumed: "Issue and Manage Certificates", as for -revoke."""
     hash_spaced: bool = False
@@ -125,7 +134,7 @@ _MESSAGES: Final[Mapping[int, _Message]] = MappingProxyType(
             "RPC_S_SERVER_UNAVAILABLE",
             "The RPC server is unavailable.",
             "Der RPC-Server ist nicht verfügbar.",
-            "Le serveur RPC n’est pas disponible.",
+            "Le serveur RPC n\u2019est pas disponible.",
         ),
         CRYPT_E_NOT_FOUND: _Message("CRYPT_E_NOT_FOUND", "Cannot find object or property."),
         CRYPT_E_EXISTS: _Message("CRYPT_E_EXISTS", "The object or property already exists."),
@@ -165,7 +174,7 @@ def completed(verb: str, language: Language) -> str:
         case "de":
             return f"CertUtil: -{verb}-Befehl wurde erfolgreich ausgeführt.\n"
         case "fr":
-            return f"CertUtil: -{verb} La commande s’est terminée correctement.\n"
+            return f"CertUtil: -{verb} La commande s\u2019est terminée correctement.\n"
     return f"CertUtil: -{verb} command completed successfully.\n"
 
 
@@ -186,9 +195,10 @@ _GARBLED: Final = str.maketrans("aeiounAEIOUN", "äéîöüñÄÉÎÖÜÑ")
 
 
 def garbled(text: str) -> str:
-    """Every word outside quotes in a language that nobody reads; numbers and values stay."""
-    parts = text.split('"')
-    return '"'.join(
-        part if index % 2 else " ".join(w if w.startswith("0x") else w.translate(_GARBLED) for w in part.split(" "))
-        for index, part in enumerate(parts)
-    )
+    """Every word outside quotes in a language that nobody reads; numbers, values and schema names stay."""
+
+    def word(match: re.Match[str]) -> str:
+        kept = match[0] in VIEW_COLUMNS or match[0] == "CRLNumber" or match[0].startswith(("0x", '"'))
+        return match[0] if kept else match[0].translate(_GARBLED)
+
+    return re.sub(r'"[^"]*"|[^\s"]+', word, text)

@@ -18,20 +18,18 @@ ImportCertificate, PublishCRL); [MS-CSRA] 3.1.4.1; RFC 5280 5.
 from __future__ import annotations
 
 import hashlib
-import operator
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from carecover.errors import CarecoverError, EvidenceError, UsageError
+from carecover.errors import CarecoverError, UsageError
 from carecover.model import TABLES, CaseFacts, Disposition, RevocationReason, SerialNumber
 from carecover.simulator import behaviour as known
 from carecover.simulator.authority import (
@@ -39,32 +37,32 @@ from carecover.simulator.authority import (
     Authority,
     CrlEntry,
     DatabaseRow,
-    HighSerial,
-    Template,
     der,
     stays_on_crl,
     thumbprint,
 )
 from carecover.simulator.behaviour import EVERYTHING, Behaviour, Faults, Right
+from carecover.simulator.commandline import CommandLine, UnsupportedCallError
+from carecover.simulator.database import Database, named_columns
+from carecover.simulator.incident import RestoredState
+from carecover.simulator.rebuild import (
+    CrlCounter,
+    certificate_record,
+    crl_counters_of,
+    own_certificates,
+    stand_in,
+    with_reasons,
+)
 from carecover.simulator.rendering import (
     VIEW_COLUMNS,
-    Cell,
     DateStyle,
     ViewColumn,
-    view_columns,
+    schema_block,
+    trailer,
     view_csv,
     view_text,
 )
 from carecover.simulator.windows import OEM, CallResult, Folder
-
-# A stand-in needs some seed; its keys protect nothing.
-_STAND_IN_SEED: Final = 0
-# Where neither evidence nor a default says otherwise: the CA certificate of a stand-in.
-_UNKNOWN_URL: Final = "http://pki.example/CertEnroll"
-
-
-class UnsupportedCallError(CarecoverError):
-    """A call of certutil that no batch of carecover makes, so the simulated CA has no answer."""
 
 
 class HangError(CarecoverError):
@@ -93,53 +91,6 @@ class Call:
     exit_code: int
 
 
-@dataclass(frozen=True, slots=True)
-class CrlCounter:
-    """What the database knows of one key's CRLs: the last number, and when that base was published."""
-
-    number: int
-    published_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Arguments:
-    """One command line, taken apart."""
-
-    verb: str
-    values: list[str]
-    options: dict[str, str]
-    flags: frozenset[str]
-
-
-@dataclass
-class _Database:
-    """Rows by request ID, made when they are asked for; what was changed is kept.
-
-    A restored CA can have a million rows, of which a recovery touches a few thousand.
-    """
-
-    ids: list[int]
-    """In ascending order."""
-    by_serial: dict[int, list[int]]
-    load: Callable[[int], DatabaseRow]
-    changed: dict[int, DatabaseRow] = field(default_factory=dict)
-
-    def row(self, request_id: int) -> DatabaseRow:
-        return self.changed.get(request_id) or self.load(request_id)
-
-    def rows(self, ids: Iterable[int] | None = None) -> Iterator[DatabaseRow]:
-        return (self.row(i) for i in (self.ids if ids is None else ids))
-
-    def of_serial(self, serial: int) -> list[DatabaseRow]:
-        return [self.row(i) for i in self.by_serial.get(serial, ())]
-
-    def add(self, row: DatabaseRow) -> None:
-        self.ids.append(row.request_id)
-        self.changed[row.request_id] = row
-        if row.serial is not None:
-            self.by_serial.setdefault(row.serial.value, []).append(row.request_id)
-
-
 class SimulatedCA:
     """One CA service with its database, keys and clock; ``certutil`` is its only door.
 
@@ -151,7 +102,7 @@ class SimulatedCA:
         *,
         authority: Authority,
         ca_certificates: Mapping[int, x509.Certificate],
-        rows: _Database,
+        database: Database,
         crl_counters: Mapping[int, CrlCounter],
         now: datetime,
         behaviour: Behaviour,
@@ -168,7 +119,7 @@ class SimulatedCA:
         self.now = now
         self._authority = authority
         self._own = dict(sorted(ca_certificates.items()))
-        self._database = rows
+        self._database = database
         self._counters = dict(crl_counters)
         self._crls: dict[int, bytes] = {}
         self._config = config
@@ -183,6 +134,7 @@ class SimulatedCA:
         ca_rows: pd.DataFrame,
         ca_certificates: pd.DataFrame,
         crls: pd.DataFrame,
+        crl_entries: pd.DataFrame,
         facts: CaseFacts,
         now: datetime,
         behaviour: Behaviour | None = None,
@@ -190,19 +142,19 @@ class SimulatedCA:
         rights: frozenset[Right] = EVERYTHING,
     ) -> Self:
         """The CA as the evidence shows it: tables in the schemas ca_rows (the baseline), certificates
-        (this CA's own, with ``der``) and crls.
+        (this CA's own, with ``der``), crls and crl_entries.
 
         Raises EvidenceError where the CA's certificate is missing or rows have no request ID.
         """
         chosen = behaviour or Behaviour()
-        own = _own_certificates(TABLES["certificates"].conform(ca_certificates))
-        authority = _stand_in(own)
+        own = own_certificates(TABLES["certificates"].conform(ca_certificates))
+        authority = stand_in(own)
         zone = ZoneInfo(facts.time_zone) if facts.time_zone else None
         return cls(
             authority=authority,
             ca_certificates=own,
-            rows=_database_of(TABLES["ca_rows"].conform(ca_rows)),
-            crl_counters=_counters_of(TABLES["crls"].conform(crls), authority, facts.backup, chosen),
+            database=Database.of_table(with_reasons(ca_rows, crl_entries)),
+            crl_counters=crl_counters_of(TABLES["crls"].conform(crls), authority, facts.backup, chosen),
             now=now,
             behaviour=chosen,
             faults=faults,
@@ -211,12 +163,39 @@ class SimulatedCA:
             style=DateStyle(zone=zone),
         )
 
+    @classmethod
+    def from_state(
+        cls,
+        state: RestoredState,
+        *,
+        behaviour: Behaviour | None = None,
+        faults: Faults | None = None,
+        rights: frozenset[Right] = EVERYTHING,
+        config: str | None = None,
+    ) -> Self:
+        """The restored CA of a made-up incident, with its own keys: what a real run would meet."""
+        authority = state.authority
+        return cls(
+            authority=authority,
+            ca_certificates=dict(enumerate(authority.certificates)),
+            database=Database.of_rows(state.rows),
+            crl_counters={key: CrlCounter(state.crl_number, state.published_at) for key in authority.keys},
+            now=state.exported_at,
+            behaviour=behaviour or Behaviour(),
+            faults=faults,
+            rights=rights,
+            config=config,
+        )
+
     # ------------------------------------------------------------------------ what a test sees
 
     @property
-    def stand_in_certificates(self) -> tuple[x509.Certificate, ...]:
-        """The certificates, by index, whose keys really sign dummies and CRLs here."""
-        return tuple(self._authority.certificates)
+    def stand_in_certificates(self) -> pd.DataFrame:
+        """The certificates whose keys really sign dummies and CRLs here, in the schema certificates."""
+        return TABLES["certificates"].frame(
+            certificate_record(certificate, self._authority.issuer_name_id(index))
+            for index, certificate in enumerate(self._authority.certificates)
+        )
 
     @property
     def crls(self) -> Mapping[int, bytes]:
@@ -225,7 +204,7 @@ class SimulatedCA:
 
     def table(self) -> pd.DataFrame:
         """The database as it is now, in the schema ca_rows."""
-        return TABLES["ca_rows"].frame([_record(row) for row in self._database.rows()])
+        return self._database.table()
 
     # ------------------------------------------------------------------------------ the one door
 
@@ -238,18 +217,16 @@ class SimulatedCA:
         number = len(self.calls) + 1
         if number == self.faults.die_before:
             raise KilledError(f"The batch was killed when it made call {number} of certutil.")
-        call = _parse(arguments)
+        call = CommandLine.parse(arguments)
         self.now += timedelta(seconds=1)
         code = 0
         try:
-            hresult = self.faults.fail_at.get(number, self.faults.fail_verb.get(call.verb))
-            if hresult is not None:
-                raise _RefusalError(hresult)
+            self._stumble(number, call.verb)
             output = self._answer(call, folder)
-            output += known.completed(_SPELLING.get(call.verb, call.verb), self.behaviour.language)
+            output += known.completed(call.spelling, self.behaviour.language)
         except _RefusalError as refusal:
             code = known.signed(refusal.hresult)
-            spelling = _SPELLING.get(call.verb, call.verb)
+            spelling = call.spelling
             output = refusal.said + known.failed(spelling, refusal.hresult, self.behaviour.language)
         self.calls.append(Call(tuple(arguments), call.verb, code))
         if number == self.faults.die_after:
@@ -258,7 +235,7 @@ class SimulatedCA:
             output = known.garbled(output)
         return CallResult(code, output.replace("\n", "\r\n").encode(OEM, "replace"))
 
-    def _answer(self, call: _Arguments, folder: Folder) -> str:
+    def _answer(self, call: CommandLine, folder: Folder) -> str:
         if (
             "config" in call.options
             and self._config is not None
@@ -279,8 +256,7 @@ class SimulatedCA:
             case "getcrl":
                 return self._getcrl(call, folder)
             case "ca.cert":
-                folder.write(_only(call, 1)[0], der(self._own[max(self._own)]))
-                return ""
+                return self._ca_cert(call, folder)
             case "ping":
                 name = self._authority.common_name
                 return (
@@ -293,26 +269,29 @@ class SimulatedCA:
                 return self._getreg(call)
         raise UnsupportedCallError(f"The simulated CA does not know certutil -{call.verb}.")
 
+    def _stumble(self, number: int, verb: str) -> None:
+        hresult = self.faults.fail_at.get(number, self.faults.fail_verb.get(verb))
+        if hresult is not None:
+            raise _RefusalError(hresult)
+
     def _need(self, right: Right) -> None:
         if right not in self.rights:
             raise _RefusalError(known.ACCESS_DENIED)
 
     # --------------------------------------------------------------------------------- -view
 
-    def _view(self, call: _Arguments) -> str:
+    def _view(self, call: CommandLine) -> str:
         self._need("read")
         words = [word.lower() for word in call.values]
+        restriction, out = call.options.get("restrict", ""), call.options.get("out")
         if words == ["crl"]:
-            return self._view_crls()
+            return self._view_crls(restriction, out)
         if words not in ([], ["csv"]):
             raise UnsupportedCallError(f"The simulated CA does not know certutil -view {' '.join(call.values)}.")
+        form = {"padded": self.behaviour.high_serials_padded}
         try:
-            columns = (
-                view_columns(_schema_name(n) for n in call.options["out"].split(","))
-                if "out" in call.options
-                else tuple(VIEW_COLUMNS.values())
-            )
-            rows = self._select(call.options.get("restrict", ""))
+            columns = named_columns(out.split(",") if out else VIEW_COLUMNS, **form)
+            rows = self._database.select(restriction, ignore_case=self.behaviour.restriction_ignores_case, **form)
         except UsageError:
             # What certutil says of a column that it does not know is assumed.
             raise _RefusalError(known.INVALID_PARAMETER) from None
@@ -323,57 +302,22 @@ class SimulatedCA:
         # The last piece is the English line of success, which certutil() writes in its language.
         return "".join([*view_text(rows, columns, style)][:-1])
 
-    def _select(self, restriction: str) -> list[DatabaseRow]:
-        """The rows that a restriction lets through, by request ID; commas mean "and"."""
-        clauses = [self._clause(part) for part in restriction.split(",") if part.strip()]
-        ids: Sequence[int] = self._database.ids
-        for column, sign, value in clauses:
-            if column.name == "SerialNumber" and sign == "=":
-                try:
-                    serial = SerialNumber.parse(str(value)).value
-                except UsageError:
-                    return []
-                ids = self._database.by_serial.get(serial, [])
-            elif column.name in ("RequestID", "Request.RequestID") and sign == ">" and ids is self._database.ids:
-                ids = ids[bisect_right(ids, int(str(value))) :]
-        return [row for row in self._database.rows(ids) if all(self._holds(row, *clause) for clause in clauses)]
+    def _view_crls(self, restriction: str, out: str | None) -> str:
+        """The numbers of each key's last CRL; that the column can be asked for like this is assumed."""
+        match = re.fullmatch(r"CRLNumber>([0-9]+)", restriction)
+        if out != "CRLNumber" or not match or not self.behaviour.view_crl_numbers:
+            raise _RefusalError(known.INVALID_PARAMETER)
+        numbers = [c.number for _, c in sorted(self._counters.items()) if c.number > int(match[1])]
+        shown = [f"Row {row}:\n  CRL Number: {_number(number)}\n\n" for row, number in enumerate(numbers, start=1)]
+        column = ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda _row: None)
+        cells = (len(numbers), 4 * len(numbers), 4 if numbers else 0)
+        return "".join([schema_block([column]), "\n", *shown, trailer(len(numbers), cells)])
 
-    def _clause(self, text: str) -> tuple[ViewColumn, str, str | int]:
-        match = re.fullmatch(r"\s*([A-Za-z. ]+?)\s*(<=|>=|==|=|<|>)\s*(.*?)\s*", text)
-        if not match:
-            raise UsageError(f"'{text}' is no restriction.")
-        column = view_columns([_schema_name(match[1])])[0]
-        sign, value = match[2].replace("==", "="), match[3]
-        if column.type == "Long":
-            if value == "$":
-                return column, sign, self._database.ids[-1] if self._database.ids else 0
-            if not re.fullmatch(r"-?(0x[0-9a-fA-F]+|[0-9]+)", value):
-                raise UsageError(f"'{value}' is no number.")
-            return column, sign, int(value, 0) if "x" in value else int(value)
-        if column.type != "String":
-            raise UnsupportedCallError(f"The simulated CA restricts numbers and text only, not {column.name}.")
-        return column, sign, value
+    # ---------------------------------------------------------------- dummies and their import
 
-    def _holds(self, row: DatabaseRow, column: ViewColumn, sign: str, value: str | int) -> bool:
-        cell: Cell = column.value(row)
-        if isinstance(value, str) and isinstance(cell, str) and self.behaviour.restriction_ignores_case:
-            cell, value = cell.casefold(), value.casefold()
-        # EMPTY compares with nothing.
-        return type(cell) is type(value) and bool(_SIGNS[sign](cell, value))
-
-    def _view_crls(self) -> str:
-        """Number of each key's last CRL. The columns' form is assumed: no capture exists."""
-        blocks = [
-            f"Row {row}:\n  CRL Row ID: {key + 1:#x}\n  CRL Number: {_number(counter.number)}\n"
-            for row, (key, counter) in enumerate(sorted(self._counters.items()), start=1)
-        ]
-        return "\n".join(blocks) + f"\nMaximum Row Index: {len(blocks)}\n\n{len(blocks)} Rows\n"
-
-    # -------------------------------------------------------------------- -sign and -importcert
-
-    def _sign(self, call: _Arguments, folder: Folder) -> str:
+    def _sign(self, call: CommandLine, folder: Folder) -> str:
         self._need("key")
-        text, target = _only(call, 2)
+        text, target = call.exactly(2)
         serial = _command_serial(text)
         chosen = call.options.get("cert")
         if chosen is None or not self.behaviour.cert_option_suppresses_dialog:
@@ -416,9 +360,9 @@ class SimulatedCA:
             raise _RefusalError(known.CRYPT_E_NOT_FOUND)
         return index
 
-    def _import(self, call: _Arguments, folder: Folder) -> str:
+    def _import(self, call: CommandLine, folder: Folder) -> str:
         self._need(self.behaviour.importcert_right)
-        certificate = _load(_read(folder, _only(call, 1)[0]))
+        certificate = _load(_read(folder, call.exactly(1)[0]))
         index = self._issuer_index(certificate)
         if index is None:
             raise _RefusalError(self.behaviour.bad_signature)
@@ -427,9 +371,9 @@ class SimulatedCA:
             raise _RefusalError(self.behaviour.duplicate_import)
         data = der(certificate)
         # The new row has an ID of its own and nothing of a request ([MS-CSRA] 3.1.4.1.26).
-        self._database.add(
+        self._database.put(
             DatabaseRow(
-                request_id=self._database.ids[-1] + 1 if self._database.ids else 1,
+                request_id=self._database.newest + 1,
                 disposition=Disposition.ISSUED,
                 submitted_at=self.now,
                 requester=None,
@@ -455,7 +399,7 @@ class SimulatedCA:
 
     # -------------------------------------------------------------------------- -revoke and -crl
 
-    def _revoke(self, call: _Arguments) -> str:
+    def _revoke(self, call: CommandLine) -> str:
         self._need("officer")
         if len(call.values) not in (1, 2):
             raise UnsupportedCallError("certutil -revoke takes a serial number and a reason.")
@@ -482,7 +426,7 @@ class SimulatedCA:
         if reason is RevocationReason.UNREVOKE and any(row.reason != RevocationReason.CERTIFICATE_HOLD for row in rows):
             raise _RefusalError(self.behaviour.unrevoke_not_held, said)
         for row in rows:
-            self._database.changed[row.request_id] = self._revoked(row, reason)
+            self._database.put(self._revoked(row, reason))
         return said
 
     def _revoked(self, row: DatabaseRow, reason: RevocationReason) -> DatabaseRow:
@@ -498,7 +442,7 @@ class SimulatedCA:
             reason=int(reason),
         )
 
-    def _crl(self, call: _Arguments) -> str:
+    def _crl(self, call: CommandLine) -> str:
         self._need("manager")
         if call.values:
             raise UnsupportedCallError(f"carecover publishes with certutil -CRL alone, not with {call.values}.")
@@ -508,13 +452,15 @@ class SimulatedCA:
     def _publish(self) -> None:
         """One new base CRL for each key (PublishCRL, [MS-CSRA] 3.1.4.1.6)."""
         revoked: dict[int, list[CrlEntry]] = {key: [] for key in self._authority.keys}
-        for row in self._database.rows():
-            if row.disposition is not Disposition.REVOKED or row.serial is None:
-                continue
+        for row in self._database.revoked():
             key = (row.issuer_name_id or 0) >> 16
             previous = self._counters[key].published_at if key in self._counters else None
             ended = row.not_after is not None and row.not_after < self.now
-            if key in revoked and not (ended and row.not_after and not stays_on_crl(row.not_after, previous)):
+            if (
+                row.serial is not None
+                and key in revoked
+                and not (ended and row.not_after and not stays_on_crl(row.not_after, previous))
+            ):
                 since = row.effective_revoked_at or row.revoked_at or self.now
                 revoked[key].append(CrlEntry(row.serial, since, row.reason or 0))
         for key, entries in revoked.items():
@@ -531,29 +477,38 @@ class SimulatedCA:
             self._crls[key] = der(crl)
             self._counters[key] = CrlCounter(number, self.now)
 
-    def _getcrl(self, call: _Arguments, folder: Folder) -> str:
+    def _ca_cert(self, call: CommandLine, folder: Folder) -> str:
+        """The newest CA certificate, in DER: assumed."""
+        name = call.exactly(1)[0]
+        if folder.exists(name):
+            raise _RefusalError(known.FILE_EXISTS)
+        folder.write(name, der(self._own[max(self._own)]))
+        return ""
+
+    def _getcrl(self, call: CommandLine, folder: Folder) -> str:
         self._need("read")
         if len(call.values) not in (1, 2) or not all(v.isdigit() for v in call.values[1:]):
             raise UnsupportedCallError("certutil -GetCRL takes a file and a CRL index here.")
-        index = int(call.values[1]) if len(call.values) == 2 else max(self._authority.keys)
-        if index not in self._crls:
+        keys = self._authority.key_index if self.behaviour.getcrl_index == "certificate" else self._authority.keys
+        index = int(call.values[1]) if len(call.values) == 2 else len(keys) - 1
+        if index >= len(keys) or keys[index] not in self._crls:
             raise _RefusalError(known.FILE_NOT_FOUND)
         if folder.exists(call.values[0]):
             raise _RefusalError(known.FILE_EXISTS)
-        folder.write(call.values[0], self._crls[index])
+        folder.write(call.values[0], self._crls[keys[index]])
         return ""
 
     # ------------------------------------------------------------------- -hashfile and -getreg
 
-    def _hashfile(self, call: _Arguments, folder: Folder) -> str:
+    def _hashfile(self, call: CommandLine, folder: Folder) -> str:
         name, algorithm = call.values[0], (call.values[1] if len(call.values) > 1 else "SHA1").upper()
         if algorithm not in ("SHA1", "SHA256"):
             raise UnsupportedCallError(f"certutil -hashfile {algorithm} is not answered here.")
         digest = hashlib.new(algorithm.lower(), _read(folder, name), usedforsecurity=False).digest()
         return f"{algorithm} hash of {name}:\n{digest.hex(' ') if self.behaviour.hash_spaced else digest.hex()}\n"
 
-    def _getreg(self, call: _Arguments) -> str:
-        name = _only(call, 1)[0].rpartition("\\")[2]
+    def _getreg(self, call: CommandLine) -> str:
+        name = call.exactly(1)[0].rpartition("\\")[2]
         days = self.behaviour.crl_period.days
         values = {"crlperiod": "REG_SZ = Days", "crlperiodunits": f"REG_DWORD = {_number(days).removeprefix('0x')}"}
         head = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration"
@@ -563,69 +518,12 @@ class SimulatedCA:
         return f"{said}\n  {name} {values[name.lower()]}\n"
 
 
-# -------------------------------------------------------------------------------- command lines
-
-_VERBS: Final = frozenset(
-    {"view", "sign", "importcert", "revoke", "crl", "getcrl", "ca.cert", "ping", "hashfile", "getreg"}
-)
-# How certutil itself writes a verb in its last line.
-_SPELLING: Final = {"crl": "CRL", "getcrl": "GetCRL"}
-_WITH_VALUE: Final = frozenset({"config", "cert", "restrict", "out"})
-_FLAGS: Final = frozenset({"gmt", "seconds", "silent", "v"})
 _REVOCABLE: Final = frozenset({Disposition.ISSUED, Disposition.REVOKED})
-_SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def _parse(arguments: Sequence[str]) -> _Arguments:
-    """Verb, values and options, in whatever order and case they stand."""
-    verb: str | None = None
-    values: list[str] = []
-    options: dict[str, str] = {}
-    flags: set[str] = set()
-    rest = iter(arguments)
-    for argument in rest:
-        name = argument[1:].lower()
-        if not argument.startswith("-") or argument[1:].isdigit():
-            values.append(argument)
-        elif name in _WITH_VALUE:
-            value = next(rest, None)
-            if value is None:
-                raise UnsupportedCallError(f"certutil {argument} needs a value.")
-            options[name] = value
-        elif name in _FLAGS:
-            flags.add(name)
-        elif verb is None and name in _VERBS:
-            verb = name
-        else:
-            # -f, -deleterow and the like are what carecover must never send.
-            raise UnsupportedCallError(f"The simulated CA has no answer to certutil {' '.join(arguments)}.")
-    if verb is None:
-        raise UnsupportedCallError("certutil was called without a verb.")
-    return _Arguments(verb, values, options, frozenset(flags))
-
-
-def _only(call: _Arguments, count: int) -> list[str]:
-    if len(call.values) != count:
-        raise UnsupportedCallError(f"certutil -{call.verb} takes {count} values here, not {call.values}.")
-    return call.values
-
-
-def _schema_name(name: str) -> str:
-    """certutil takes names of the Requests table without their prefix too: Disposition=21."""
-    full = f"Request.{name.strip()}".casefold()
-    known_names = {column.casefold() for column in VIEW_COLUMNS}
-    return full if full in known_names and name.strip().casefold() not in known_names else name
 
 
 def _command_serial(text: str) -> SerialNumber:
-    """A serial number as -revoke wants it: an even number of hex digits, at most one leading zero."""
-    if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){1,20}", text, re.ASCII) or text.startswith("00"):
+    """A serial number as -revoke wants it: an even number of hex digits, 00 only before a high bit."""
+    if not re.fullmatch(r"(?:00(?=[89a-fA-F]))?(?!00)(?:[0-9a-fA-F]{2}){1,20}", text, re.ASCII):
         raise _RefusalError(known.INVALID_PARAMETER)
     return SerialNumber(int(text, 16))
 
@@ -656,110 +554,3 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _number(value: int) -> str:
     return f"{value:#x}" if value < 10 else f"{value:#x} ({value})"
-
-
-# ------------------------------------------------------------------------------ from evidence
-
-
-def _own_certificates(table: pd.DataFrame) -> dict[int, x509.Certificate]:
-    """CA certificates by CA-certificate index, from their CA version extension (0 where it is missing)."""
-    own: dict[int, x509.Certificate] = {}
-    for version, data in zip(table["ca_version"], table["der"], strict=True):
-        if isinstance(data, bytes):
-            own[0 if pd.isna(version) else int(version) & 0xFFFF] = x509.load_der_x509_certificate(data)
-    if not own:
-        raise EvidenceError(
-            "The CA's own certificate is not in the evidence, so the CA cannot be rebuilt for a rehearsal; add it."
-        )
-    return own
-
-
-def _stand_in(own: Mapping[int, x509.Certificate]) -> Authority:
-    """An authority of the same name with as many certificates and keys as the CA had."""
-    newest = own[max(own)]
-    authority = Authority(
-        _STAND_IN_SEED, newest.subject, HighSerial.of("number", _STAND_IN_SEED), _UNKNOWN_URL, label="stand-in"
-    )
-    previous: x509.Certificate | None = None
-    for index in range(max(own) + 1):
-        real = own.get(index, newest)
-        renewed = previous is None or real.public_key() != previous.public_key()
-        authority.renew(real.not_valid_before_utc, real.not_valid_after_utc, new_key=renewed)
-        previous = real
-    return authority
-
-
-def _database_of(table: pd.DataFrame) -> _Database:
-    if table["request_id"].isna().any():
-        raise EvidenceError(
-            "Rows of the baseline have no request ID, so the CA cannot be rebuilt; export the view again with RequestID."
-        )
-    table = table.sort_values("request_id", kind="stable", ignore_index=True)
-    ids = [int(i) for i in table["request_id"]]
-    position = {request_id: at for at, request_id in enumerate(ids)}
-    by_serial: dict[int, list[int]] = {}
-    for request_id, serial in zip(ids, table["serial"], strict=True):
-        if not pd.isna(serial):
-            by_serial.setdefault(int(serial, 16), []).append(request_id)
-    return _Database(ids, by_serial, lambda request_id: _row_of(table.iloc[position[request_id]]))
-
-
-def _row_of(record: pd.Series[Any]) -> DatabaseRow:
-    values = {name: None if pd.isna(value) else value for name, value in record.items() if name != "flags"}
-    times = {name: values[name].to_pydatetime() if values[name] is not None else None for name in _TIMES}
-    template = values["template"]
-    return DatabaseRow(
-        request_id=int(values["request_id"]),
-        disposition=Disposition(int(values["disposition"])),
-        submitted_at=times["submitted_at"],
-        requester=values["requester"],
-        subject=values["subject"],
-        template=None if template is None else Template(template, template, None, timedelta(0), ()),
-        serial=None if values["serial"] is None else SerialNumber.parse(values["serial"]),
-        not_before=times["not_before"],
-        not_after=times["not_after"],
-        revoked_at=times["revoked_at"],
-        effective_revoked_at=times["effective_revoked_at"],
-        reason=None if values["reason"] is None else int(values["reason"]),
-        issuer_name_id=None if values["issuer_name_id"] is None else int(values["issuer_name_id"]),
-        thumbprint=values["thumbprint"],
-    )
-
-
-_TIMES: Final = ("submitted_at", "not_before", "not_after", "revoked_at", "effective_revoked_at")
-
-
-def _record(row: DatabaseRow) -> dict[str, object]:
-    return {
-        "request_id": row.request_id,
-        "serial": row.serial.text if row.serial else None,
-        "disposition": int(row.disposition),
-        "requester": row.requester,
-        "subject": row.subject,
-        "template": row.template.identifier if row.template else None,
-        **{name: getattr(row, name) for name in _TIMES},
-        "reason": row.reason,
-        "issuer_name_id": row.issuer_name_id,
-        "thumbprint": row.thumbprint,
-        "certificate_sha256": hashlib.sha256(row.certificate).hexdigest() if row.certificate else None,
-    }
-
-
-def _counters_of(
-    table: pd.DataFrame, authority: Authority, backup: datetime | None, behaviour: Behaviour
-) -> dict[int, CrlCounter]:
-    """The restored CA's CRL counters: rolled back to the last CRL before the backup, where one is known."""
-    counters: dict[int, CrlCounter] = {}
-    for key in authority.keys:
-        index = authority.certificate_of_key(key)
-        of_key = table[(table["ca_version"].fillna(index) // (1 << 16) == key) & table["crl_number"].notna()]
-        lists = sorted(
-            (int(number), at.to_pydatetime())
-            for number, at in zip(of_key["crl_number"], of_key["this_update"], strict=True)
-        )
-        before = [(number, at) for number, at in lists if backup is not None and at <= backup]
-        if before:
-            counters[key] = CrlCounter(*before[-1])
-        elif lists:
-            counters[key] = CrlCounter(max(lists[-1][0] - behaviour.crl_numbers_behind, 0))
-    return counters

@@ -170,7 +170,7 @@ def run(
     """Run a batch to its end and return its exit code (signed 32 bits).
 
     ``programs`` are known by their file names in lower case (``certutil.exe``); ``now``
-    answers ``%DATE%`` and ``%TIME%``; ``on_output`` gets each line that reaches the console.
+    answers ``%DATE%`` and ``%TIME%``; ``on_output`` gets each line that reaches the console, with its line feed.
     Raises RefusedError, naming the line, for anything outside the grammar and for a batch
     that does not end; whatever a program raises passes through, as a power cut would.
     """
@@ -564,7 +564,7 @@ class _Run:
 
     def _console(self, data: bytes) -> None:
         for line in data.decode(OEM).splitlines():
-            self._on_output(line)
+            self._on_output(line + "\n")
 
 
 class _OutsideError(Exception):

@@ -13,12 +13,13 @@ Python to the next: the same seed must give the same bytes. Line ends are LF.
 from __future__ import annotations
 
 import quopri
+import zipfile
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from carecover.simulator.authority import DatabaseRow, derive
@@ -35,6 +36,8 @@ Event = Literal[
     "startup",
     "shutdown",
 ]
+
+ArchiveFormat = Literal["mbox", "maildir", "eml", "zip"]
 
 _TITLES: Final[dict[Event, str]] = {
     "issued": "Your certificate has been issued by {ca}",
@@ -106,7 +109,7 @@ class Mailer:
         subject, text = self.title(event), self.body(event, row, carries_certificate=carries_certificate)
         charset, encoding, payload = _encoded(text, salt[0])
         guid = salt[1:17]
-        recipients = [] if row is None or row.upn is None else [f"To: {row.upn.replace('@', '@mail.')}"]
+        recipients = [] if row is None or row.upn is None else [f"To: {row.upn}"]
         headers = [
             *self._received(sent_at, self.address, salt),
             f"thread-index: {_thread_index(sent_at, guid)}",
@@ -252,6 +255,65 @@ class Mailer:
                 return lines
 
 
+def archive(
+    kind: ArchiveFormat, folder: str, stem: str, mails: Iterator[Mail]
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The mails in one of the forms that archives come in: path and content of every file."""
+    match kind:
+        case "mbox":
+            yield f"{folder}/{stem}.mbox", map(mbox_entry, mails)
+        case "maildir":
+            for n, mail in enumerate(mails, start=1):
+                # Only in cur/ have names a colon, which Windows cannot write: all mail is new.
+                name = f"{int(mail.sent_at.timestamp())}.M{n:06}P1.mx1"
+                yield f"{folder}/{stem}/new/{name}", iter([mail.data])
+        case "eml":
+            for n, mail in enumerate(mails, start=1):
+                yield f"{folder}/{n:07}.eml", iter([_crlf(mail.data)])
+        case "zip":
+            yield f"{folder}/{stem}.zip", _zipped(mails)
+
+
+def _zipped(mails: Iterator[Mail]) -> Iterator[bytes]:
+    """A zip archive of .eml files, written without ever being whole in memory.
+
+    Nothing is compressed: what zlib makes of the same bytes differs between its versions.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(cast("BinaryIO", sink), "w") as target:
+        for n, mail in enumerate(mails, start=1):
+            stamp = mail.sent_at.astimezone(UTC)
+            # A zip file keeps even seconds only.
+            member = zipfile.ZipInfo(f"{n:07}.eml", (*stamp.timetuple()[:5], stamp.second // 2 * 2))
+            member.create_system = 0
+            target.writestr(member, _crlf(mail.data))
+            yield sink.take()
+    yield sink.take()
+
+
+class _Sink:
+    """A stream that cannot seek and gives up what was written since it was last asked."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def take(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken
+
+
+def _crlf(data: bytes) -> bytes:
+    return data.replace(b"\n", b"\r\n")
+
+
 def mbox_entry(mail: Mail) -> bytes:
     """A mail as an mbox holds it: separator line, ``From `` escaped by ``>``, empty line (mboxrd)."""
     stamp = mail.sent_at.astimezone(UTC)
@@ -307,9 +369,7 @@ def _plain(text: str) -> bytes:
 
 def _quoted_printable(text: str) -> bytes:
     body = quopri.encodestring(text.encode("iso-8859-1"))
-    return (
-        b"Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n" + body
-    )
+    return b"Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n" + body
 
 
 def _base64_text(text: str) -> bytes:

@@ -5,16 +5,20 @@ fails and is restored; what the restored CA no longer knows is the gap. ``eviden
 what a responder would have, ``facts.json`` what people know, ``truth.json`` what happened;
 the product never reads the truth, and nothing here uses the readers of evidence.
 
-``truth.json`` (format 1): ``ca``, ``scenario`` and ``times``; ``lost`` (every certificate
-issued between backup and failure: serial, request_id, template, subject, requester,
-not_before, not_after, thumbprint, certificate_sha256, state issued/revoked/held, reason,
-revoked_at, ``shown_by``, ``revocation_shown_by``, and up to 5,000 of them the DER in
-base64); ``lost_revocations`` and ``lost_releases`` with their ``shown_by``; ``requests``
-(fate of every request in the window), ``reissued_request_ids``, ``collisions``, ``crl``
-(last published and restored CRL number) and ``expected``: the serials by finding kind
-that perfect reading of the evidence shows. ``shown_by`` names what reveals a thing:
-mail_issued, mail_retrieved, mail_revoked, mail_unrevoked, crl, audit, found; where it is
-empty nothing can.
+``truth.json`` (format 1) holds
+
+- ``ca``, ``scenario``, ``times``, the newest request IDs at backup and at failure;
+- ``lost``: every certificate issued between backup and failure: serial, request_id,
+  template, subject, requester, not_before, not_after, thumbprint, certificate_sha256,
+  state (issued, revoked, held) with reason and revoked_at, ``shown_by``,
+  ``revocation_shown_by``, and in small incidents the DER in base64;
+- ``lost_revocations``, ``lost_releases``, ``lost_pending``, each with ``shown_by``;
+- ``requests`` (fate of every request of the window), ``reissued_request_ids``,
+  ``collisions`` (lost serials that the restored CA issued again), ``crl`` (numbers);
+- ``expected``: by finding kind what perfect reading of the evidence shows.
+
+``shown_by`` names what reveals a thing: mail_issued, mail_retrieved, mail_revoked,
+mail_unrevoked, mail_pending, crl, audit, found; where it is empty, nothing can.
 
 The same scenario gives the same bytes. Up to SIGN_ALL certificates every row's hash is
 that of a real certificate; above, rows of certificates that appear nowhere else have an
@@ -23,46 +27,38 @@ invented one, because signing a million certificates that nobody looks at is was
 
 from __future__ import annotations
 
+import codecs
 import json
 from base64 import b64encode
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from heapq import merge
-from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Final
 
-from carecover.errors import PathError, RefusedError, UsageError
+from carecover.errors import PathError, RefusedError
 from carecover.model import CaseFacts, sha256_hex, utc_text
 from carecover.simulator import life as lives
-from carecover.simulator.authority import (
-    CLOCK_SKEW,
-    Authority,
-    CrlEntry,
-    DatabaseRow,
-    HighSerial,
-    SerialLayout,
-    der,
-    derive,
-    stays_on_crl,
-)
-from carecover.simulator.correspondence import Event, Mail, Mailer
-from carecover.simulator.life import HOLD, UNREVOKE, Act, Calendar, Life, Publication, between, share, spread
-from carecover.simulator.rendering import DateLocale, DateStyle, pem, view_columns, view_csv, view_text
-from carecover.simulator.surroundings import Archive, ArchiveFormat, security_log
+from carecover.simulator.authority import DatabaseRow, der
+from carecover.simulator.correspondence import Event, Mail, Mailer, archive
+from carecover.simulator.eventlog import security_log
+from carecover.simulator.history import History, RestoredState, event_of
+from carecover.simulator.life import HOLD, UNREVOKE, Act, Calendar, Life, revoked_row
+from carecover.simulator.rendering import DateStyle, pem, view_columns, view_csv, view_text
+from carecover.simulator.scenario import Scenario
 
-# Signing costs about 0.15 ms a certificate; up to here everything is signed.
-SIGN_ALL: Final = 20_000
+__all__ = ["Incident", "RestoredState", "Scenario", "make_incident"]
+
 # Truth carries the certificates themselves up to here (one is about 1.5 kB of base64).
 MAX_CERTIFICATES_IN_TRUTH: Final = 5_000
-MAX_CERTIFICATES: Final = 2_000_000
 # The audit log holds so much before the backup: logs are rotated.
 _AUDIT_BEFORE_BACKUP: Final = timedelta(days=7)
 _REBOOT_EVERY: Final = timedelta(days=30)
+# Between what the CA does and the Date of the mail about it.
+_DELAY: Final = timedelta(seconds=1)
 
 VIEW_COLUMNS: Final = (
     "Request.RequestID",
@@ -82,131 +78,6 @@ VIEW_COLUMNS: Final = (
     "CommonName",
 )
 
-Renewal = Literal["none", "same_key", "new_key"]
-Encoding = Literal["cp850", "utf-8", "utf-16"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """Every knob of an incident. A count of None is scaled to the size of the incident.
-
-    Counts are upper bounds: a CA of ten certificates cannot have fifty revocations.
-    Raises UsageError for a value outside its list or range.
-    """
-
-    seed: int = 1
-    certificates: int = 200
-    """Certificates issued before the failure, the lost ones among them."""
-    lost: int | None = None
-    """Of these, issued between backup and failure."""
-    format: ArchiveFormat = "mbox"
-    language: str = "en"
-    serial_layout: SerialLayout = "number"
-    time_zone: str = "Europe/Berlin"
-    date_locale: DateLocale = "en-US"
-    gmt: bool = False
-    """The view was exported with -gmt."""
-    encoding: Encoding = "cp850"
-    """Of the view files: cmd's code page, or UTF-16 as PowerShell redirects."""
-    failure: datetime = datetime(2026, 10, 6, 11, 47, 12, tzinfo=UTC)
-    window: timedelta = timedelta(days=9, hours=9, minutes=47, seconds=12)
-    """From backup to failure."""
-    history: timedelta = timedelta(days=300)
-    """From the CA's first day to the backup."""
-    crl_period: timedelta = timedelta(days=3)
-    renewal: Renewal = "none"
-    """Of the CA certificate, before the backup."""
-    lost_renewal: bool = False
-    """The CA certificate was renewed with a new key between backup and failure."""
-    mail: bool = True
-    crl: bool = True
-    audit: bool = False
-    originals: float = 0.3
-    """Share of the lost certificates whose original was found elsewhere."""
-    mail_carries_certificate: float = 0.25
-    """Share of the issued notifications that carry the certificate."""
-    lost_mails: float = 0.0
-    """Share of the notifications that never arrived."""
-    ordinary_mail: int | None = None
-    lost_revocations: int | None = None
-    """Certificates from before the backup, revoked between backup and failure."""
-    revoked_lost: int | None = None
-    """Lost certificates that were revoked before the failure."""
-    holds: int | None = None
-    """How many of each of these two are on hold rather than revoked."""
-    releases: int | None = None
-    """Certificates on hold at the backup, released before the failure."""
-    passing_holds: int | None = None
-    """Certificates held and released again between backup and failure: no finding."""
-    late_approvals: int | None = None
-    """Lost certificates whose request was pending at the backup."""
-    pending: int | None = None
-    denied: int | None = None
-    after_restore: int = 3
-    """Certificates that the restored CA issued before the export; they take lost request IDs again."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no incident can be."""
-        if self.language != "en":
-            raise UsageError(f"Mails in '{self.language}' cannot be simulated yet; only 'en' can.")
-        for name, choices in (
-            ("format", get_args(ArchiveFormat)),
-            ("serial_layout", get_args(SerialLayout)),
-            ("date_locale", get_args(DateLocale)),
-            ("renewal", get_args(Renewal)),
-            ("encoding", get_args(Encoding)),
-        ):
-            if getattr(self, name) not in choices:
-                raise UsageError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(choices)}.")
-        if not 2 <= self.certificates <= MAX_CERTIFICATES:
-            raise UsageError(f"An incident has 2 to {MAX_CERTIFICATES:,} certificates, not {self.certificates}.")
-        if self.lost is not None and not 1 <= self.lost < self.certificates:
-            raise UsageError(
-                f"{self.lost} of {self.certificates} certificates cannot be lost: at least one is, and one is not."
-            )
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, float) and not 0 <= value <= 1:
-                raise UsageError(f"{item.name} is a share from 0 to 1, not {value}.")
-            if isinstance(value, int) and item.name != "seed" and value < 0:
-                raise UsageError(f"{item.name} cannot be negative.")
-        if self.failure.tzinfo is None or self.failure.microsecond:
-            raise UsageError("The time of the failure needs a time zone, and is given in whole seconds.")
-        if self.window < timedelta(hours=1) or self.history < timedelta(days=1):
-            raise UsageError("At least a day passes before the backup, and an hour between it and the failure.")
-        if self.crl_period < timedelta(hours=1):
-            raise UsageError("CRLs are published at most once an hour.")
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise UsageError(f"'{self.time_zone}' is no time zone; names look like Europe/Berlin.") from None
-
-    @property
-    def lost_count(self) -> int:
-        """``lost``, or its scaled value."""
-        if self.lost is not None:
-            return self.lost
-        return self.certificates // 4 if self.certificates < 100 else max(25, self.certificates // 200)
-
-
-@dataclass(frozen=True)
-class RestoredState:
-    """The restored CA at the moment of the export: what a stand-in CA needs to go on."""
-
-    authority: Authority
-    crl_number: int
-    """Number of the last base CRL that it remembers."""
-    published_at: datetime
-    """When that CRL was published."""
-    next_request_id: int
-    exported_at: datetime
-    make_rows: Callable[[], Iterator[DatabaseRow]]
-
-    @property
-    def rows(self) -> Iterator[DatabaseRow]:
-        """All rows by request ID; ``certificate`` is filled where it was really signed."""
-        return self.make_rows()
-
 
 def make_incident(scenario: Scenario | None = None) -> Incident:
     """The incident of a scenario. Files are made when they are asked for."""
@@ -218,263 +89,361 @@ class Incident:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        s = scenario
-        self.failure = s.failure.astimezone(UTC)
-        self.backup = self.failure - s.window
-        self.start = self.backup - s.history
-        self.restored_at = self.failure + timedelta(hours=30)
-        self.exported_at = self.restored_at + timedelta(hours=20)
-        self._zone = ZoneInfo(s.time_zone)
-        self._publications = self._publish()
-        self._last_crl = self._publications[-1]
-        self._found_known: set[int] = set()
-        self._needed: set[int] = set()
-        self._passing: set[int] = set()
-        self._live()
-        self._restore()
-
-    # ------------------------------------------------------------------- what happened
-
-    def _publish(self) -> list[Publication]:
-        """Base CRLs at even intervals, the last one a little before the failure."""
-        period = self.scenario.crl_period
-        last = self.failure - between_share(period, 0.3)
-        count = max(int((last - self.start) / period), 0)
-        return [Publication(i + 1, last - period * (count - i)) for i in range(count + 1)]
-
-    def _live(self) -> None:
-        s = self.scenario
-        before = s.certificates - s.lost_count
-        late = _count(s.late_approvals, s.lost_count // 12, s.lost_count - 1)
-        approved = before // 40
-        pending = before // 200 + (before >= 50)
-        denied = before // 30
-        renewed = s.renewal != "none"
-        self.last_before = 1 + renewed + before + pending + late + denied
-        window_pending = _count(s.pending, s.lost_count // 12 + 1)
-        window_denied = _count(s.denied, s.lost_count // 12 + 1)
-        width = s.lost_count - late + window_pending + window_denied + s.lost_renewal
-        self.last = self.last_before + width
-
-        first_calendar = Calendar(self.start, self.backup, self._zone)
-        window_calendar = Calendar(self.backup, self.failure, self._zone)
-        second = timedelta(seconds=1)
-
-        def submitted(request_id: int) -> datetime:
-            if request_id == 1:
-                return self.start
-            jitter = derive(s.seed, "jitter", request_id)[0] / 256
-            if request_id <= self.last_before:
-                moment = first_calendar.moment((request_id - 2 + jitter) / (self.last_before - 1))
-                return min(max(moment, self.start), self.backup - second)
-            moment = window_calendar.moment((request_id - self.last_before - 1 + jitter) / width)
-            return min(max(moment, self.backup + second), self.failure - second)
-
-        authority = Authority(
-            s.seed, lives.CA_SUBJECT, HighSerial.of(s.serial_layout, s.seed), f"http://pki.{lives.DOMAIN}"
-        )
-        ca_requests = {1: 0}
-        if renewed:
-            ca_requests[2 + (self.last_before - 2) * 3 // 5] = 1
-        if s.lost_renewal:
-            ca_requests[self.last_before + 1 + width // 2] = len(ca_requests)
-        renewed_at = tuple(submitted(i) for i in list(ca_requests)[1:])
-        for index, moment in enumerate((self.start, *renewed_at)):
-            # Twelve years from each renewal.
-            ends = moment + timedelta(days=12 * 365)
-            authority.renew(
-                moment - CLOCK_SKEW, ends, new_key=not (index == 1 and s.renewal == "same_key")
-            )
-        self.life = Life(
-            s.seed,
-            "first",
-            authority,
-            renewed_at,
-            submitted,
-            signs=lambda i: s.certificates <= SIGN_ALL or i > self.last_before or i in self._needed,
-            ca_requests=ca_requests,
-        )
-
-        rare = self._pick("rare", 2, self.last_before, approved + pending + late + denied)
-        self._settle(rare, approved, late, denied, self.backup)
-        window = self._pick("rare in window", self.last_before + 1, self.last, window_pending + window_denied)
-        self._settle(window, 0, 0, window_denied, self.failure)
-        waiting = self._pick("approved in window", self.last_before + 1, self.last, (s.lost_count - late) // 8)
-        for i in waiting:
-            self.life.pending.add(i)
-            self.life.approved[i] = between(submitted(i), self.failure, 0.02 + 0.6 * self._share("approved", i))
-        self._revoke_before()
-        self._revoke_in_window()
-        self._found_known = set(self._pick("found", 2, self.last_before, min(5, before // 10), self._is_issued))
-        self._needed |= self._found_known
-
-    def _settle(self, ids: Sequence[int], approved: int, late: int, denied: int, end: datetime) -> None:
-        """Officers decide: the first ``approved`` of ids, then ``late`` in the window, then ``denied``."""
-        life = self.life
-        for n, i in enumerate(ids):
-            came = life.submitted(i)
-            soon = min(came + timedelta(days=2), end)
-            if n < approved:
-                life.approved[i] = between(came, soon, 0.05 + 0.6 * self._share("approved", i))
-            elif n < approved + late:
-                moment = between(self.backup, self.failure, 0.1 + 0.8 * self._share("approved", i))
-                life.approved[i] = max(moment, self.backup + timedelta(seconds=1))
-                self._needed.add(i)
-            elif n < approved + late + denied:
-                life.denied[i] = came if i % 2 else between(came, soon, 0.3)
-                if i % 2:
-                    continue
-            life.pending.add(i)
-
-    def _revoke_before(self) -> None:
-        s, life = self.scenario, self.life
-        before = s.certificates - s.lost_count
-        self._releases = _count(s.releases, s.lost_count // 12 + 1, before // 4)
-        for i in self._pick("revoked before", 2, self.last_before, before // 25, self._is_issued):
-            life.act(i, self._moment("revoked", i, self.start, self.backup), self._reason(i))
-        held = self._pick(
-            "held before",
-            2,
-            self.last_before,
-            self._releases + before // 100,
-            lambda i: self._is_issued(i) and self._lives_on(i),
-        )
-        for i in held:
-            life.act(i, self._moment("held", i, self.start, self.backup), HOLD)
-        for i in held[: self._releases]:
-            life.act(i, self._moment("released", i, self.backup, self.failure), UNREVOKE)
-            self._needed.add(i)
-
-    def _revoke_in_window(self) -> None:
-        s, life = self.scenario, self.life
-        known = self._pick(
-            "lost revocations",
-            2,
-            self.last_before,
-            _count(s.lost_revocations, s.lost_count // 5 + 1),
-            lambda i: self._is_issued(i) and self._lives_on(i),
-        )
-        lost = [i for i in self.lost_ids if i not in life.acts]
-        lost = spread(s.seed, "revoked lost", lost, _count(s.revoked_lost, s.lost_count // 5, s.lost_count))
-        for chosen in (known, lost):
-            holds = _count(s.holds, len(chosen) // 4, len(chosen))
-            for n, i in enumerate(chosen):
-                reason = HOLD if n < holds else self._reason(i)
-                life.act(i, self._moment("revoked", i, self.backup, self.failure), reason)
-        passing = self._pick(
-            "passing holds",
-            2,
-            self.last_before,
-            _count(s.passing_holds, s.lost_count // 25),
-            lambda i: self._is_issued(i) and life.not_after(i) > self.failure,
-        )
-        if s.passing_holds is None:
-            passing += [i for i in self.lost_ids if i not in life.acts and life.not_after(i) > self.failure][
-                : s.lost_count // 25
-            ]
-        for i in passing:
-            # Both acts lie on one side of the last CRL: a list between them would be stale evidence,
-            # which shows a hold where there is none any more.
-            begin = max(self._issued_at(i), self.backup)
-            if begin + timedelta(minutes=5) < self._last_crl.at:
-                end = self._last_crl.at
-            else:
-                begin, end = max(begin, self._last_crl.at), self.failure
-            life.act(i, between(begin, end, 0.3), HOLD)
-            life.act(i, between(begin, end, 0.7), UNREVOKE)
-        self._passing = set(passing)
-        self._needed.update(known, lost, passing)
-
-    def _restore(self) -> None:
-        """The CA goes on from the backup: same request IDs, same CRL numbers, other certificates."""
-        s, old = self.scenario, self.life
-        survived = 1 + sum(moment < self.backup for moment in old.renewed_at)
-        authority = replace(
-            old.authority,
-            certificates=old.authority.certificates[:survived],
-            key_index=old.authority.key_index[:survived],
-        )
-        step = (self.exported_at - self.restored_at) / (s.after_restore + 2)
-        first = self.last_before + 1
-
-        def submitted(request_id: int) -> datetime:
-            # Two more come after the export: their mails must not disturb.
-            n = request_id - first + 1
-            late = max(0, n - s.after_restore)
-            return (self.restored_at + step * (n + late)).replace(microsecond=0)
-
-        self._second = Life(
-            s.seed, "restored", authority, old.renewed_at[: survived - 1], submitted, signs=lambda _: True
-        )
-        known = [p for p in self._publications if p.at < self.backup]
-        self.restored = RestoredState(
-            authority=authority,
-            crl_number=known[-1].number if known else 0,
-            published_at=known[-1].at if known else self.start,
-            next_request_id=first + s.after_restore,
-            exported_at=self.exported_at,
-            make_rows=self._restored_rows,
-        )
-
-    def _restored_rows(self) -> Iterator[DatabaseRow]:
-        for i in range(1, self.last_before + 1):
-            yield self.life.row(i, self.backup)
-        for i in self.reissued_ids:
-            yield self._second.row(i, self.exported_at)
-
-    # -------------------------------------------------------------------- small questions
+        self.history = History(scenario)
 
     @property
-    def reissued_ids(self) -> range:
-        """Request IDs that the restored CA handed out before the export."""
-        return range(self.last_before + 1, self.last_before + 1 + self.scenario.after_restore)
+    def restored(self) -> RestoredState:
+        """The restored CA at the moment of the export."""
+        return self.history.restored
+
+    # ------------------------------------------------------------------- what is handed in
 
     @cached_property
-    def lost_ids(self) -> list[int]:
-        """Requests whose certificate was issued between backup and failure."""
-        life = self.life
-        late = sorted(i for i, at in life.approved.items() if at >= self.backup and i <= self.last_before)
-        return late + [i for i in range(self.last_before + 1, self.last + 1) if self._is_issued(i)]
-
-    def _is_issued(self, request_id: int) -> bool:
-        life = self.life
-        return request_id not in life.ca_requests and life.resolved(request_id) is not None
-
-    def _lives_on(self, request_id: int) -> bool:
-        """Whether a certificate from before the backup is still worth an act after it."""
-        return self._issued_at(request_id) < self.backup and (
-            self.life.not_after(request_id) > self.backup + timedelta(minutes=30)
+    def facts(self) -> CaseFacts:
+        """What people know about the incident."""
+        h = self.history
+        return CaseFacts(
+            ca=lives.CA_NAME,
+            backup=h.backup,
+            failure=h.failure,
+            restored=h.restored_at,
+            time_zone=self.scenario.time_zone,
+            date_order=self._style.order,
+            key_exposed="no",
+            config=lives.CONFIG,
         )
 
-    def _issued_at(self, request_id: int) -> datetime:
-        return self.life.resolved(request_id) or self.failure
+    def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Every file as a relative POSIX path and its content in pieces."""
+        h = self.history
+        s = self.scenario
+        if s.mail:
+            yield from archive(s.format, "evidence/mail", "ca-mailbox", self._mails())
+        columns = view_columns(VIEW_COLUMNS)
+        style = replace(self._style, zone=None) if s.gmt else self._style
+        yield "evidence/database/view.txt", self._encode(view_text(h.restored.rows, columns, style))
+        yield "evidence/database/view.csv", self._encode(view_csv(h.restored.rows, columns, style))
+        if s.crl:
+            for key, crl in h.last_crls.items():
+                yield f"evidence/crl/{h.life.authority.crl_stem(key)}.crl", iter([der(crl)])
+        authority = h.restored.authority
+        for index, certificate in enumerate(authority.certificates):
+            yield f"evidence/ca/{authority.file_stem(index)}.cer", iter([der(certificate)])
+        for n, i in enumerate(sorted({*h.found_ids, *h.found_known}), start=1):
+            data = h.life.certificate(i)
+            content = pem(data).replace("\n", "\r\n").encode("ascii") if n % 3 == 0 else data
+            yield f"evidence/found/{n:04}.cer", iter([content])
+        if s.audit:
+            yield "evidence/events/security.xml", security_log(lives.HOST, self._audited())
+        yield "facts.json", iter([_json(self.facts.to_json())])
+        yield "truth.json", iter([_json(self.truth)])
 
-    def _moment(self, label: str, request_id: int, start: datetime, end: datetime) -> datetime:
-        """A time for an act: within the bounds and within the certificate's life."""
-        begin = max(start, self._issued_at(request_id))
-        stop = min(end, self.life.not_after(request_id))
-        return between(begin, stop, 0.02 + 0.95 * self._share(label, request_id)) + timedelta(seconds=0)
+    def write(self, directory: Path, progress: Callable[[str, int], None] | None = None) -> None:
+        """Write all files below a new or empty directory; ``progress`` gets path and bytes of each.
 
-    def _reason(self, request_id: int) -> int:
-        return lives.REASONS[self.life.draw(request_id)[10] % len(lives.REASONS)]
+        Raises RefusedError where the directory holds anything, PathError where it cannot be
+        written.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if any(directory.iterdir()):
+                raise RefusedError(f"'{directory}' is not empty. Name a new folder for the incident.")
+            for name, pieces in self.files():
+                path = directory / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                size = 0
+                with path.open("wb") as file:
+                    for piece in pieces:
+                        size += file.write(piece)
+                if progress is not None:
+                    progress(name, size)
+        except OSError as error:
+            raise PathError(f"The incident cannot be written to '{directory}': {error.strerror}.") from error
 
-    def _share(self, *labels: object) -> float:
-        return share(*labels, seed=self.scenario.seed)
+    @property
+    def _style(self) -> DateStyle:
+        return DateStyle(self.scenario.date_locale, self.history.zone)
 
-    def _pick(
-        self, label: str, first: int, last: int, count: int, suits: Callable[[int], bool] = lambda _: True
-    ) -> list[int]:
-        """Up to ``count`` requests that suit and of which nothing is settled yet."""
-        life = self.life
-        population = range(first, last + 1)
-        # Where most suit, a sample is enough; a small CA is looked at as a whole.
-        size = len(population) if len(population) <= 10_000 else min(20 * count + 1_000, len(population))
-        taken = (life.ca_requests, life.pending, life.denied, life.acts)
-        chosen = []
-        for i in spread(self.scenario.seed, label, population, size):
-            if len(chosen) == count:
-                break
-            if (suits is not _ANY and i in life.approved) or not any(i in group for group in taken):
-                if i not in life.ca_requests and i not in life.acts and suits(i):
-                    chosen.append(i)
-        return chosen
+    def _encode(self, pieces: Iterator[str]) -> Iterator[bytes]:
+        encoding: str = self.scenario.encoding
+        if encoding == "utf-16":
+            yield codecs.BOM_UTF16_LE
+            encoding = "utf-16-le"
+        buffer: list[str] = []
+        for n, piece in enumerate(pieces):
+            buffer.append(piece)
+            if n % 1_000 == 999:
+                yield "".join(buffer).replace("\n", "\r\n").encode(encoding)
+                buffer.clear()
+        yield "".join(buffer).replace("\n", "\r\n").encode(encoding)
+
+    # -------------------------------------------------------------------------------- mail
+
+    def _mails(self) -> Iterator[Mail]:
+        mailer = Mailer(self.scenario.seed, lives.CA_NAME, lives.HOST, lives.DOMAIN, self._style, self.history.zone)
+        return merge(
+            self._submission_mails(mailer),
+            self._later_mails(mailer),
+            self._ordinary_mails(mailer),
+            key=lambda mail: mail.sent_at,
+        )
+
+    def _issued_mail(self, mailer: Mailer, event: Event, life: Life, i: int, at: datetime) -> Mail:
+        carries = self.history.share("carries", i) < self.scenario.mail_carries_certificate
+        return mailer.notification(event, life.request(i), at + _DELAY, carries_certificate=carries)
+
+    def _submission_mails(self, mailer: Mailer) -> Iterator[Mail]:
+        """What the CA says at once, by request ID: issued, pending, or denied by its policy."""
+        h = self.history
+        life = h.life
+        for i in range(2, h.last + 1):
+            at = life.submitted(i)
+            if i in life.ca_requests:
+                continue
+            if i in life.pending:
+                if h.arrived("pending", i):
+                    yield mailer.notification("pending", life.waiting(i), at + _DELAY)
+            elif i in life.denied:
+                if h.arrived("denied", i):
+                    yield mailer.notification("denied", life.request(i), at + _DELAY)
+            elif h.arrived("issued", i):
+                yield self._issued_mail(mailer, "issued", life, i, at)
+        second = h.second
+        yield mailer.notification("startup", None, h.restored_at + _DELAY)
+        # Two more after the export: their mails must not disturb.
+        for i in range(h.last_before + 1, h.restored.next_request_id + 2):
+            yield self._issued_mail(mailer, "issued", second, i, second.submitted(i))
+
+    def _later_mails(self, mailer: Mailer) -> Iterator[Mail]:
+        """Everything else that the CA said, in order of time."""
+        h = self.history
+        life = h.life
+        said: list[tuple[datetime, Event, int, Act | None]] = []
+        for i, at in life.approved.items():
+            said.append((at, "issued", i, None))
+            if h.retrieved(i):
+                said.append((h.retrieved_at(i), "retrieve_pending", i, None))
+        said += [(at, "denied", i, None) for i, at in life.denied.items() if i in life.pending]
+        for i, acts in life.acts.items():
+            said += [(act.at, event_of(act), i, act) for act in acts]
+        said += [(publication.at, "crl_issued", 0, None) for publication in h.publications]
+        for at in self._reboots():
+            said += [(at, "shutdown", 0, None), (at + timedelta(minutes=4), "startup", 0, None)]
+        for at, event, i, act in sorted(said, key=lambda item: item[:3]):
+            if i and not h.arrived(event, i):
+                continue
+            if not i:
+                yield mailer.notification(event, None, at + _DELAY)
+            elif act is not None:
+                row = revoked_row(life.request(i), act)
+                yield mailer.notification(event, row, at + _DELAY)
+            elif event == "denied":
+                yield mailer.notification(event, life.request(i), at + _DELAY)
+            else:
+                yield self._issued_mail(mailer, event, life, i, at)
+
+    def _reboots(self) -> Iterator[datetime]:
+        at = self.history.start
+        while at < self.history.failure - timedelta(minutes=10):
+            yield at
+            at += _REBOOT_EVERY
+
+    def _ordinary_mails(self, mailer: Mailer) -> Iterator[Mail]:
+        h = self.history
+        s = self.scenario
+        count = max(20, min(h.last // 2, 2_000)) if s.ordinary_mail is None else s.ordinary_mail
+        end = h.exported_at + timedelta(days=1)
+        calendar = Calendar(h.start, end, h.zone)
+        quotable = [(h.issued_at(i), h.life.request(i)) for i in h.lost_ids[:40]]
+        for n in range(count):
+            at = calendar.moment((n + 0.5) / count)
+            told: list[tuple[Event, DatabaseRow]] = [("issued", row) for issued, row in quotable if issued < at]
+            yield mailer.ordinary(n, at, told)
+
+    # ------------------------------------------------------------------------------- audit
+
+    @property
+    def _audit_start(self) -> datetime:
+        return max(self.history.start, self.history.backup - _AUDIT_BEFORE_BACKUP)
+
+    def _audited(self) -> Iterator[tuple[datetime, int, dict[str, str]]]:
+        """Events of the CA's Security log from shortly before the backup to the failure."""
+        h = self.history
+        life, begin = h.life, self._audit_start
+        first = bisect_left(range(1, h.last + 1), begin, key=life.submitted) + 1
+        events: list[tuple[datetime, int, dict[str, str]]] = [
+            (h.backup, 4876, {"BackupType": "1"}),
+            (h.backup, 4877, {}),
+        ]
+        events += [
+            (h.issued_at(i), 4887, _issuance(life.request(i)))
+            for i in sorted({*range(first, h.last + 1), *life.approved})
+            if h.is_issued(i) and h.issued_at(i) >= begin
+        ]
+        for i, acts in life.acts.items():
+            serial = h.serial(i).text
+            events += [
+                (act.at, 4870, {"CertificateSerialNumber": serial, "RevocationReason": str(act.reason)})
+                for act in acts
+                if act.at >= begin
+            ]
+        for publication in h.publications:
+            if publication.at >= begin:
+                data = {
+                    "IsBaseCRL": "Yes",
+                    "CRLNumber": str(publication.number),
+                    "KeyContainer": lives.CA_NAME,
+                    "NextPublish": f"{self._style.text(publication.at + self.scenario.crl_period)} 0.0s",
+                    "PublishURLs": "",
+                }
+                events += [(publication.at, 4872, data), (publication.at, 4872, {**data, "IsBaseCRL": "No"})]
+        return iter(sorted(events, key=lambda event: event[:2]))
+
+    # ------------------------------------------------------------------------------- truth
+
+    def _lost(self, request_id: int, *, with_certificate: bool) -> dict[str, Any]:
+        h = self.history
+        life = h.life
+        row = life.request(request_id)
+        act = life.last_act(request_id, h.failure)
+        revoked = act is not None and act.reason != UNREVOKE
+        data = life.certificate(request_id)
+        return {
+            **self._identity(row),
+            "not_before": utc_text(row.not_before),
+            "certificate_sha256": sha256_hex(data),
+            "ca_cert_index": life.ca_cert_index(request_id),
+            "issued_at": utc_text(row.resolved_at),
+            "state": "issued" if act is None or not revoked else "held" if act.reason == HOLD else "revoked",
+            "reason": act.reason if act is not None and revoked else None,
+            "revoked_at": utc_text(act.effective) if act is not None and revoked else None,
+            "shown_by": h.shown_by(request_id),
+            "revocation_shown_by": h.acts_shown_by(request_id, release=False) if revoked else [],
+            "certificate": b64encode(data).decode("ascii") if with_certificate else None,
+        }
+
+    def _changed(self, request_id: int, act: Act) -> dict[str, Any]:
+        """A certificate from before the backup whose state the restore set back."""
+        return {
+            **self._identity(self.history.life.request(request_id)),
+            "reason": act.reason,
+            "revoked_at": utc_text(act.effective),
+            "state": "issued" if act.reason == UNREVOKE else "held" if act.reason == HOLD else "revoked",
+            "shown_by": self.history.acts_shown_by(request_id, release=act.reason == UNREVOKE),
+        }
+
+    def _waiting(self, request_id: int) -> dict[str, Any]:
+        """A request that nobody had decided at the failure."""
+        return {
+            "request_id": request_id,
+            "requester": self.history.life.waiting(request_id).requester,
+            "shown_by": ["mail_pending"] if self.history.arrived("pending", request_id) else [],
+        }
+
+    @staticmethod
+    def _identity(row: DatabaseRow) -> dict[str, Any]:
+        return {
+            "serial": row.serial.text if row.serial else None,
+            "request_id": row.request_id,
+            "template": row.template.identifier if row.template else None,
+            "subject": row.subject,
+            "requester": row.requester,
+            "not_after": utc_text(row.not_after),
+            "thumbprint": row.thumbprint,
+        }
+
+    @cached_property
+    def truth(self) -> dict[str, Any]:
+        """What really happened; JSON values, see the module's docstring."""
+        h = self.history
+        life = h.life
+        with_certificates = len(h.lost_ids) <= MAX_CERTIFICATES_IN_TRUTH
+        lost = [self._lost(i, with_certificate=with_certificates) for i in h.lost_ids]
+        revocations, releases = [], []
+        for i in sorted(set(life.acts) - set(h.lost_ids)):
+            before, after = life.last_act(i, h.backup), life.last_act(i, h.failure)
+            if after is None or after == before:
+                continue
+            if after.reason == UNREVOKE:
+                # Held and released in the window: as it was at the backup.
+                if before is not None:
+                    releases.append(self._changed(i, after))
+            else:
+                revocations.append(self._changed(i, after))
+        pending = [self._waiting(i) for i in h.pending_ids]
+        again = {h.second.request(i).serial for i in h.reissued_ids}
+        collisions = sorted(h.serial(i).text for i in h.lost_ids if h.serial(i) in again)
+        renewals = len(h.restored.authority.certificates)
+        shown = [item for item in lost if item["shown_by"]]
+        without_ca = {item["serial"] for item in shown if item["ca_cert_index"] >= renewals}
+        # A serial on a CRL or in an event names no certificate: only mails and originals show two.
+        plain = {"crl", "audit"}
+        conflicts = {i["serial"] for i in shown if i["serial"] in collisions and set(i["shown_by"]) - plain}
+        hidden = without_ca | set(collisions)
+        return {
+            "format": 1,
+            "ca": lives.CA_NAME,
+            "scenario": {item.name: _plain(getattr(self.scenario, item.name)) for item in fields(self.scenario)},
+            "times": {
+                "start": utc_text(h.start),
+                "backup": utc_text(h.backup),
+                "failure": utc_text(h.failure),
+                "restored": utc_text(h.restored_at),
+                "exported": utc_text(h.exported_at),
+            },
+            "newest_request_id_at_backup": h.last_before,
+            "newest_request_id_at_failure": h.last,
+            "lost": lost,
+            "lost_revocations": revocations,
+            "lost_releases": releases,
+            "lost_pending": pending,
+            "requests": {str(i): self._fate(i) for i in range(h.last_before + 1, h.last + 1) if with_certificates},
+            "reissued_request_ids": [i for i in h.reissued_ids if i <= h.last],
+            "collisions": collisions,
+            "crl": {"last_published": h.last_crl.number, "restored": h.restored.crl_number},
+            "expected": {
+                "orphaned": sorted(i["serial"] for i in shown if i["serial"] not in hidden),
+                "lost_revocation": sorted(i["serial"] for i in revocations if i["shown_by"]),
+                "lost_release": sorted(i["serial"] for i in releases if i["shown_by"]),
+                "lost_pending": [i["request_id"] for i in pending if i["shown_by"]],
+                "serial_conflict": sorted(conflicts),
+                "lost_ca_certificate": sorted(without_ca),
+            },
+        }
+
+    def _fate(self, request_id: int) -> str:
+        life = self.history.life
+        if request_id in life.ca_requests:
+            return "CA certificate"
+        if request_id in life.denied:
+            return "denied"
+        return "issued" if life.resolved(request_id) else "pending"
+
+
+def _issuance(row: DatabaseRow) -> dict[str, str]:
+    """The data of event 4887 version 1; Disposition 3 is CR_DISP_ISSUED, not the database's 20."""
+    template = row.template.name if row.template else ""
+    return {
+        "RequestId": str(row.request_id),
+        "Requester": row.requester or "",
+        "Attributes": f"CertificateTemplate:{template}",
+        "Disposition": "3",
+        "SubjectKeyIdentifier": "",
+        "Subject": row.subject or "",
+        "SubjectAlternativeName": "",
+        "CertificateTemplate": template,
+        "SerialNumber": row.serial.text if row.serial else "",
+        "AuthenticationService": "Kerberos",
+        "AuthenticationLevel": "Privacy",
+        "DCOMorRPC": "RPC",
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

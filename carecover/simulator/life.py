@@ -274,7 +274,12 @@ class Life:
             first, last = _FIRST[salt[7] % len(_FIRST)], _LAST[salt[8] % len(_LAST)]
             account = f"{first}.{last}{number % 1000}".translate(_ASCII).lower()
             mail = ((NameOID.EMAIL_ADDRESS, f"{account}@{DOMAIN}"),) if template is USER else ()
-            person = (*_DOMAIN_COMPONENTS, (NameOID.COMMON_NAME, "Users"), (NameOID.COMMON_NAME, f"{first} {last}"), *mail)
+            person = (
+                *_DOMAIN_COMPONENTS,
+                (NameOID.COMMON_NAME, "Users"),
+                (NameOID.COMMON_NAME, f"{first} {last}"),
+                *mail,
+            )
             return Holder(f"{NETBIOS}\\{account}", f"{account}@{DOMAIN}", person)
         if template is WEB:
             host = f"web{number % 5000}.{DOMAIN}"
@@ -286,9 +291,7 @@ class Life:
             )
             return Holder(f"{NETBIOS}\\web.admin", f"web.admin@{DOMAIN}", site, (host, f"www.{host}"))
         if template is CA_EXCHANGE:
-            return Holder(
-                f"{NETBIOS}\\PKI01$", None, (*_DOMAIN_COMPONENTS, (NameOID.COMMON_NAME, f"{CA_NAME}-Xchg"))
-            )
+            return Holder(f"{NETBIOS}\\PKI01$", None, (*_DOMAIN_COMPONENTS, (NameOID.COMMON_NAME, f"{CA_NAME}-Xchg")))
         stem = {DOMAIN_CONTROLLER: "dc", OCSP: "ocsp", MACHINE: "srv"}.get(template, "ws")
         short = f"{stem}{number % (9 if template.infrastructure else 90_000) + 1:02}"
         host = f"{short}.{DOMAIN}"
@@ -298,24 +301,11 @@ class Life:
 
     def request(self, request_id: int) -> DatabaseRow:
         """The request as it was once it was settled, revocations left aside (what mails tell)."""
-        template = self.template(request_id)
-        holder = self.holder(request_id, template)
         submitted, resolved = self.submitted(request_id), self.resolved(request_id)
-        base = DatabaseRow(
-            request_id=request_id,
-            disposition=Disposition.PENDING,
-            submitted_at=submitted,
-            requester=holder.requester,
-            subject=holder.text,
-            common_name=holder.common_name,
-            template=template,
-            upn=holder.upn,
-            message="Taken Under Submission",
-        )
         if request_id in self.denied:
             # A denied row shows a validity all the same.
             return replace(
-                base,
+                self.waiting(request_id),
                 disposition=Disposition.DENIED,
                 resolved_at=self.denied[request_id],
                 not_before=submitted - CLOCK_SKEW,
@@ -323,7 +313,9 @@ class Life:
                 message=f"Denied by {NETBIOS}\\pki.officer",
             )
         if resolved is None:
-            return base
+            return self.waiting(request_id)
+        template = self.template(request_id)
+        holder = self.holder(request_id, template)
         index = self.ca_cert_index(request_id)
         signed = self.certificate(request_id) if self.signs(request_id) else None
         return DatabaseRow(
@@ -345,6 +337,22 @@ class Life:
             message=_ISSUED_MESSAGE
             if request_id not in self.pending
             else f"Issued  Resubmitted by {NETBIOS}\\pki.officer",
+        )
+
+    def waiting(self, request_id: int) -> DatabaseRow:
+        """The request as it was before an officer decided."""
+        template = self.template(request_id)
+        holder = self.holder(request_id, template)
+        return DatabaseRow(
+            request_id=request_id,
+            disposition=Disposition.PENDING,
+            submitted_at=self.submitted(request_id),
+            requester=holder.requester,
+            subject=holder.text,
+            common_name=holder.common_name,
+            template=template,
+            upn=holder.upn,
+            message="Taken Under Submission",
         )
 
     def ca_row(self, request_id: int) -> DatabaseRow:
@@ -374,17 +382,11 @@ class Life:
             return self.ca_row(request_id)
         row = self.request(request_id)
         if row.resolved_at is not None and row.resolved_at >= at:
-            # Not decided yet.
-            row = DatabaseRow(
-                request_id=request_id,
-                disposition=Disposition.PENDING,
-                submitted_at=row.submitted_at,
-                requester=row.requester,
-                template=row.template,
-                upn=row.upn,
-                message="Taken Under Submission",
-            )
-        elif row.disposition is not Disposition.ISSUED:
+            # Not decided yet; an issued name comes with the certificate only.
+            row = replace(self.waiting(request_id), subject=None, common_name=None)
+        elif row.disposition is Disposition.PENDING:
+            row = replace(row, subject=None, common_name=None)
+        elif row.disposition is Disposition.DENIED:
             row = replace(row, subject=None)
         act = self.last_act(request_id, at)
         if act is None:

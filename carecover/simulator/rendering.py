@@ -93,9 +93,7 @@ VIEW_COLUMNS: Final[dict[str, ViewColumn]] = {
             "4 -- Indexed",
             lambda r: r.disposition.value,
         ),
-        ViewColumn(
-            "Request.DispositionMessage", "Request Disposition Message", "String", "8192", lambda r: r.message
-        ),
+        ViewColumn("Request.DispositionMessage", "Request Disposition Message", "String", "8192", lambda r: r.message),
         ViewColumn(
             "Request.SubmittedWhen",
             "Request Submission Date",
@@ -103,9 +101,7 @@ VIEW_COLUMNS: Final[dict[str, ViewColumn]] = {
             "8 -- Indexed",
             lambda r: r.submitted_at,
         ),
-        ViewColumn(
-            "Request.ResolvedWhen", "Request Resolution Date", "Date", "8 -- Indexed", lambda r: r.resolved_at
-        ),
+        ViewColumn("Request.ResolvedWhen", "Request Resolution Date", "Date", "8 -- Indexed", lambda r: r.resolved_at),
         ViewColumn("Request.RevokedWhen", "Revocation Date", "Date", "8", lambda r: r.revoked_at),
         ViewColumn(
             "Request.RevokedEffectiveWhen",
@@ -115,9 +111,7 @@ VIEW_COLUMNS: Final[dict[str, ViewColumn]] = {
             lambda r: r.effective_revoked_at,
         ),
         ViewColumn("Request.RevokedReason", "Revocation Reason", "Long", "4", lambda r: r.reason),
-        ViewColumn(
-            "Request.RequesterName", "Requester Name", "String", "2048 -- Indexed", lambda r: r.requester
-        ),
+        ViewColumn("Request.RequesterName", "Requester Name", "String", "2048 -- Indexed", lambda r: r.requester),
         ViewColumn("RequestID", "Issued Request ID", "Long", "4 -- Indexed", lambda r: r.request_id),
         ViewColumn("RawCertificate", "Binary Certificate", "Binary", "16384", lambda r: r.certificate),
         ViewColumn("CertificateHash", "Certificate Hash", "String", "128 -- Indexed", _hash),

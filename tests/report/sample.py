@@ -85,7 +85,7 @@ def realistic() -> dict[str, Any]:
                 "ca_cert_index": 0,
                 "ca_key_index": 0,
                 "subject": f"CN={host},O=Example AG,C=DE",
-                "requester": f"CORP\\{host.split('.')[0]}$",
+                "requester": f"CORP\\{host.split('.', maxsplit=1)[0]}$",
                 "template": template,
                 "not_before": at,
                 "not_after": at + timedelta(days=365),
@@ -161,7 +161,7 @@ def realistic() -> dict[str, Any]:
             "crl": f"CRL 414: listed, reason {i.reason}" if i.action == "revoke" else "CRL 414: not listed",
             "cdp": "CRL 414 at the distribution point says the same",
             "verdict": "proved",
-            "why": "CRL 414, signed by the CA and in force until 2026-03-13 09:10 UTC, lists it with the planned reason."
+            "why": "CRL 414, signed by the CA and in force until 2026-03-13 09:10 UTC, lists it as planned."
             if i.action == "revoke"
             else "The later view shows it as issued, and CRL 414 does not list it.",
         }
@@ -267,6 +267,7 @@ def realistic() -> dict[str, Any]:
                 }
                 for place in (1_200_311, 48_111_888)
             ),
+            "outcomes": frame(outcomes),
             "crls": TABLES["crls"].frame(
                 {
                     "crl_sha256": digest(f"crl{number}"),
@@ -285,7 +286,7 @@ def realistic() -> dict[str, Any]:
             ),
         },
         "plan": plan,
-        "signoffs": [
+        "sign_offs": [
             SignOff(plan.digest, "Anna Schmidt", "analyst", RESTORED + timedelta(hours=5)),
             SignOff(plan.digest, "Jörg Öztürk", "reviewer", RESTORED + timedelta(hours=6)),
         ],
@@ -293,7 +294,12 @@ def realistic() -> dict[str, Any]:
             at=RESTORED + timedelta(hours=6, minutes=20),
             name="simulator",
             plan_digest=plan.digest,
-            phases=(("prepare.cmd GO", 0), ("revoke.cmd preflight", 0), ("revoke.cmd apply", 0), ("revoke.cmd publish", 0)),
+            phases=(
+                ("prepare.cmd GO", 0),
+                ("revoke.cmd preflight", 0),
+                ("revoke.cmd apply", 0),
+                ("revoke.cmd publish", 0),
+            ),
             outcomes=frame(rehearsed),
             assumptions=(
                 "A dummy made by certutil -sign lives as long as the CA certificate.",
@@ -309,7 +315,6 @@ def realistic() -> dict[str, Any]:
                 transcript_sha256=(digest("log"),),
             )
         ],
-        "outcomes": frame(outcomes),
         "journal_head": digest("journal"),
         "made_at": MADE_AT,
         "version": "0.1.0",
@@ -324,9 +329,8 @@ def empty() -> dict[str, Any]:
         "facts": CaseFacts(),
         "tables": {},
         "plan": None,
-        "signoffs": [],
+        "sign_offs": [],
         "rehearsal": None,
-        "outcomes": None,
         "journal_head": "0" * 64,
         "made_at": MADE_AT,
         "version": "0.1.0",
@@ -335,7 +339,7 @@ def empty() -> dict[str, Any]:
 
 EVIL = (
     "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "{{ 7*7 }}{% include '/etc/passwd' %}",
     "' onmouseover='alert(1)",
     "</style><style>@import url(http://evil.example/x.css)</style>",
@@ -356,26 +360,47 @@ def hostile(rows: int = 100_000) -> dict[str, Any]:
     for name, schema in TABLES.items():
         texts = [c.name for c in schema.columns if c.kind == "text" and c.name not in ("kind", "verdict", "action")]
         evil = {column: _plain(EVIL[(n + k) % len(EVIL)] for n in range(40)) for k, column in enumerate(texts)}
-        lists = {c.name: [_plain([EVIL[n % len(EVIL)]] * 9) for n in range(40)] for c in schema.columns if c.kind == "list"}
+        lists = {
+            c.name: [_plain([EVIL[n % len(EVIL)]] * 9) for n in range(40)] for c in schema.columns if c.kind == "list"
+        }
         tables[name] = schema.typed({**evil, **lists}, 40)
     assert names["kind"] == "text"
-    many = pd.concat([tables["findings"]] * (rows // 40), ignore_index=True)
-    many["kind"] = pd.Series(["orphaned", "lost_revocation", "<b>new kind</b>", None] * (len(many) // 4), dtype="string[pyarrow]")
+    # The huge ones come once, or the sample alone would fill gigabytes.
+    usual = tables["findings"][tables["findings"]["subject"].str.len() < 1000]
+    many = pd.concat([tables["findings"], *[usual] * (rows // len(usual))], ignore_index=True)
+    many = many.head(len(many) // 4 * 4)
+    many["kind"] = pd.Series(
+        ["orphaned", "lost_revocation", "<b>new kind</b>", None] * (len(many) // 4), dtype="string[pyarrow]"
+    )
     many["not_before"] = [datetime(1601 + n % 8000, 1, 1, tzinfo=UTC) for n in range(len(many))]
     tables["findings"] = many
     tables["outcomes"]["verdict"] = "<i>proved</i>"
-    evil_item = item(1, {**dict.fromkeys(("finding_id", "serial", "kind", "subject", "requester", "template"), EVIL[0]), "not_after": MADE_AT}, "leave", None, "none")
-    plan = Plan(**{**{f: getattr(plan, f) for f in plan.__dataclass_fields__}, "items": (evil_item,), "waivers": tuple(_plain(EVIL))})
-    run = Execution(MADE_AT, EVIL[0], EVIL[1], ((EVIL[0], 1), (EVIL[1], 2)), tables["outcomes"], (EVIL[2],), EVIL)
+    evil_item = item(
+        1,
+        {
+            **dict.fromkeys(("finding_id", "serial", "kind", "subject", "requester", "template"), EVIL[0]),
+            "not_after": MADE_AT,
+        },
+        "leave",
+        None,
+        "none",
+    )
+    plan = Plan(
+        **{
+            **{f: getattr(plan, f) for f in plan.__dataclass_fields__},
+            "items": (evil_item,),
+            "waivers": tuple(_plain(EVIL)),
+        }
+    )
+    run = Execution(tables["outcomes"], MADE_AT, EVIL[0], EVIL[1], ((EVIL[0], 1), (EVIL[1], 2)), (EVIL[2],), EVIL)
     return case | {
         "case_name": EVIL[0],
         "facts": CaseFacts(ca=EVIL[1], config=EVIL[4], time_zone="Europe/Berlin", key_exposed="yes"),
         "tables": tables,
         "plan": plan,
-        "signoffs": [SignOff(EVIL[0], EVIL[1], "analyst", MADE_AT)],
+        "sign_offs": [SignOff(EVIL[0], EVIL[1], "analyst", MADE_AT)],
         "rehearsal": run,
         "executions": [run],
-        "outcomes": tables["outcomes"],
     }
 
 

@@ -42,7 +42,7 @@ class Shell:
             {"tool.exe": self.tool, "find.exe": find, "fc.exe": fc, "whoami.exe": whoami(elevated=True)},
             arguments=arguments,
             now=lambda: datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
-            on_output=self.lines.append,
+            on_output=lambda text: self.lines.append(text.removesuffix("\n")),
         )
 
 

@@ -1,0 +1,29 @@
+"""Evidence: files → tables.
+
+``read`` is the driver: any file, told apart by content, with accounting and rejects. The
+``read_*`` functions are for who wants one DataFrame and no case; they put what was counted
+and what was rejected into ``.attrs["accounting"]`` (a dict) and ``.attrs["rejects"]`` (a
+list of dicts). ``verify_signatures`` is the one place where a signature is believed.
+"""
+
+from __future__ import annotations
+
+from carecover.evidence.driver import kind_of, read
+from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
+from carecover.evidence.signatures import verify_signatures
+from carecover.evidence.units import Context
+
+READER_VERSION = "1"
+"""Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
+
+__all__ = [
+    "READER_VERSION",
+    "Context",
+    "kind_of",
+    "read",
+    "read_certificates",
+    "read_crl",
+    "read_mail",
+    "read_view",
+    "verify_signatures",
+]

@@ -1,0 +1,168 @@
+"""The driver: tells a file's kind, runs its reader, counts its units, builds the tables.
+
+Only the driver opens files, counts and makes frames. A new format is one module and one
+line in ``READERS``.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from carecover.errors import PathError
+from carecover.evidence import events, mail, other, view_csv, view_text, x509
+from carecover.evidence.dates import DateReader
+from carecover.evidence.units import (
+    Buffer,
+    Context,
+    Duplicate,
+    Irrelevant,
+    Parsed,
+    PrintedTime,
+    Reader,
+    Rejected,
+    Source,
+)
+from carecover.model import TABLES, Accounting, Reading
+
+UNKNOWN: Final = "unknown"
+NOTHING_KNOWN: Final = Context()
+# Below this a file is simply read; above it is mapped, so that an archive need not fit into memory.
+_MAP_FROM: Final = 16 * 1024 * 1024
+
+# The first that recognises a file reads it. Mails come first: they may quote anything else.
+READERS: Final[tuple[Reader, ...]] = (
+    events.EVTX_READER,
+    mail.MBOX_READER,
+    mail.MAIL_READER,
+    view_text.READER,
+    view_csv.READER,
+    events.XML_READER,
+    x509.CERTIFICATE_READER,
+    x509.CRL_READER,
+    other.CERTUTIL_READER,
+)
+
+
+def read(
+    path: Path, context: Context = NOTHING_KNOWN, *, progress: Callable[[int, int], None] | None = None
+) -> Reading:
+    """Read one file of evidence, whatever it is.
+
+    ``progress`` is called with the bytes done and the bytes in all. Raises PathError where
+    the path is missing, no file, or cannot be opened, and UsageError for an unknown time
+    zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
+    """
+    with _opened(path) as source:
+        dates = DateReader(context)
+        reader = _reader_of(source)
+        tally = _Tally()
+        if reader is None:
+            tally.take(_untold(source))
+        else:
+
+            def done(position: int) -> None:
+                if progress is not None:
+                    progress(min(position, source.size), source.size)
+
+            for unit in reader.read(source, done):
+                tally.take(unit)
+            if tally.accounting().units == 0:
+                tally.take(Irrelevant())
+        kind = UNKNOWN if reader is None else reader.kind
+        return Reading(kind, tally.tables(dates), tally.accounting())
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a file by its content; ``unknown`` where it cannot be told. Raises PathError."""
+    with _opened(path) as source:
+        reader = _reader_of(source)
+        return UNKNOWN if reader is None else reader.kind
+
+
+def _reader_of(source: Source) -> Reader | None:
+    if not source.size:
+        return None
+    return next((reader for reader in READERS if reader.recognises(source)), None)
+
+
+def _untold(source: Source) -> Rejected:
+    if not source.size:
+        return Rejected.of("byte 0", "detect", "The file is empty.", source.data)
+    reason = other.what_it_is(source) or (
+        "The file is of no kind that carecover reads: no mail, certutil -view, certificate, CRL or event log."
+    )
+    return Rejected.of("byte 0", "detect", reason, source.data)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Source]:
+    if path.is_dir():
+        raise PathError(f"{path} is a folder; name the files in it.")
+    if path.exists() and not path.is_file():
+        raise PathError(f"{path} is no regular file.")
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise PathError(f"{path} cannot be opened: {error.strerror or error}.") from None
+    with file:
+        try:
+            data: Buffer
+            if path.stat().st_size < _MAP_FROM:
+                yield Source.of(path, file.read())
+                return
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise PathError(f"{path} cannot be read: {error.strerror or error}.") from None
+        with data:
+            yield Source.of(path, data)
+
+
+class _Tally:
+    """Counts units and collects rows; the one place that does."""
+
+    def __init__(self) -> None:
+        self._parsed = self._irrelevant = self._duplicate = self._rejected = 0
+        self._rows: dict[str, list[dict[str, object]]] = {}
+
+    def take(self, unit: Parsed | Irrelevant | Duplicate | Rejected) -> None:
+        match unit:
+            case Parsed(rows, units):
+                self._parsed += units
+                for table, row in rows:
+                    self._rows.setdefault(table, []).append(dict(row))
+            case Irrelevant(units):
+                self._irrelevant += units
+            case Duplicate():
+                self._duplicate += 1
+            case Rejected(location, stage, reason, size, sha256):
+                self._rejected += 1
+                self._rows.setdefault("rejects", []).append(
+                    {"location": location, "stage": stage, "reason": reason, "size": size, "sha256": sha256}
+                )
+
+    def accounting(self) -> Accounting:
+        return Accounting(self._parsed, self._irrelevant, self._duplicate, self._rejected)
+
+    def tables(self, dates: DateReader) -> dict[str, pd.DataFrame]:
+        """The frames, in the order of the schemas; printed times are read now that all are known."""
+        for rows in self._rows.values():
+            dates.see(v.text for row in rows for v in row.values() if isinstance(v, PrintedTime))
+        for rows in self._rows.values():
+            for row in rows:
+                _read_times(row, dates)
+        return {name: schema.frame(self._rows[name]) for name, schema in TABLES.items() if name in self._rows}
+
+
+def _read_times(row: dict[str, object], dates: DateReader) -> None:
+    for column, value in row.items():
+        if isinstance(value, PrintedTime):
+            row[column], flags = dates.read(value)
+            noted = row.get("flags")
+            if isinstance(noted, list):
+                noted.extend(flag for flag in flags if flag not in noted)

@@ -1,0 +1,79 @@
+"""Files that carecover knows and does not read: what they are, and what to hand in instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from carecover.evidence.text import head_text
+from carecover.evidence.units import Irrelevant, Reader, Rejected, Source, Unit
+from carecover.evidence.x509 import what_der_is
+
+_MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"!BDN", "an Outlook data file (.pst or .ost). Export its folders as mbox or .eml"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Outlook message (.msg) or another OLE file. Save the mail as .eml"),
+    (b"PK\x03\x04", "a zip archive. Unpack it and hand in its files"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\x1f\x8b", "a gzip archive. Unpack it and hand in its files"),
+    (b"BZh", "a bzip2 archive. Unpack it and hand in its files"),
+    (b"\xfd7zXZ\0", "an xz archive. Unpack it and hand in its files"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it and hand in its files"),
+    (b"LZIP", "an lzip archive. Unpack it and hand in its files"),
+    (b"Rar!", "a rar archive. Unpack it and hand in its files"),
+    (b"%PDF", "a PDF. Hand in the original that it was made from"),
+    (b"\x78\x9f\x3e\x22", "a winmail.dat (TNEF). Save the mail as .eml"),
+    (b"regf", "a registry hive"),
+)
+_ESE_AT: Final = 4
+_ESE: Final = b"\xef\xcd\xab\x89"
+_STATUS = re.compile(r"(?im)^certutil:\s*(.*)$")
+_FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
+_VERB = re.compile(r"(?i)(-[a-z]{3,20})\b")
+_CRL_DUMP = re.compile(r"(?im)^(?:x509 certificate revocation list|crl entries|\s*revocation date):")
+_CERTIFICATE_DUMP = re.compile(
+    r"(?im)^\s*(?:x509 certificate:|serial number: ?\S|cert hash\(sha1\):|={5,} \S+ \d+ ={5,})"
+)
+_EVENT_TEXT = re.compile(r"(?im)^\s*(?:request id:|timecreated\s*:|event ?id\s*:|id\s*:\s*\d{4}\s*$)")
+_LDIF = re.compile(r"(?im)\A(?:#[^\n]*\n|version: 1\s*\n|\s*\n)*dn::? ?\S")
+
+
+def what_it_is(source: Source) -> str | None:
+    """One sentence about a file of a known but unread kind; None where it cannot be told."""
+    head = source.head
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return f"This is {kind}."
+    if head[_ESE_AT : _ESE_AT + 4] == _ESE:
+        return "This is an ESE database (.edb). It is not read yet; hand in a certutil -view export."
+    if (words := what_der_is(source.data)) is not None:
+        return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
+    text = head_text(head)
+    if _LDIF.match(text):
+        return "This is an LDIF export. It is not read yet; hand in the certificates as files."
+    if _CRL_DUMP.search(text):
+        return "This is the text of a CRL (certutil -dump). It proves nothing; hand in the .crl file itself."
+    if _CERTIFICATE_DUMP.search(text):
+        return "This is the text of certificates (certutil -dump, -store). Hand in the .cer files themselves."
+    if _EVENT_TEXT.search(text):
+        return "This looks like the text of Windows events. Export them as XML or .evtx and hand that in."
+    return None
+
+
+def _is_certutil(source: Source) -> bool:
+    """certutil's own status line, and nothing in the file that another hand-in would do better."""
+    return what_it_is(source) is None and _STATUS.search(head_text(source.head)) is not None
+
+
+def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    progress(source.size)
+    text = head_text(source.head)
+    if re.search(r"(?i)-view\b", text) and _FAILED.search(text):
+        reason = "This certutil -view failed: it shows no row, and it does not prove that there is none. Export again."
+        yield Rejected.of("line 1", "parse", reason, source.data)
+        return
+    yield Irrelevant()
+
+
+# Transcripts of -ping, -revoke, -crl, -getreg …: certutil's, but no view and no evidence of a gap.
+CERTUTIL_READER: Final = Reader("certutil", _is_certutil, _read)

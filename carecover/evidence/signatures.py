@@ -1,0 +1,200 @@
+"""Which certificates and CRLs the CA really signed: the one place where a signature is believed.
+
+The CA's own certificates are found by name among the certificates that were handed in as
+files (a mail is unauthenticated, so one that came by mail is never taken for the CA's).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import NameOID
+
+from carecover.evidence.x509 import load_certificate
+from carecover.model import TABLES
+
+# Collisions are made at will: a signature over these proves nothing. SHA-1 is still read,
+# because CAs of 2008 R2 signed with it and their certificates are what is to be revoked.
+_BROKEN: Final = (hashes.MD5,)
+_ESCAPED = re.compile(r"!([0-9a-fA-F]{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    certificate: x509.Certificate
+    subject: x509.Name
+    key_id: str | None
+    public: CertificatePublicKeyTypes
+
+
+def ca_key(name: str) -> str:
+    """Two CA names with the same key are the same CA: a SanitizedCAName writes ``!00fc`` for ``ü``.
+
+    Names longer than 64 characters are shortened and hashed by Windows when sanitized; those
+    two spellings do not meet here.
+    """
+    plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), name)
+    return " ".join(unicodedata.normalize("NFKC", plain).casefold().split())
+
+
+def verify_signatures(
+    certificates: pd.DataFrame, crls: pd.DataFrame, *, ca_name: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Fill ``signed_by_ca`` in both frames, and name the CA's own certificates.
+
+    Returns new frames: certificates, crls, and the rows of ``certificates`` that are this
+    CA's own. ``signed_by_ca`` is NA where no CA certificate is known, True only where the
+    signature verified with the key of one, else False. Without ``ca_name`` the CA is the
+    issuer of most of the evidence. Cost is linear: issuer and key identifier choose the keys.
+    """
+    certificates = TABLES["certificates"].conform(certificates).copy()
+    crls = TABLES["crls"].conform(crls).copy()
+    loaded = [_certificate(der) for der in certificates["der"]]
+    lists = [_crl(der) for der in crls["der"]]
+    own = _own(certificates, loaded, lists, ca_name)
+    keys = [_key(each) for place, each in enumerate(loaded) if own[place] and each is not None]
+    usable = _distinct([key for key in keys if key is not None])
+    certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
+    crls["signed_by_ca"] = pd.array([_crl_signed(each, usable) for each in lists], dtype="boolean")
+    return certificates, crls, certificates[own].reset_index(drop=True)
+
+
+def _certificate(der: object) -> x509.Certificate | None:
+    if not isinstance(der, bytes):
+        return None
+    try:
+        return load_certificate(der)
+    except ValueError:
+        return None
+
+
+def _crl(der: object) -> x509.CertificateRevocationList | None:
+    if not isinstance(der, bytes):
+        return None
+    try:
+        return x509.load_der_x509_crl(der)
+    except ValueError:
+        return None
+
+
+def _name(get: x509.Certificate | x509.CertificateRevocationList | None, which: str) -> x509.Name | None:
+    try:
+        name = getattr(get, which, None)
+    except ValueError:
+        return None
+    return name if isinstance(name, x509.Name) else None
+
+
+def _own(
+    certificates: pd.DataFrame,
+    loaded: Sequence[x509.Certificate | None],
+    lists: Sequence[x509.CertificateRevocationList | None],
+    ca_name: str | None,
+) -> list[bool]:
+    """Which rows are this CA's own certificates."""
+    candidates = [
+        bool(is_ca is True or is_ca == 1) and not (from_mail is True or from_mail == 1)
+        for is_ca, from_mail in zip(
+            certificates["is_ca"].fillna(False), certificates["from_mail"].fillna(False), strict=True
+        )
+    ]
+    subjects = [_name(each, "subject") if chosen else None for each, chosen in zip(loaded, candidates, strict=True)]
+    if ca_name is not None:
+        wanted = ca_key(ca_name)
+        return [
+            subject is not None
+            and any(ca_key(str(cn.value)) == wanted for cn in subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+            for subject in subjects
+        ]
+    issued: dict[x509.Name, int] = {}
+    for each in (*loaded, *lists):
+        issuer = _name(each, "issuer")
+        # A self-signed certificate says nothing about who issued the others.
+        if issuer is not None and issuer != _name(each, "subject"):
+            issued[issuer] = issued.get(issuer, 0) + 1
+    known = {subject: issued.get(subject, 0) for subject in subjects if subject is not None}
+    if not known:
+        return [False] * len(loaded)
+    most = max(known.values())
+    best = [subject for subject, count in known.items() if count == most]
+    return [len(best) == 1 and subject == best[0] for subject in subjects]
+
+
+def _key(certificate: x509.Certificate) -> _Key | None:
+    try:
+        public = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    try:
+        key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        key_id = None
+    return _Key(certificate, certificate.subject, key_id, public)
+
+
+def _distinct(keys: Sequence[_Key]) -> list[_Key]:
+    """Each key once: a CA certificate renewed with its key, or handed in twice, is tried once."""
+    distinct: list[_Key] = []
+    for key in keys:
+        if not any(other.public == key.public and other.subject == key.subject for other in distinct):
+            distinct.append(key)
+    return distinct
+
+
+def _fitting(issuer: x509.Name | None, key_id: str | None, keys: Sequence[_Key]) -> list[_Key]:
+    """The keys that may have signed: of this name, and of this key identifier where one has it."""
+    named = [key for key in keys if key.subject == issuer]
+    exact = [key for key in named if key_id is not None and key.key_id == key_id]
+    return exact or named
+
+
+def _authority_key_id(each: x509.Certificate | x509.CertificateRevocationList) -> str | None:
+    try:
+        value = each.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return None
+    return value.key_identifier.hex() if value.key_identifier else None
+
+
+def _broken(each: x509.Certificate | x509.CertificateRevocationList) -> bool:
+    try:
+        return isinstance(each.signature_hash_algorithm, _BROKEN)
+    except UnsupportedAlgorithm:
+        return True
+
+
+def _certificate_signed(each: x509.Certificate | None, keys: Sequence[_Key]) -> bool | None:
+    if not keys:
+        return None
+    if each is None or _broken(each):
+        return False
+    for key in _fitting(_name(each, "issuer"), _authority_key_id(each), keys):
+        try:
+            each.verify_directly_issued_by(key.certificate)
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+            continue
+        return True
+    return False
+
+
+def _crl_signed(each: x509.CertificateRevocationList | None, keys: Sequence[_Key]) -> bool | None:
+    if not keys:
+        return None
+    if each is None or _broken(each):
+        return False
+    for key in _fitting(_name(each, "issuer"), _authority_key_id(each), keys):
+        try:
+            if each.is_signature_valid(key.public):  # type: ignore[arg-type]
+                return True
+        except (UnsupportedAlgorithm, ValueError, TypeError):
+            continue
+    return False

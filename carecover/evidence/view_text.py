@@ -1,0 +1,472 @@
+"""The text form of ``certutil -view``: Schema block, rows, trailer; any number of pages.
+
+Nothing is read from translated words: the Schema block names the labels of its own
+language, row headers and trailers are known by their structure. Values are other people's
+text (a subject may hold line breaks, quotes and whole forged lines), so a row's columns are
+found as one sequence in the order of the Schema block, and a row that can be read in two
+ways is rejected, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
+from carecover.evidence.text import OEM, encoding_of, head_text, pieces
+from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
+from carecover.evidence.x509 import der_of_base64
+
+# A full row with -v has some 600 lines; attributes and requests of 64 kB make a few thousand.
+MAX_ROW_LINES: Final = 20_000
+# The widest text column of the CA database, RequestAttributes, has 32,768 characters.
+MAX_VALUE_LINES: Final = 1_000
+MAX_LINE_CHARS: Final = 1024 * 1024
+# The view has 79 columns on Windows Server 2022.
+MAX_COLUMNS: Final = 500
+# How far the window is refilled before a row is tried against the template in one piece.
+_AHEAD: Final = 64 * 1024
+_TRIM: Final = 8 * 1024 * 1024
+
+_RULE = re.compile(r"\s*-{5,}(?:\s+-{3,}){3}\s*")
+_SCHEMA_LINE = re.compile(r"\s*(\S+)\s{2,}(\S.*?)\s{2,}(\S+)\s+(\d+)(?:\s+--\s+\S.*)?\s*")
+_ROW = re.compile(r"(\S.*\s)(\d{1,9})\s*:\s*")
+_COUNT = re.compile(r"(\d{1,9})\s+[^\W\d_]+\s*")
+_LAST_INDEX = re.compile(r"\S[^:]*:\s*(\d{1,9})\s*")
+_STATUS = re.compile(r"certutil:\s", re.IGNORECASE)
+_FAILURE = re.compile(r"0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
+_STATISTICS = re.compile(r"\s*\d+ [^=]+= \d+, [^=]+= \d+, [^=]+= \d+\s*")
+_COMMAND = re.compile(r"(?i)certutil(?:\.exe)?\"?\s.*-view\b")
+_RESTRICTION = re.compile(r"(?i)\s-restrict\s+(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
+_WORD = re.compile(r"[^\W\d_]+")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
+# Columns whose quoted value may have a display name behind the closing quote.
+_NAMED: Final = frozenset({"CertificateTemplate", "PublicKeyAlgorithm"})
+HOW_TO_EXPORT: Final = (
+    "Export again with: certutil -gmt -seconds -view -out "
+    '"Request.RequestID,SerialNumber,Request.Disposition,Request.RequesterName,DistinguishedName,CommonName,'
+    "CertificateTemplate,NotBefore,NotAfter,Request.SubmittedWhen,Request.RevokedWhen,Request.RevokedEffectiveWhen,"
+    'Request.RevokedReason,IssuerNameID,CertificateHash" > view.txt'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    label: str
+
+
+@dataclass(slots=True)
+class _Page:
+    """One Schema block (or none) and the rows under it."""
+
+    location: str
+    columns: tuple[_Column, ...] | None
+    restriction: str | None
+    rows: int = 0
+    rejected: int = 0
+    last_number: int = 0
+    claimed: int | None = None
+    failed: bool = False
+    damaged: bool = False
+    ids: list[int] = field(default_factory=list)
+    template: re.Pattern[str] | None = None
+
+    def summary(self) -> Row:
+        """The row of ``views``."""
+        ids = [i for i in self.ids if i]
+        return {
+            "location": self.location,
+            "columns": [column.name for column in self.columns or ()],
+            "rows": self.rows,
+            "rows_claimed": self.claimed,
+            "complete": not self.failed and not self.damaged and not self.rejected and self.claimed == self.rows,
+            "restriction": self.restriction,
+            "first_request_id": min(ids, default=None),
+            "last_request_id": max(ids, default=None),
+        }
+
+
+class _Text:
+    """The decoded file as a window that slides; positions are indices into ``window``."""
+
+    def __init__(self, source: Source, encoding: str, skip: int) -> None:
+        self._pieces = pieces(source.data, encoding, skip)
+        self._ended = False
+        self.window = ""
+        self.at = 0
+        self.line_number = 1
+        self.bytes_done = 0
+
+    def _more(self) -> bool:
+        for piece, done in self._pieces:
+            self.bytes_done = done
+            if piece:
+                self.window += piece
+                return True
+        self._ended = True
+        return False
+
+    def reach(self, at: int) -> None:
+        """Make sure that the window goes to ``at``, or to the end of the file."""
+        while len(self.window) < at and not self._ended:
+            self._more()
+
+    def line(self, at: int) -> tuple[str, int] | None:
+        """The line at a position and the position of the next one; None at the end."""
+        end = self.window.find("\n", at, at + MAX_LINE_CHARS)
+        while end < 0 and len(self.window) - at < MAX_LINE_CHARS and self._more():
+            end = self.window.find("\n", at, at + MAX_LINE_CHARS)
+        if end >= 0:
+            return self.window[at:end], end + 1
+        if at >= len(self.window):
+            return None
+        end = min(len(self.window), at + MAX_LINE_CHARS)
+        return self.window[at:end], end
+
+    def line_with_words(self, at: int) -> str:
+        """The next line that is not blank, looking a few lines ahead."""
+        for _ in range(4):
+            found = self.line(at)
+            if found is None:
+                return ""
+            if found[0].strip():
+                return found[0]
+            at = found[1]
+        return ""
+
+    def go(self, to: int) -> None:
+        """Move on; what lies behind is forgotten."""
+        self.line_number += self.window.count("\n", self.at, to)
+        self.at = to
+        if self.at > _TRIM:
+            self.window = self.window[self.at :]
+            self.at = 0
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    encoding, skip = encoding_of(source.data)
+    flags = ("encoding_guessed",) if encoding == OEM else ()
+    text = _Text(source, encoding, skip)
+    page: _Page | None = None
+    restriction: str | None = None
+    units = 0
+    while (found := text.line(text.at)) is not None:
+        line, following = found
+        if _RULE.fullmatch(line):
+            if page is not None and (page.rows or page.rejected or page.claimed == 0):
+                yield Parsed((("views", page.summary()),), units=0)
+            page = _Page(f"line {text.line_number}", _schema(text, following), restriction)
+            page.template = _template(page.columns)
+            restriction = None
+            continue
+        if (number := _row_header(text, line, following, page)) is not None:
+            if page is None or (number == 1 and page.claimed is not None):
+                if page is not None:
+                    yield Parsed((("views", page.summary()),), units=0)
+                page = _Page(f"line {text.line_number}", page.columns if page else None, restriction)
+                page.template = _template(page.columns)
+            text.go(following)
+            units += 1
+            yield _row(text, page, number, flags)
+            progress(text.bytes_done)
+            continue
+        if _COMMAND.search(line):
+            match = _RESTRICTION.search(line)
+            restriction = next((part for part in match.groups() if part is not None), None) if match else None
+        elif _STATUS.match(line):
+            if page is not None:
+                page.failed = page.failed or _FAILURE.search(line) is not None
+        elif (claim := _COUNT.fullmatch(line)) is not None:
+            if page is None and int(claim[1]) == 0:
+                page = _Page(f"line {text.line_number}", None, restriction)
+            if page is not None and page.claimed is None:
+                page.claimed = int(claim[1])
+        text.go(following)
+    if page is not None and (page.rows or page.rejected or page.claimed == 0):
+        yield Parsed((("views", page.summary()),), units=0)
+    if units == 0 and page is not None and (page.claimed == 0 or (page.columns and page.claimed is None)):
+        # No row matched, or it is certutil -schema.
+        yield Irrelevant()
+        return
+    if units == 0:
+        reason = (
+            f"This is a part of a certutil -view capture without a whole row, or without its labels. {HOW_TO_EXPORT}"
+        )
+        yield Rejected.of("line 1", "parse", reason, source.data)
+
+
+def _schema(text: _Text, at: int) -> tuple[_Column, ...]:
+    """The lines under the rule, up to the first that is none; leaves the text behind them."""
+    columns: list[_Column] = []
+    while (found := text.line(at)) is not None and len(columns) < MAX_COLUMNS:
+        match = _SCHEMA_LINE.fullmatch(found[0])
+        if match is None:
+            break
+        columns.append(_Column(match[1], match[2]))
+        at = found[1]
+    text.go(at)
+    return tuple(columns)
+
+
+def _template(columns: tuple[_Column, ...] | None) -> re.Pattern[str] | None:
+    """One expression for a row whose values all stand on one line: the quick way through uniform rows.
+
+    It accepts only what the careful way reads to the same result (a test compares the two).
+    """
+    if not columns:
+        return None
+    value = r'("[^"\n]*"(?: [^"\n]*)?|[^"\n ][^"\n]*)'
+    lines = "".join(f"  {re.escape(column.label)}: {value}\n" for column in columns)
+    return re.compile(lines + r"(?=\n\S|\n?\Z)")
+
+
+def _row_header(text: _Text, line: str, following: int, page: _Page | None) -> int | None:
+    """The number of a row header: a line that ends in a number and a colon, above a line with a known label."""
+    match = _ROW.fullmatch(line)
+    if match is None:
+        return None
+    below = text.line_with_words(following)
+    return int(match[2]) if _is_label(below, page.columns if page else None) and int(match[2]) else None
+
+
+def _is_label(line: str, columns: tuple[_Column, ...] | None) -> bool:
+    """True for a line that begins with a column's label; without a Schema block only where it is indented.
+
+    The indentation tells a row from certutil -store and -dump, which number their elements too.
+    """
+    bare = line.lstrip()
+    if columns:
+        return any(bare.startswith(f"{column.label}:") for column in columns)
+    return line != bare and bare.partition(":")[0] in ENGLISH
+
+
+def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
+    location = f"line {text.line_number - 1}, row {number}"
+    noted = list(flags)
+    if number != page.last_number + 1:
+        page.damaged = True
+        noted.append("row_number_odd")
+    page.last_number = number
+    start = text.at
+    if page.template is not None and page.columns is not None:
+        text.reach(start + _AHEAD)
+        match = page.template.match(text.window, start)
+        if match is not None:
+            text.go(match.end())
+            cells = {c.name: _cell(c.name, v) for c, v in zip(page.columns, match.groups(), strict=True)}
+            return _finish(page, cells, None, location, noted)
+    lines, end, cut = _lines_of_row(text, page, number)
+    raw = text.window[start:end]
+    text.go(end)
+    if cut:
+        page.rejected += 1
+        reason = f"The row has more than {MAX_ROW_LINES} lines."
+        return Rejected.of(location, "split", reason, raw.encode("utf-8", "replace"))
+    chosen = _sequence(lines, page)
+    if chosen is None:
+        page.rejected += 1
+        reason = (
+            "The row can be read in more than one way: a value holds lines that look like columns. "
+            "Export this row with its certificate (certutil -view -restrict RequestID=...) and look at it."
+        )
+        return Rejected.of(location, "parse", reason, raw.encode("utf-8", "replace"))
+    places, whole = chosen
+    if not whole:
+        noted.append("incomplete")
+        page.damaged = True
+    cells, der = _cells(lines, places)
+    return _finish(page, cells, der, location, noted)
+
+
+def _finish(page: _Page, cells: dict[str, str | None], der: bytes | None, location: str, flags: list[str]) -> Unit:
+    page.rows += 1
+    row = ca_row(cells, location=location, der=der, flags=tuple(flags))
+    if isinstance(request_id := row.get("request_id"), int):
+        page.ids.append(request_id)
+    return Parsed((("ca_rows", row),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a row; ``column`` where it begins with a label at the columns' indentation, outside quotes."""
+
+    text: str
+    columns: tuple[str, ...] = ()
+    value: str = ""
+
+
+def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], int, bool]:
+    """The lines up to the next row header or trailer that is not inside a quoted value."""
+    labels = page.columns or tuple(_Column(name, label) for label, name in ENGLISH.items())
+    by_label: dict[str, list[str]] = {}
+    for column in labels:
+        by_label.setdefault(column.label, []).append(column.name)
+    lines: list[_Line] = []
+    indent: str | None = None
+    at = text.at
+    quoted_since: tuple[int, int] | None = None
+    named = False
+    never_closed: set[int] = set()
+    while (found := text.line(at)) is not None:
+        line, following = found
+        if len(lines) >= MAX_ROW_LINES:
+            return lines, at, True
+        if quoted_since is not None:
+            lines.append(_Line(line))
+            stripped = line.rstrip()
+            if stripped.endswith('"') or (named and re.search(r'"\s[^"]*$', stripped)):
+                quoted_since = None
+            elif len(lines) - quoted_since[0] > MAX_VALUE_LINES or text.line(following) is None:
+                # Never closed: the quote was damaged. Go back and read on behind its first line.
+                at, keep = quoted_since[1], quoted_since[0]
+                never_closed.add(at)
+                del lines[keep:]
+                quoted_since = None
+                continue
+            at = following
+            continue
+        if _ends_row(text, line, following, page, number):
+            break
+        head, colon, rest = line.partition(":")
+        bare = head.lstrip(" \t")
+        if colon and bare in by_label and (indent is None or head[: len(head) - len(bare)] == indent):
+            indent = head[: len(head) - len(bare)]
+            value = rest.strip()
+            lines.append(_Line(line, tuple(by_label[bare]), value))
+            named = any(name in _NAMED for name in by_label[bare])
+            if value.startswith('"') and not _closed(value) and following not in never_closed:
+                quoted_since = (len(lines), following)
+        else:
+            lines.append(_Line(line))
+        at = following
+    return lines, at, False
+
+
+def _closed(value: str) -> bool:
+    """True where a quoted value ends on its first line (a display name may follow)."""
+    return len(value) > 1 and (value.endswith('"') or re.search(r'"\s[^"]*$', value[1:]) is not None)
+
+
+def _ends_row(text: _Text, line: str, following: int, page: _Page, number: int) -> bool:
+    if not line or line[0] in " \t":
+        return False
+    if _STATUS.match(line) or _RULE.fullmatch(line):
+        return True
+    match = _ROW.fullmatch(line)
+    if match is not None and _row_header(text, line, following, page) is not None:
+        return int(match[2]) > number or int(match[2]) == 1
+    if _LAST_INDEX.fullmatch(line):
+        return _COUNT.fullmatch(text.line_with_words(following)) is not None
+    if _COUNT.fullmatch(line):
+        return _STATISTICS.fullmatch(text.line_with_words(following)) is not None
+    return line.rstrip().endswith(":") and _RULE.fullmatch(_second_line(text, following)) is not None
+
+
+def _second_line(text: _Text, at: int) -> str:
+    """The line after the next: under "Schema:" stand the headings, then the rule."""
+    first = text.line(at)
+    second = text.line(first[1]) if first else None
+    return second[0] if second else ""
+
+
+def _sequence(lines: Sequence[_Line], page: _Page) -> tuple[dict[str, int], bool] | None:
+    """Column → index of its line, and whether all columns are there; None where that is not certain.
+
+    certutil prints every column of the view once, in order. The first such sequence and the
+    last one are the same unless a value forges labels.
+    """
+    candidates = [index for index, line in enumerate(lines) if line.columns]
+    if page.columns:
+        names = [column.name for column in page.columns]
+        first = _embed(names, candidates, lines)
+        if first is not None:
+            last = _embed(names[::-1], candidates[::-1], lines)
+            same = last is not None and all(first[name] == last[name] or name not in NEEDED for name in names)
+            return (first, True) if same else None
+    places: dict[str, int] = {}
+    for index in candidates:
+        for name in lines[index].columns:
+            if name in places and name in NEEDED and lines[places[name]].value != lines[index].value:
+                return None
+            places.setdefault(name, index)
+    # Without a Schema block nobody knows which columns there should be.
+    return places, False
+
+
+def _embed(names: Sequence[str], candidates: Sequence[int], lines: Sequence[_Line]) -> dict[str, int] | None:
+    """The first lines that hold all names in this order."""
+    places: dict[str, int] = {}
+    rest = iter(candidates)
+    for name in names:
+        index = next((index for index in rest if name in lines[index].columns), None)
+        if index is None:
+            return None
+        places[name] = index
+    return places
+
+
+def _cells(lines: Sequence[_Line], places: dict[str, int]) -> tuple[dict[str, str | None], bytes | None]:
+    starts = sorted(set(places.values()))
+    ends = dict(zip(starts, [*starts[1:], len(lines)], strict=True))
+    cells: dict[str, str | None] = {}
+    der: bytes | None = None
+    for name, start in places.items():
+        if name not in NEEDED:
+            continue
+        body = [line.text for line in lines[start + 1 : ends[start]]]
+        if name == "RawCertificate":
+            match = _CERTIFICATE.search("\n".join(body))
+            der = der_of_base64(match[1].encode("ascii")) if match else None
+            continue
+        value = lines[start].value
+        if value.startswith('"') and not _closed(value):
+            for line in body:
+                value += "\n" + line.rstrip()
+                if value.endswith('"') or (name in _NAMED and re.search(r'"\s[^"]*$', line)):
+                    break
+        cells[name] = _cell(name, value)
+    return cells, der
+
+
+def _cell(name: str, value: str) -> str | None:
+    """A printed value without its quotes; None for the unquoted word that stands for "nothing".
+
+    That word may be translated: numbers and dates have digits, strings have quotes, so an
+    unquoted word without digits is it.
+    """
+    value = value.strip()
+    if value.startswith('"'):
+        inner, _, behind = value[1:].rpartition('"')
+        if name in _NAMED:
+            # A console that wraps breaks the long OID.
+            return f"{inner.replace(chr(10), '')} {behind.strip()}".strip()
+        return inner
+    return None if _WORD.fullmatch(value) else value
+
+
+# ---------------------------------------------------------------------------------- recognising
+
+
+def _recognises(source: Source) -> bool:
+    lines = head_text(source.head).split("\n")
+    if any(_RULE.fullmatch(line) for line in lines):
+        return any(_SCHEMA_LINE.fullmatch(line) and not _RULE.fullmatch(line) for line in lines)
+    for number, line in enumerate(lines):
+        if _ROW.fullmatch(line):
+            below = next((other for other in lines[number + 1 : number + 4] if other.strip()), "")
+            if _is_label(below, None):
+                return True
+    # The end of a capture: "8 Rows" and four lines of statistics.
+    return any(
+        _COUNT.fullmatch(line) and _STATISTICS.fullmatch(next((x for x in lines[n + 1 : n + 4] if x.strip()), ""))
+        for n, line in enumerate(lines)
+    )
+
+
+READER: Final = Reader("view_text", _recognises, _read)

@@ -1,0 +1,248 @@
+"""Choosing findings: filters, a list to select from, and everything known about one of them.
+
+The list is a plain HTML list box: one widget however many rows, worked by keyboard and
+read aloud like any other. A grid can take its place behind the same few names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import ipywidgets as widgets
+import pandas as pd
+
+from carecover.errors import CarecoverError
+from carecover.model import RevocationReason
+from carecover.notebook import markup
+from carecover.notebook.desk import Desk
+from carecover.notebook.panel import button, choice, entry, row
+
+# A list box is quick to draw and to scroll up to here; the pager has the rest.
+PAGE_ROWS: Final = 200
+_EVERY: Final = ""
+_NARROW: Final = widgets.Layout(width="330px")
+
+_COLUMNS: Final = (
+    ("decision", 24),
+    ("serial number", 20),
+    ("kind", 15),
+    ("subject", 30),
+    ("template", 18),
+    ("issued (UTC)", 16),
+)
+_COMMON_NAME = re.compile(r"(?:^|,\s*)CN=((?:\\.|[^,\\])+)", re.IGNORECASE)
+_PLACE = re.compile(r"(E\d{4,}) (.*) \(([^()]+)\)", re.DOTALL)
+
+States = dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]]
+STATES: Final[States] = {
+    "not decided yet": lambda rows: rows["action"].isna() | (rows["action"] == "undecided"),
+    "decided": lambda rows: rows["action"].notna() & (rows["action"] != "undecided"),
+    "infrastructure": lambda rows: careful(rows, "infrastructure"),
+    "low confidence": lambda rows: careful(rows, "low confidence"),
+    "with a suggestion": lambda rows: rows["suggested_action"].notna(),
+}
+
+
+class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """Filters over findings, and a list box to choose one (or, with ``several``, many) from.
+
+    ``on_choice`` is called whenever the choice changes. ``chosen`` and ``matching`` are
+    finding IDs.
+    """
+
+    def __init__(self, on_choice: Callable[[], None], *, several: bool) -> None:
+        super().__init__()
+        self._rows = pd.DataFrame()
+        self._on_choice = on_choice
+        self._page = 0
+        self.matching: tuple[str, ...] = ()
+        self.kind = choice("Kind", [("every kind", _EVERY)], layout=_NARROW)
+        self.state = choice("Show", [("everything", _EVERY), *((s, s) for s in STATES)], layout=_NARROW)
+        self.search = entry("Search", placeholder="serial, subject, requester, template", layout=_NARROW)
+        self.search.continuous_update = False
+        kind_of_list = widgets.SelectMultiple if several else widgets.Select
+        self.list = kind_of_list(rows=14, layout=widgets.Layout(width="100%"))
+        self._head = widgets.HTML()
+        self._count = widgets.Label()
+        self._back = button("◀ Earlier", lambda: self._turn(-1))
+        self._on = button("Later ▶", lambda: self._turn(+1))
+        self._pager = row(self._back, self._on)
+        for control in (self.kind, self.state, self.search):
+            control.observe(lambda _: self._filter(), "value")
+        self.list.observe(lambda _: self._on_choice(), "value")
+        self.children = [row(self.kind, self.state, self.search), self._head, self.list, row(self._pager, self._count)]
+
+    def show(self, rows: pd.DataFrame) -> None:
+        """Show these findings (with the columns of ``decisions``); filters and choice stay as they are."""
+        self._rows = rows
+        counts = rows["kind"].value_counts(sort=False)
+        kept = self.kind.value
+        self.kind.options = [("every kind", _EVERY), *((f"{kind} ({n:,})", kind) for kind, n in counts.items())]
+        self.kind.value = kept if kept in counts.index else _EVERY
+        self._filter(keep_page=True)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """What is selected in the list."""
+        value = self.list.value
+        return value if isinstance(value, tuple) else (value,) if value else ()
+
+    @property
+    def first(self) -> pd.Series[Any] | None:
+        """The first finding that is selected."""
+        rows = self._rows[self._rows["finding_id"].isin(self.chosen[:1])] if self.chosen else self._rows.head(0)
+        return rows.iloc[0] if len(rows) else None
+
+    def choose_all(self) -> None:
+        """Select everything on this page but what only its serial number may decide."""
+        here = self._rows[self._rows["finding_id"].isin([value for _, value in self.list.options])]
+        self.list.value = tuple(here.loc[~careful(here), "finding_id"])
+
+    def choose_none(self) -> None:
+        """Select nothing."""
+        self.list.value = ()
+
+    def _filter(self, *, keep_page: bool = False) -> None:
+        rows = self._rows
+        if self.kind.value:
+            rows = rows[rows["kind"] == self.kind.value]
+        if self.state.value:
+            rows = rows[STATES[self.state.value](rows)]
+        if wanted := self.search.value.strip().casefold():
+            serial = re.sub(r"[\s:\-]", "", wanted)
+            hit = rows["serial"].str.contains(serial, regex=False).fillna(value=False)
+            for name in ("subject", "requester", "template"):
+                hit |= rows[name].str.casefold().str.contains(wanted, regex=False).fillna(value=False)
+            rows = rows[hit]
+        self.matching = tuple(rows["finding_id"])
+        self._page = min(self._page, max(0, (len(rows) - 1) // PAGE_ROWS)) if keep_page else 0
+        self._draw()
+
+    def _turn(self, by: int) -> None:
+        self._page += by
+        self._draw()
+
+    def _draw(self) -> None:
+        start, total = self._page * PAGE_ROWS, len(self.matching)
+        shown = self.matching[start : start + PAGE_ROWS]
+        rows = self._rows[self._rows["finding_id"].isin(shown)]
+        kept = [finding_id for finding_id in self.chosen if finding_id in set(shown)]
+        self.list.options = [(_line(finding), finding["finding_id"]) for finding in rows.to_dict("records")]
+        if isinstance(self.list, widgets.SelectMultiple):
+            self.list.value = tuple(kept)
+        else:
+            self.list.value = kept[0] if kept else None
+        titles = "".join(_column(title, width) for title, width in _COLUMNS)
+        self._head.value = f'<div class="cc-columns" aria-hidden="true">{titles}</div>'
+        of_all = f" of {len(self._rows):,}" if total != len(self._rows) else ""
+        page = f", {start + 1:,} to {start + len(shown):,} shown" if total > len(shown) else ""
+        self._count.value = f"{total:,} finding{'' if total == 1 else 's'}{of_all}{page}"
+        self._back.disabled, self._on.disabled = start == 0, start + len(shown) >= total
+        self._pager.layout.display = None if total > PAGE_ROWS else "none"
+        self._on_choice()
+
+
+def careful(rows: pd.DataFrame, why: str | None = None) -> pd.Series[Any]:
+    """Findings that no act on many at once may take: infrastructure, and what is of low confidence."""
+    infrastructure = rows["infrastructure"].fillna(value=False).astype(bool)
+    low = (rows["confidence"] == "low").fillna(value=False).astype(bool)
+    return {"infrastructure": infrastructure, "low confidence": low}.get(why or "", infrastructure | low)
+
+
+def decision(finding: pd.Series[Any] | dict[str, Any]) -> str:
+    """The decision about a finding, or the suggestion in brackets, in a few words."""
+    if not pd.isna(finding["action"]):
+        return _with_reason(finding["action"], finding["reason"])
+    if pd.isna(finding["suggested_action"]):
+        return "–"
+    return f"({_with_reason(finding['suggested_action'], finding['suggested_reason'])}?)"
+
+
+def details(desk: Desk, finding: pd.Series[Any]) -> str:
+    """Everything known about one finding, down to the mail, row or list that shows it, as HTML."""
+    reason = finding["original_reason"]
+    known = [
+        ("serial number", finding["serial"]),
+        ("subject", finding["subject"]),
+        ("requester", finding["requester"]),
+        ("template", finding["template"]),
+        ("request ID", None if pd.isna(finding["request_id"]) else str(finding["request_id"])),
+        ("valid (UTC)", f"{markup.cell(finding['not_before'])} to {markup.cell(finding['not_after'])}"),
+        ("issued (UTC)", finding["issued_at"]),
+        ("revoked before (UTC)", finding["original_revoked_at"]),
+        ("… with reason", None if pd.isna(reason) else _reason(int(reason))),
+        ("confidence", finding["confidence"]),
+        ("why", finding["why"]),
+        ("what a revocation hits", finding["blast_radius"]),
+        ("original found", finding["original_sha256"]),
+    ]
+    sources = "".join(_source(desk, place) for place in finding["evidence"][:PAGE_ROWS])
+    title = f"{finding['kind']} {markup.cell(finding['serial'])}"
+    return (
+        markup.block(f"<h4>{markup.text(title)}</h4>")
+        + markup.terms(known)
+        + markup.block("<h4>Evidence</h4>")
+        + sources
+    )
+
+
+def _source(desk: Desk, place: str) -> str:
+    """One piece of evidence: its file, and the row that was read there."""
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        return markup.terms([("", place)])
+    evidence_id, location, what = match.groups()
+    try:
+        files = desk.table("evidence")
+        path = next(iter(files.loc[files["evidence_id"] == evidence_id, "path"]), None)
+        read = next(_read_there(desk, evidence_id, location), {})
+    except CarecoverError as error:
+        return markup.note(str(error), "warning")
+    shown = [(name, value) for name, value in read.items() if name not in ("evidence_id", "location")]
+    return markup.terms([(what, f"{evidence_id}, {location}"), ("file", path), *shown])
+
+
+def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterable[dict[str, Any]]:
+    for name in ("notifications", "certificates", "ca_rows", "crls", "audit_events"):
+        table = desk.table(name)
+        rows = table[(table["evidence_id"] == evidence_id) & (table["location"] == location)]
+        for record in rows.to_dict("records"):
+            yield {str(k): v for k, v in record.items() if isinstance(v, list) and v or not _absent(v)}
+
+
+def _absent(value: object) -> bool:
+    return isinstance(value, list) or bool(pd.isna(value))  # type: ignore[call-overload]
+
+
+def _reason(code: int) -> str:
+    known = RevocationReason._value2member_map_.get(code)
+    return f"{code} {known.designation}" if isinstance(known, RevocationReason) else str(code)
+
+
+def _with_reason(action: object, reason: Any) -> str:  # noqa: ANN401 - a cell
+    return str(action) if pd.isna(reason) else f"{action}, {_reason(int(reason))}"
+
+
+def _line(finding: dict[str, Any]) -> str:
+    """One row of the list box, in columns."""
+    serial = markup.cell(finding["serial"])
+    subject = markup.cell(finding["subject"])
+    if match := _COMMON_NAME.search(subject):
+        subject = match[1]
+    values: Sequence[str] = (
+        decision(finding),
+        serial if len(serial) <= 19 else f"{serial[:10]}…{serial[-8:]}",
+        str(finding["kind"]),
+        subject,
+        markup.cell(finding["template"]),
+        markup.cell(finding["issued_at"]),
+    )
+    return "".join(_column(value, width) for value, (_, width) in zip(values, _COLUMNS, strict=True))
+
+
+def _column(value: str, width: int) -> str:
+    """Padded with NO-BREAK SPACE, which a list box does not fold; isolated, so that Arabic stays in its column."""
+    shown = value if len(value) < width else value[: width - 2] + "…"
+    return f"\u2068{shown}\u2069" + "\u00a0" * (width - len(shown))

@@ -1,0 +1,268 @@
+"""The panels for deciding about findings and for signing the plan that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, get_args
+
+import ipywidgets as widgets
+import pandas as pd
+
+from carecover.case import Case
+from carecover.errors import RefusedError, UsageError
+from carecover.model import ACTIONABLE_KINDS, Plan, RevocationReason, Role, SignOff
+from carecover.notebook import markup
+from carecover.notebook.choosing import FindingList, careful, decision, details
+from carecover.notebook.markup import Head
+from carecover.notebook.panel import WIDE, Panel, Rows, button, choice, entry, row
+from carecover.remediation import explain
+
+_ACTIONS: Final = (
+    ("revoke – import it where it is missing, then revoke it", "revoke"),
+    ("restore – import the verified original, keep it valid", "restore"),
+    ("unrevoke – take it off hold again (undo.cmd)", "unrevoke"),
+    ("leave – do nothing; it stays on the watch list", "leave"),
+    ("undecided – take an earlier decision back", "undecided"),
+)
+_WRITABLE: Final = tuple(reason for reason in RevocationReason if reason.writable)
+_SELECTED, _MATCHING = "selected", "matching"
+
+
+class DecidePanel(Panel):
+    """What is to be done about each finding, by whom, and why."""
+
+    title = "Decide"
+    hint = (
+        "Filter, select one or many, choose what is to be done. A later decision replaces an earlier one; all of them "
+        "are kept. Any change voids the signatures under the plan."
+    )
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.counts = widgets.HTML()
+        self.list = FindingList(self._chosen, several=True)
+        self.all = button(
+            "Select these",
+            self.list.choose_all,
+            tooltip="Select all that are shown, without infrastructure and low confidence",
+        )
+        self.none = button("Select none", self.list.choose_none)
+        self.detail = widgets.HTML()
+        self.scope = choice("Applies to", [("what is selected", _SELECTED), ("all that match the filter", _MATCHING)])
+        self.action = choice("Action", [("choose …", None), *_ACTIONS])
+        self.reason = choice(
+            "Reason", [("choose …", None), *((f"{int(r)}  {r.designation}", int(r)) for r in _WRITABLE)]
+        )
+        self.meaning = widgets.HTML()
+        self.note = entry("Note", placeholder="why, in a sentence; it goes into the plan and the report")
+        self.by = entry("Your name", placeholder="it stands under the decision")
+        self.save = button("Decide", self._decide, main=True)
+        self.suggest = button(
+            "Take the suggestions", self._take_suggestions, tooltip="Decide each as it is suggested in brackets"
+        )
+        self.scope.observe(lambda _: self._chosen(), "value")
+        for control in (self.action, self.reason):
+            control.observe(lambda _: self._explain(), "value")
+        self._explain()
+        return [
+            self.counts, self.list, row(self.all, self.none), self.detail, self.scope, self.action, self.reason,
+            self.meaning, self.note, self.by, row(self.save, self.suggest),
+        ]  # fmt: skip
+
+    def show(self) -> None:
+        rows = self.desk.decided
+        self.rows = rows
+        made = rows["action"].fillna("undecided")
+        order = [action for _, action in _ACTIONS]
+        figures = " · ".join(f"<b>{int((made == a).sum()):,}</b> {a}" for a in order if (made == a).any())
+        aside = int((~self.desk.table("findings")["kind"].isin(ACTIONABLE_KINDS)).sum())
+        more = f" {aside:,} further findings name nothing to act on; 1-explore lists them." if aside else ""
+        nothing = "There is nothing to decide: no certificate was found that can be acted on."
+        self.counts.value = markup.block(f"<p>{figures or nothing}{more}</p>")
+        self.list.show(rows)
+
+    def _explain(self) -> None:
+        revoking = self.action.value == "revoke"
+        self.reason.layout.display = None if revoking else "none"
+        code = self.reason.value
+        told = RevocationReason(code).description if revoking and code is not None else ""
+        final = " This can never be undone." if told and RevocationReason(code).final else ""
+        self.meaning.value = markup.note(told + final, "warning" if final else "plain") if told else ""
+
+    def _chosen(self) -> None:
+        finding, number = self.list.first, len(self.list.chosen)
+        self.detail.value = "" if finding is None or number > 1 else details(self.desk, finding)
+        matching = self.scope.value == _MATCHING
+        count = len(self._taken()) if matching else number
+        self.save.description = f"Decide about {count:,}" if count else "Decide"
+
+    def _taken(self) -> pd.DataFrame:
+        """The findings that an act is about; many at once never take infrastructure or low confidence."""
+        if self.scope.value == _SELECTED:
+            return self.rows[self.rows["finding_id"].isin(self.list.chosen)]
+        rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
+        return rows[~careful(rows)]
+
+    def _decide(self) -> None:
+        def verb() -> str:
+            taken = self._taken()
+            if taken.empty:
+                raise UsageError("Nothing is selected: select certificates in the list first.")
+            if self.action.value is None:
+                raise UsageError("Choose an action first.")
+            made = self.case.decide(
+                action=self.action.value,
+                serials=list(taken["serial"]),
+                reason=self.reason.value if self.action.value == "revoke" else None,
+                note=self.note.value.strip() or None,
+                by=self.by.value,
+            )
+            return f"{len(made):,} decided: {self.action.value}." + self._left_out()
+
+        self.act(verb, self.save, self.suggest)
+
+    def _take_suggestions(self) -> None:
+        def verb() -> str:
+            taken = self._taken()
+            if taken.empty:
+                raise UsageError("Nothing is selected: select certificates in the list first.")
+            suggested = taken[taken["suggested_action"].notna()]
+            made = 0
+            for (action, reason), group in suggested.groupby(["suggested_action", "suggested_reason"], dropna=False):
+                code = int(reason) if action == "revoke" and not pd.isna(reason) else None
+                note = self.note.value.strip() or "as suggested"
+                serials = list(group["serial"])
+                made += len(self.case.decide(action=action, serials=serials, reason=code, note=note, by=self.by.value))
+            without = len(taken) - len(suggested)
+            left = f" {without:,} have no suggestion: decide them yourself." if without else ""
+            return f"{made:,} decided as suggested.{left}" + self._left_out()
+
+        self.act(verb, self.save, self.suggest)
+
+    def _left_out(self) -> str:
+        if self.scope.value == _SELECTED:
+            return ""
+        rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
+        number = int(careful(rows).sum())
+        return f" {number:,} left out: infrastructure or low confidence; select each by itself." if number else ""
+
+
+class SignPanel(Panel):
+    """The plan as it is now, and the two signatures under it."""
+
+    title = "The plan, and two signatures"
+    hint = "An analyst and a reviewer, two different people, sign the same plan. Each reads it first."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.told = widgets.HTML()
+        self.items = Rows(
+            [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"), Head("serial", "serial number", "code"),
+             Head("subject", "subject"), Head("template", "template"), Head("how", "how"), Head("note", "note"),
+             Head("by", "decided by")],
+            "steps of the plan",
+        )  # fmt: skip
+        self.signed = widgets.HTML()
+        self.by = entry("Your name")
+        self.role = choice("You sign as", [(role, role) for role in get_args(Role)])
+        self.read = widgets.Checkbox(description="I have read this plan and answer for it", indent=False, layout=WIDE)
+        self.sign = button("Sign this plan", self._sign, main=True)
+        self.form = widgets.VBox([self.by, self.role, self.read, self.sign])
+        self.waiver = entry("Waiver", placeholder="undecided: why · hash: why · hash SERIAL: why · baseline: why")
+        self.waived_by = entry("Your name")
+        self.waive = button("Waive in writing", self._waive)
+        self.waivers = widgets.Accordion([widgets.VBox([self.waiver, self.waived_by, self.waive])], layout=WIDE)
+        self.waivers.set_title(0, "Go on although something is open …")
+        self.shown: str | None = None
+        return [self.told, self.items, self.signed, self.form, self.waivers]
+
+    def show(self) -> None:
+        self.shown = None
+        self.told.value = self.signed.value = ""
+        self.items.show(pd.DataFrame())
+        self.form.layout.display = "none"
+        self.signed.value = self._voided()
+        plan = self.desk.plan
+        standing = self.case.sign_offs(plan)
+        self.shown = plan.digest
+        self.told.value = markup.block(f"<h4>What this plan does</h4>{markup.bullets(explain(plan))}")
+        self.items.show(_items(plan))
+        missing = [role for role in get_args(Role) if role not in {s.role for s in standing}]
+        self.role.options = missing
+        self.form.layout.display = None if missing else "none"
+        lines = "".join(
+            f"<dt>{s.role}</dt><dd>✓ {markup.text(s.person)}, {markup.text(s.at)} UTC</dd>" for s in standing
+        )
+        lines += "".join(f"<dt>{role}</dt><dd>not signed yet</dd>" for role in missing)
+        digest = f"<dt>digest of the plan</dt><dd>{markup.code(plan.digest)}</dd>"
+        whole = "" if missing else markup.note("Signed by two people. Any change voids both signatures.", "good")
+        self.signed.value = (
+            self._voided(standing) + markup.block(f"<h4>Signatures</h4><dl>{digest}{lines}</dl>") + whole
+        )
+
+    def _voided(self, standing: Sequence[SignOff] = ()) -> str:
+        """The sentence that says whose signatures a change has voided, until somebody signs anew."""
+        last = next((e for e in reversed(self.desk.history) if e.act in ("sign", "void")), None)
+        if standing or last is None or last.act != "void":
+            return ""
+        old = last.details["digest"]
+        names = [e.details["by"] for e in self.desk.history if e.act == "sign" and e.details["digest"] == old]
+        return markup.note(
+            f"Void since {last.at}: something was changed after {' and '.join(dict.fromkeys(names))} signed plan "
+            f"{old[:12]}…. The plan as it is now has to be read and signed again.",
+            "bad",
+        )
+
+    def _sign(self) -> None:
+        def verb() -> str:
+            if not self.read.value:
+                raise UsageError("Read the plan above, tick the box, then sign.")
+            # Another tab or shell may have changed the case since this was drawn.
+            if self.shown is None or self.case.plan().digest != self.shown:
+                raise RefusedError("The plan has changed since it was shown here. Read it again, then sign.")
+            signature = self.case.sign_off(by=self.by.value, role=self.role.value)
+            return f"{signature.person} signed as {signature.role}: plan {signature.digest[:12]}…."
+
+        self.act(verb, self.sign)
+        # The next to sign is somebody else, who reads and ticks for himself.
+        self.read.value, self.by.value = False, ""
+
+    def _waive(self) -> None:
+        def verb() -> str:
+            self.case.waive(self.waiver.value, by=self.waived_by.value)
+            self.waiver.value = ""
+            return "The waiver is part of the plan now: both people sign it."
+
+        self.act(verb, self.waive)
+
+
+_HOW: Final = {
+    "row": "the database has it",
+    "original": "import the original",
+    "dummy": "sign and import a dummy",
+    "none": "nothing to do",
+}
+
+
+def _items(plan: Plan) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "number": str(i.number), "action": i.action, "serial": i.serial, "subject": i.subject,
+                "template": i.template, "how": _HOW[i.method], "note": i.note, "by": i.decided_by,
+                "reason": None if i.reason is None else f"{i.reason} {RevocationReason(i.reason).designation}",
+            }
+            for i in plan.items
+        ]
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------- the door
+
+
+def decide(case: Case) -> Panel:
+    """Decide about findings: filter, select, set action, reason and note."""
+    return DecidePanel(case)
+
+
+def sign(case: Case) -> Panel:
+    """Read the plan and sign it: an analyst and a reviewer."""
+    return SignPanel(case)

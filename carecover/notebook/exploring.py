@@ -1,0 +1,446 @@
+"""The panels of 1-explore: the case, its facts, its evidence, and what is wrong with the CA."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import ipywidgets as widgets
+import pandas as pd
+from IPython.display import display
+
+from carecover.case import Case
+from carecover.errors import CarecoverError, QuestionError, UsageError
+from carecover.folder import CaseFolder
+from carecover.model import CaseFacts
+from carecover.notebook import markup
+from carecover.notebook.choosing import FindingList, details
+from carecover.notebook.markup import Head
+from carecover.notebook.panel import NAME, WIDE, Advance, Panel, Rows, button, choice, entry, paths_of, row
+from carecover.report import timeline_svg
+
+CASE_VARIABLE: Final = "CARECOVER_CASE"
+# What a browser hands over passes through memory several times; larger files are named by their path.
+MAX_UPLOAD_BYTES: Final = 100 << 20
+_UNSAFE_IN_NAMES = re.compile(r"[^\w.\- ]", re.ASCII)
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def open_case(path: str | Path | None = None) -> Case:
+    """Open the case at ``path`` and show how far it has come; offer to make it where there is none.
+
+    The environment variable CARECOVER_CASE, which ``carecover lab CASE`` sets, goes before
+    ``path``. Raises UsageError where neither names a folder, CaseError for a damaged case.
+    """
+    named = os.environ.get(CASE_VARIABLE) or path
+    if not named:
+        raise UsageError('Name the folder of the case: open_case("my-case").')
+    place = Path(named).expanduser().resolve()
+    # A case that is still to be made can be passed to every panel: each says that it is not there yet.
+    case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
+    display(OpenPanel(case))
+    return case
+
+
+class OpenPanel(Panel):
+    """Where the case is and how far it has come; or the form that makes it."""
+
+    title = "The case"
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.steps = widgets.HTML()
+        self.ca = entry("CA name", placeholder="Corp Issuing CA 1", tooltip="The CA's common name")
+        self.make = button("Make this case", self._make, main=True)
+        self.form = widgets.VBox([self.ca, self.make])
+        return [self.steps, self.form]
+
+    def show(self) -> None:
+        exists = CaseFolder.is_case(self.case.path)
+        self.form.layout.display = "none" if exists else None
+        if not exists:
+            self.steps.value = markup.note(
+                f"There is no case in {self.case.path} yet. Make it here, or correct the name in this cell and run it "
+                "again. Everything of the case stays in that folder."
+            )
+            return
+        steps = _progress(self)
+        following = next((name for name, done, _ in steps if not done), None)
+        rows = "".join(
+            f"<dt>{'✓' if done else '○'} {name}</dt><dd>{markup.text(told)}</dd>" for name, done, told in steps
+        )
+        ahead = f"Next: {following}." if following else "Every step is done."
+        where = f'<p>{markup.code(self.case.path)}</p><dl aria-label="steps">{rows}</dl><p><b>{ahead}</b></p>'
+        self.steps.value = markup.block(where)
+
+    def _make(self) -> None:
+        def verb() -> str:
+            Case.create(self.case.path, **({"ca": self.ca.value} if self.ca.value.strip() else {}))
+            return f"The case was made in {self.case.path}. Now fill in the facts."
+
+        self.act(verb, self.make)
+
+
+def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
+    """Each step of the whole job: its name, whether it is done, and what is known of it."""
+    desk = panel.desk
+    files = desk.table("evidence")
+    steps = [("add evidence", len(files) > 0, f"{len(files):,} files")]
+    try:
+        decided = desk.decided
+        baseline = f"{len(desk.table('ca_rows')):,} rows of the restored database"
+    except QuestionError:
+        return [*steps, ("answer the question about the baseline", False, "more than one view, or none that can serve")]
+    steps.append(("have a baseline", len(desk.table("ca_rows")) > 0, baseline))
+    done = int((decided["action"].notna() & (decided["action"] != "undecided")).sum())
+    complete = 0 < len(decided) == done
+    steps.append(("decide about every finding", complete, f"{done:,} of {len(decided):,} findings"))
+    digest = desk.plan_digest
+    signed = len(desk.case.sign_offs(desk.plan)) if digest else 0
+    steps.append(("have the plan signed by two people", signed == 2, f"{signed} of 2 signatures"))
+    acts = [(e.act, e.details.get("digest")) for e in desk.history]
+    for act, name in (("rehearsal", "rehearse it"), ("export", "export the bundle"), ("verify", "verify what it did")):
+        there = (act, digest) in acts
+        steps.append((name, there, "done for this plan" if there else "not for this plan"))
+    reported = any(act == "report" for act, _ in acts)
+    steps.append(("hand in the report", reported, "written" if reported else "not written"))
+    return steps
+
+
+# --------------------------------------------------------------------------------- facts
+
+
+_FACTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ca": ("CA name", "Corp Issuing CA 1", "The CA's common name, as in its certificate"),
+    "config": ("CA configuration", r"SERVER\Corp Issuing CA 1", r"HOST\CA name, as certutil -config takes it"),
+    "time_zone": ("Time zone", "Europe/Berlin", "Time zone of the CA server (IANA name)"),
+    "backup": ("Last backup", "2026-11-20 22:00", "When the backup was made that was restored"),
+    "failure": ("Failure", "2026-11-23 03:10", "When the CA was lost"),
+    "restored": ("Restored", "2026-11-23 09:40", "When the restored CA first ran"),
+}
+_TIMES: Final = ("backup", "failure", "restored")
+
+
+class FactsPanel(Panel):
+    """What people know about the incident; everything may be unknown."""
+
+    title = "The facts"
+    hint = (
+        "What you know, as exactly as you know it; leave empty what nobody knows. Times are those of the time zone, "
+        "unless they say otherwise (2026-11-23T04:30+01:00)."
+    )
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.fields = {
+            name: entry(label, placeholder=f"e.g. {like}", tooltip=tip) for name, (label, like, tip) in _FACTS.items()
+        }
+        self.date_order = choice("Dates are written", [("as the evidence tells", None), ("day, month, year", "dmy"),
+                                 ("month, day, year", "mdy"), ("year, month, day", "ymd")])  # fmt: skip
+        self.key_exposed = choice("CA key exposed?", [(word, word) for word in ("unknown", "no", "yes")],
+                                  tooltip="May somebody else have the CA's private key?")  # fmt: skip
+        self.save = button("Save the facts", self._save, main=True)
+        return [*self.fields.values(), self.date_order, self.key_exposed, self.save]
+
+    def show(self) -> None:
+        facts = self.case.facts
+        for name, shown in _shown(facts).items():
+            self.fields[name].value = shown
+        self.date_order.value, self.key_exposed.value = facts.date_order, facts.key_exposed
+
+    def _save(self) -> None:
+        def verb() -> str:
+            before, now = _shown(self.case.facts), {n: f.value.strip() for n, f in self.fields.items()}
+            if emptied := [_FACTS[n][0] for n in now if before[n] and not now[n]]:
+                raise UsageError(f"{', '.join(emptied)}: a fact can be corrected, but not emptied again.")
+            changes: dict[str, object] = {n: v for n, v in now.items() if v != before[n]}
+            changes |= {"date_order": self.date_order.value, "key_exposed": self.key_exposed.value}
+            Case.create(self.case.path, **changes)
+            return "Saved."
+
+        self.act(verb, self.save)
+
+
+def _shown(facts: CaseFacts) -> dict[str, str]:
+    """The facts as they are typed: times in the case's zone, with its offset."""
+    zone = ZoneInfo(facts.time_zone or "UTC")
+    shown = {name: getattr(facts, name) or "" for name in _FACTS}
+    for name in _TIMES:
+        if shown[name]:
+            local = shown[name].astimezone(zone)
+            shown[name] = local.isoformat(sep=" ", timespec="seconds" if local.second else "minutes")
+    return shown
+
+
+# ------------------------------------------------------------------------------- evidence
+
+
+class FilesPanel(Panel):
+    """Files from the browser or by their paths; what is done with them, a subclass says."""
+
+    action = "Add"
+    what = "Files or folders on this machine, one path a line"
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.upload = widgets.FileUpload(description="Choose files", multiple=True, tooltip="Files to hand in")
+        self.paths = widgets.Textarea(placeholder=self.what, rows=3, layout=WIDE, tooltip=self.what)
+        self.hand_in = button(self.action, self._hand_in, main=True)
+        self.advance = Advance()
+        return [self.upload, self.paths, self.hand_in, self.advance, *self.build_result()]
+
+    def build_result(self) -> Sequence[widgets.Widget]:
+        """What is shown below the controls."""
+        raise NotImplementedError
+
+    def take(self, paths: Sequence[Path]) -> str:
+        """Hand the files to the case; return the sentence that says what came of it."""
+        raise NotImplementedError
+
+    def _hand_in(self) -> None:
+        def verb() -> str:
+            with uploaded(self.upload.value) as files:
+                paths = [*files, *paths_of(self.paths.value)]
+                if not paths:
+                    raise UsageError("Nothing was named: choose files, or write a path into the box.")
+                try:
+                    sentence = self.take(paths)
+                finally:
+                    self.advance.stop()
+            self.upload.value, self.paths.value = (), ""
+            return sentence
+
+        self.act(verb, self.hand_in)
+
+
+class EvidencePanel(FilesPanel):
+    """Take evidence in, and account for every unit of it."""
+
+    title = "Evidence"
+    hint = (
+        "The CA's mails (mbox, eml, folders of them), exports of the restored database (certutil -view, text or csv), "
+        "the CA's certificates, the last published CRL, certificates found elsewhere. What a file is, its content tells. "
+        "Large archives are best named by their path."
+    )
+    action = "Add to the case"
+
+    def build_result(self) -> Sequence[widgets.Widget]:
+        self.accounting = Rows(
+            [Head("evidence_id", "", "code"), Head("kind", "what it is"), Head("file", "file"), Head("units", "units"),
+             Head("parsed", "read"), Head("irrelevant", "not relevant"), Head("duplicate", "seen before"),
+             Head("rejected", "rejected")],
+            "evidence and its accounting",
+        )  # fmt: skip
+        self.rejects_title = widgets.HTML()
+        self.rejects = Rows(
+            [Head("evidence_id", "", "code"), Head("location", "where"), Head("stage", "stage"), Head("reason", "why")],
+            "units that could not be used",
+        )
+        return [self.accounting, self.rejects_title, self.rejects]
+
+    def show(self) -> None:
+        files, accounting, rejects = (self.desk.table(n) for n in ("evidence", "accounting", "rejects"))
+        sums = accounting.groupby("evidence_id", sort=False).sum(numeric_only=True).reset_index()
+        files = files.assign(file=[Path(p).name for p in files["path"]])
+        self.accounting.show(files.merge(sums, on="evidence_id", how="left"))
+        self.rejects.show(rejects)
+        told = "<h4>What could not be used</h4><p>Each may hold evidence: look at it, or hand in another copy.</p>"
+        self.rejects_title.value = markup.block(told) if len(rejects) else ""
+
+    def take(self, paths: Sequence[Path]) -> str:
+        new = self.case.add(paths, progress=self.advance)
+        sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
+        return (
+            f"{len(new):,} file{'' if len(new) == 1 else 's'} added: {sums['units']:,} units, of which {sums['parsed']:,} "
+            f"were read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and "
+            f"{sums['rejected']:,} could not be used."
+        )
+
+
+@contextmanager
+def uploaded(files: Sequence[Mapping[str, Any]]) -> Iterator[list[Path]]:
+    """What a FileUpload holds, as files with harmless names in a folder that goes away again."""
+    if sum(len(f["content"]) for f in files) > MAX_UPLOAD_BYTES:
+        raise UsageError(
+            f"That is more than {MAX_UPLOAD_BYTES >> 20} MB at once, too much for the browser: write the paths into the "
+            "box instead."
+        )
+    with tempfile.TemporaryDirectory(prefix="carecover-upload-") as name:
+        paths = []
+        for number, file in enumerate(files, start=1):
+            # Each in a folder of its own: two browsers' files may have the same name.
+            path = Path(name) / str(number) / _harmless(str(file["name"]))
+            path.parent.mkdir()
+            path.write_bytes(bytes(file["content"]))
+            paths.append(path)
+        yield paths
+
+
+def _harmless(name: str) -> str:
+    """A file name that no system takes for anything else; its ending is kept."""
+    last = _UNSAFE_IN_NAMES.sub("_", name.replace("\\", "/").rpartition("/")[2])[-100:].strip(" .")
+    return f"_{last}" if not last or _DEVICES.match(last) else last
+
+
+class BaselinePanel(Panel):
+    """Which view is the database right after the restore; asks where carecover will not guess."""
+
+    title = "The baseline"
+    hint = "The export of the restored database that was made before anybody mended it. Later exports belong to verify."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.views = Rows(
+            [Head("evidence_id", "", "code"), Head("file", "file"), Head("rows", "rows"), Head("complete", "complete"),
+             Head("restriction", "filtered by"), Head("range", "request IDs")],
+            "views of the database",
+        )  # fmt: skip
+        self.pick = widgets.SelectMultiple(
+            description="The baseline is", rows=4, layout=WIDE, style={"description_width": "130px"},
+            tooltip="One or more files; several are joined as pages of one export",
+        )  # fmt: skip
+        self.by = entry("Your name", layout=WIDE)
+        self.choose = button("This is the baseline", self._choose, main=True)
+        self.form = widgets.VBox([self.pick, self.by, self.choose])
+        return [self.views, self.form]
+
+    def show(self) -> None:
+        views, files = self.desk.table("views"), self.desk.table("evidence")
+        names = {r["evidence_id"]: Path(r["path"]).name for r in files.to_dict("records")}
+        shown = views.assign(
+            file=views["evidence_id"].map(names),
+            range=[f"{markup.cell(a)} to {markup.cell(b)}" for a, b in
+                   zip(views["first_request_id"], views["last_request_id"], strict=True)],
+        )  # fmt: skip
+        self.views.show(shown)
+        ids = list(dict.fromkeys(views["evidence_id"]))
+        self.pick.options = [(f"{i}  {markup.clean(names.get(i, ''), 80)}", i) for i in ids]
+        self.form.layout.display = None if ids else "none"
+        if not ids:
+            raise QuestionError("No view of the restored database was handed in yet.")
+        self.desk.table("findings")
+
+    def _choose(self) -> None:
+        def verb() -> str:
+            self.case.choose_baseline(self.pick.value, by=self.by.value)
+            return f"The baseline is {', '.join(self.pick.value)}."
+
+        self.act(verb, self.choose)
+
+
+# --------------------------------------------------------------------------------- the gap
+
+
+class TimelinePanel(Panel):
+    """The picture of the gap."""
+
+    title = "The gap"
+    hint = "Certificates by the time of their issue; what the restored database does not know, in red."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.picture = widgets.HTML()
+        return [self.picture]
+
+    def show(self) -> None:
+        tables = {name: self.desk.table(name) for name in ("ca_rows", "findings")}
+        self.picture.value = markup.picture(timeline_svg(tables, self.case.facts, width=960))
+
+
+class CoveragePanel(Panel):
+    """How far the evidence can be believed to be complete."""
+
+    title = "How complete is this?"
+    hint = "Nothing here proves that nothing else was lost. A gap below is a reason to look for further evidence."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.aspects = Rows(
+            [Head("aspect", "aspect"), Head("verdict", "verdict", "badge"), Head("figure", "figure"), Head("why", "what it means")],
+            "coverage",
+        )  # fmt: skip
+        return [self.aspects]
+
+    def show(self) -> None:
+        self.aspects.show(self.desk.table("coverage"))
+
+
+class FindingsPanel(Panel):
+    """Every finding, with filters, and the evidence of the one that is selected."""
+
+    title = "Findings"
+    hint = "Select one to see what shows it. A suggestion stands in brackets; nothing is decided by itself."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.counts = widgets.HTML()
+        self.list = FindingList(self._chosen, several=False)
+        self.detail = widgets.HTML()
+        return [self.counts, self.list, self.detail]
+
+    def show(self) -> None:
+        findings, decisions = self.desk.table("findings"), self.desk.table("decisions")
+        last = decisions.drop_duplicates("finding_id", keep="last").drop(columns="serial")
+        counts = findings["kind"].value_counts(sort=False)
+        summary = pd.DataFrame({"kind": counts.index, "number": counts.to_numpy()}).assign(
+            meaning=lambda t: t["kind"].map(_KINDS)
+        )
+        heads = [Head("kind", "kind"), Head("number", "number"), Head("meaning", "what it means")]
+        nothing = markup.note(
+            "Nothing was found that the restored CA is wrong about. See the coverage above for what that is worth."
+        )
+        self.counts.value = markup.table(summary, heads, caption="findings by kind") if len(findings) else nothing
+        self.list.show(findings.merge(last, on="finding_id", how="left"))
+
+    def _chosen(self) -> None:
+        finding = self.list.first
+        try:
+            self.detail.value = "" if finding is None else details(self.desk, finding)
+        except CarecoverError as error:
+            self.detail.value = markup.note(str(error), "warning")
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    "serial_conflict": "one serial number, two different certificates: a person must look",
+    "orphaned": "issued, but missing from the restored database: it cannot be revoked as it is",
+    "lost_revocation": "was revoked before the failure; the restored CA takes it for good",
+    "lost_release": "was released from hold before the failure; the restored CA has it on hold again",
+    "reused_request_id": "the restored CA handed a request ID out again",
+    "unaccounted_request": "a request that left a trace, but no certificate to act on",
+    "lost_pending": "a request that was waiting for approval, and is gone",
+    "crl_number_regression": "the restored CA counts its CRLs from behind the last public one",
+    "lost_ca_certificate": "signed under a CA certificate that the restored CA does not have: a renewal was lost",
+    "suspect_notification": "a mail that does not add up: forged, of another CA, or damaged",
+}
+
+
+# ------------------------------------------------------------------------------- the door
+
+
+def facts(case: Case) -> Panel:
+    """The facts of the incident, to fill in."""
+    return FactsPanel(case)
+
+
+def add_evidence(case: Case) -> Panel:
+    """Files to hand in, and the accounting of everything handed in so far."""
+    return EvidencePanel(case)
+
+
+def baseline(case: Case) -> Panel:
+    """Which database view is the baseline; asks where that is not clear."""
+    return BaselinePanel(case)
+
+
+def timeline(case: Case) -> Panel:
+    """The picture of the gap, made offline."""
+    return TimelinePanel(case)
+
+
+def coverage(case: Case) -> Panel:
+    """How far the evidence can be believed to be complete."""
+    return CoveragePanel(case)
+
+
+def findings(case: Case) -> Panel:
+    """Everything about which the restored CA is wrong, with its evidence."""
+    return FindingsPanel(case)

@@ -1,0 +1,204 @@
+"""HTML for the panels. Everything that comes from outside goes through ``text``, which escapes it.
+
+Colours are JupyterLab's own variables, so light and dark both fit; the values after the
+comma serve where the notebook runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Final, Literal, NamedTuple
+
+import pandas as pd
+
+from carecover.report.document import cell, clean
+
+Kind = Literal["text", "code", "badge"]
+Tone = Literal["plain", "good", "warning", "bad"]
+
+# More rows help nobody on a screen, and a browser draws them slowly; the pager has the rest.
+MAX_ROWS: Final = 200
+# A generated file of thousands of serials is read in an editor; here its form is looked at.
+MAX_LINES: Final = 400
+
+_TONES: Final[Mapping[str, Tone]] = {
+    "proved": "good",
+    "good": "good",
+    "done": "good",
+    "pending": "warning",
+    "unknown": "warning",
+    "medium": "warning",
+    "undecided": "warning",
+    "failed": "bad",
+    "contradicted": "bad",
+    "gap": "bad",
+    "low": "bad",
+}
+
+STYLE: Final = """<style>
+.carecover { --cc-line: var(--jp-border-color2, #8886); --cc-quiet: var(--jp-ui-font-color2, #777);
+  --cc-good: var(--jp-success-color1, #2e8540); --cc-warning: var(--jp-warn-color1, #b26a00);
+  --cc-bad: var(--jp-error-color1, #c62828); --cc-accent: var(--jp-brand-color1, #1f6fb2);
+  --cc-code: var(--jp-code-font-family, Consolas, "DejaVu Sans Mono", monospace);
+  border: 1px solid var(--cc-line); border-radius: 6px; padding: 10px 16px 14px; max-width: 1120px;
+  color: var(--jp-ui-font-color1, currentColor); }
+.carecover .cc { line-height: 1.5; color: var(--jp-ui-font-color1, currentColor); overflow-wrap: anywhere; }
+.carecover .cc p { margin: 2px 0 6px; max-width: 52rem; }
+.carecover .cc h3 { font-size: 1.15rem; font-weight: 600; margin: 2px 0; }
+.carecover .cc h4 { font-size: .95rem; font-weight: 600; margin: 10px 0 4px; }
+.carecover .cc-quiet { color: var(--cc-quiet); }
+.carecover .cc-code { font-family: var(--cc-code); font-size: .92em; }
+.carecover .cc-note { border-left: 4px solid var(--cc-accent); padding: 4px 12px; margin: 4px 0 6px; max-width: 56rem; }
+.carecover .cc-note.good { border-color: var(--cc-good); } .carecover .cc-note.warning { border-color: var(--cc-warning); }
+.carecover .cc-note.bad { border-color: var(--cc-bad); }
+.carecover .cc-scroll { overflow: auto; max-height: 28rem; }
+.carecover .cc table { border-collapse: collapse; width: 100%; font-size: .93em; }
+.carecover .cc th { text-align: left; font-weight: 600; color: var(--cc-quiet); white-space: nowrap; position: sticky; top: 0;
+  background: var(--jp-layout-color1, Canvas); box-shadow: inset 0 -1px 0 var(--cc-line); padding: 3px 14px 3px 0; }
+.carecover .cc td { vertical-align: top; border-bottom: 1px solid var(--cc-line); padding: 3px 14px 3px 0;
+  min-width: 3rem; max-width: 26rem; }
+.carecover .cc td.code { font-family: var(--cc-code); font-size: .92em; word-break: break-all; min-width: 9rem; }
+.carecover .cc td.figure, .carecover .cc th.figure { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.carecover .cc-badge { border: 1px solid; border-radius: 99px; padding: 0 8px; font-weight: 600; white-space: nowrap; }
+.carecover .cc .good .cc-badge, .carecover .cc-badge.good { color: var(--cc-good); }
+.carecover .cc-badge.warning { color: var(--cc-warning); } .carecover .cc-badge.bad { color: var(--cc-bad); }
+.carecover .cc dl { display: grid; grid-template-columns: max-content 1fr; gap: 1px 18px; margin: 4px 0; }
+.carecover .cc dt { color: var(--cc-quiet); } .carecover .cc dd { margin: 0; }
+.carecover .cc pre { font-family: var(--cc-code); font-size: .86rem; line-height: 1.4; margin: 0; padding: 8px 10px;
+  max-height: 26rem; overflow: auto; white-space: pre; background: var(--jp-layout-color2, #8881); border-radius: 4px;
+  color: inherit; }
+.carecover .cc pre .comment { color: var(--cc-quiet); font-style: italic; }
+.carecover .cc pre .label { color: var(--cc-accent); font-weight: 600; }
+.carecover .cc pre .word { color: var(--cc-accent); } .carecover .cc pre .value { color: var(--cc-good); }
+.carecover .cc-columns { font-family: var(--cc-code); font-size: 12px; white-space: pre; color: var(--cc-quiet);
+  padding: 0 4px 0 6px; overflow: hidden; }
+.carecover select[multiple], .carecover select[size] { font-family: var(--cc-code) !important; font-size: 12px !important; }
+.carecover iframe { width: 100%; height: 640px; border: 1px solid var(--cc-line); border-radius: 4px; background: Canvas; }
+.carecover .cc-picture { background: #fff; border-radius: 4px; padding: 8px; overflow-x: auto; }
+.carecover .cc-picture svg { max-width: 100%; height: auto; }
+</style>"""
+
+
+class Head(NamedTuple):
+    """One column to show: its name in the table, its title, and how its cells look."""
+
+    name: str
+    title: str
+    kind: Kind = "text"
+
+
+def text(value: object) -> str:
+    """Any value as one line of HTML that hides nothing and does nothing."""
+    return f"<bdi>{escape(cell(value))}</bdi>"
+
+
+def code(value: object) -> str:
+    """The same in fixed width: serial numbers, digests, paths."""
+    return f'<bdi class="cc-code">{escape(clean(value))}</bdi>'
+
+
+def badge(word: object) -> str:
+    """A verdict as a word with a colour; the word alone says it all."""
+    shown = cell(word)
+    return f'<span class="cc-badge {_TONES.get(shown, "plain")}">{escape(shown)}</span>'
+
+
+def block(inner: str, *, role: str | None = None) -> str:
+    """HTML made here, in the style of the panels."""
+    spoken = f' role="{role}"' if role else ""
+    return f'<div class="cc"{spoken}>{inner}</div>'
+
+
+def note(sentence: str, tone: Tone = "plain") -> str:
+    """A sentence that stands out; line breaks are kept."""
+    lines = "<br>".join(escape(clean(line, 2_000)) for line in sentence.splitlines() if line.strip())
+    return block(f'<div class="cc-note {tone}">{lines}</div>', role="alert" if tone == "bad" else "status")
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    """Our own or others' sentences, one paragraph each."""
+    return block("".join(f"<p>{escape(clean(s, 2_000))}</p>" for s in sentences))
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """Sentences as a list."""
+    return block("<ul>" + "".join(f"<li>{escape(clean(s, 2_000))}</li>" for s in sentences) + "</ul>")
+
+
+def terms(rows: Iterable[tuple[str, object]]) -> str:
+    """Names and values; what is absent is left out."""
+    shown = "".join(
+        f"<dt>{escape(name)}</dt><dd>{text(value)}</dd>" for name, value in rows if cell(value) not in ("–", "")
+    )
+    return block(f"<dl>{shown}</dl>")
+
+
+def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str) -> str:
+    """The first MAX_ROWS rows of some columns as a table; ``caption`` is for screen readers."""
+    figures = {h.name for h in heads if pd.api.types.is_integer_dtype(rows[h.name])}
+    top = "".join(f"<th{_figure(h.name in figures)}>{escape(h.title)}</th>" for h in heads)
+    shown = rows.head(MAX_ROWS)
+    columns = [[_cell(v, h.kind, h.name in figures) for v in shown[h.name]] for h in heads]
+    body = "".join("<tr>" + "".join(cells) + "</tr>" for cells in zip(*columns, strict=True))
+    return block(
+        f'<div class="cc-scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def output(lines: Sequence[str]) -> str:
+    """The last lines of a running script."""
+    shown = "\n".join(escape(clean(line, 500)) for line in lines[-MAX_LINES:])
+    return block(f'<pre tabindex="0">{shown}</pre>')
+
+
+def frame(page: str, title: str) -> str:
+    """A whole page in a frame that may run nothing and reach nothing."""
+    return block(f'<iframe sandbox="" title="{escape(title)}" srcdoc="{escape(page)}"></iframe>')
+
+
+def picture(svg: str) -> str:
+    """A picture made by ourselves, on the white ground that its colours were chosen for."""
+    return block(f'<div class="cc-picture">{svg}</div>')
+
+
+_COMMENT = re.compile(r"\s*(?:rem\b|::)", re.IGNORECASE)
+_LABEL = re.compile(r"\s*:\w")
+_WORDS = re.compile(r'(%[\w~*]+%?)|("[^"]*")|\b(if|not|exist|defined|goto|call|set|exit|for|in|do|echo|rem)\b', re.I)
+
+
+def batch_file(source: str) -> str:
+    """A .cmd file with comments, labels, words and values told apart."""
+    lines = source.splitlines()
+    shown = [_batch_line(line) for line in lines[:MAX_LINES]]
+    if len(lines) > MAX_LINES:
+        shown.append(f'<span class="comment">… {len(lines) - MAX_LINES:,} more lines in the file</span>')
+    return block('<pre tabindex="0">' + "\n".join(shown) + "</pre>")
+
+
+def _batch_line(line: str) -> str:
+    if _COMMENT.match(line):
+        return f'<span class="comment">{escape(line)}</span>'
+    if _LABEL.match(line):
+        return f'<span class="label">{escape(line)}</span>'
+    parts, at = [], 0
+    for match in _WORDS.finditer(line):
+        look = "word" if match[3] else "value"
+        parts.append(f'{escape(line[at : match.start()])}<span class="{look}">{escape(match[0])}</span>')
+        at = match.end()
+    return "".join(parts) + escape(line[at:])
+
+
+def _figure(is_figure: bool) -> str:
+    return ' class="figure"' if is_figure else ""
+
+
+def _cell(value: Any, kind: Kind, is_figure: bool) -> str:  # noqa: ANN401 - a cell of any table
+    if kind == "badge":
+        return f"<td>{badge(value)}</td>"
+    if kind == "code":
+        # No separators in numbers that are names, such as request IDs.
+        return f'<td class="code">{text(value if pd.isna(value) else str(value))}</td>'
+    return f"<td{_figure(is_figure)}>{text(value)}</td>"

@@ -1,0 +1,254 @@
+"""What every panel is made of: a frame, a place for sentences, and one way to act.
+
+A panel keeps no state but what a person is just typing. ``refresh`` draws the case as it
+is; ``act`` carries a verb of the case out and says what came of it, errors included,
+inside the panel, where the user looks.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import ipywidgets as widgets
+import pandas as pd
+
+import carecover
+from carecover.case import Case
+from carecover.errors import CarecoverError
+from carecover.notebook import markup
+from carecover.notebook.desk import Desk
+from carecover.notebook.markup import Head
+
+# The Jupyter server drops messages above 1000 a second; ten are enough for any eye.
+UPDATE_SECONDS: Final = 0.1
+
+WIDE: Final = widgets.Layout(width="100%", max_width="640px")
+NAME: Final = widgets.Layout(width="260px")
+BUTTON: Final = widgets.Layout(width="auto", min_width="120px")
+_LABEL: Final = {"description_width": "130px"}
+
+
+class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """A titled frame over one step; subclasses build their controls once and draw in ``show``."""
+
+    title: str = ""
+    hint: str = ""
+
+    def __init__(self, case: Case) -> None:
+        """Build the controls, take the place on the desk, and draw the case as it is."""
+        super().__init__()
+        self.add_class("carecover")
+        self.desk = Desk.of(case)
+        self.message = widgets.HTML()
+        self._state = widgets.HTML()
+        head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
+        controls = self.build()
+        self.children = [widgets.HTML(markup.STYLE + markup.block(head)), self._state, *controls, self.message]
+        self.desk.take(type(self).__name__, self)
+        self.refresh()
+
+    @property
+    def case(self) -> Case:
+        """The case that is shown."""
+        return self.desk.case
+
+    # ------------------------------------------------------------------ for subclasses
+
+    def build(self) -> Sequence[widgets.Widget]:
+        """The controls, made once."""
+        raise NotImplementedError
+
+    def show(self) -> None:
+        """Fill the controls with the case as it is now; may raise CarecoverError, which is then said."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ drawing and acting
+
+    def refresh(self) -> None:
+        """Draw the case as it is now; what stands in the way is said in the panel."""
+        try:
+            self.show()
+        except CarecoverError as error:
+            self._state.value = markup.note(str(error), "warning")
+        except Exception as error:  # noqa: BLE001 - a panel that fails to draw must say so, not vanish
+            self._state.value = markup.note(unexpected(error), "bad")
+        else:
+            self._state.value = ""
+
+    def act(self, verb: Callable[[], str], *buttons: widgets.Button) -> None:
+        """Carry out a verb and show its sentence, or that of the error; then draw every panel again."""
+        self.say("Working …")
+        for button in buttons:
+            button.disabled = True
+        try:
+            sentence, tone = verb(), "good"
+        except CarecoverError as error:
+            sentence, tone = str(error), "bad"
+        except Exception as error:  # noqa: BLE001 - Jupyter swallows what a callback raises: it must be shown here
+            sentence, tone = unexpected(error), "bad"
+        finally:
+            for button in buttons:
+                button.disabled = False
+        self.desk.changed()
+        self.say(sentence, tone)
+
+    def say(self, sentence: str, tone: str = "plain") -> None:
+        """Show a sentence at the foot of the panel."""
+        self.message.value = markup.note(sentence, tone)  # type: ignore[arg-type] # one of Tone
+
+    def retire(self) -> None:
+        """Leave the desk to a newer panel of this kind."""
+        self.children = [
+            widgets.HTML(markup.STYLE + markup.note("Shown anew by another cell; run this one to see it here."))
+        ]
+
+    # ------------------------------------------------------------------ where there are no widgets
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, Any]:
+        """The live panel; and for viewers without a kernel what it says, as plain HTML.
+
+        ipywidgets' own text form would write every value that a widget holds into the notebook.
+        """
+        live = super()._repr_mimebundle_() or {}
+        still = "".join(html.value for html in _htmls(self))
+        return {**live, "text/plain": f"carecover: {self.title}", "text/html": f'<div class="carecover">{still}</div>'}
+
+
+class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """A table with a count and, where it is long, a pager."""
+
+    def __init__(self, heads: Sequence[Head], caption: str, *, page: int = 50) -> None:
+        super().__init__()
+        self._heads, self._caption, self._page = heads, caption, page
+        self._rows, self._start = pd.DataFrame(), 0
+        self._html, self._count = widgets.HTML(), widgets.Label()
+        self._back = button("◀ Earlier rows", lambda: self._turn(-1))
+        self._on = button("Later rows ▶", lambda: self._turn(+1))
+        self._bar = widgets.HBox([self._back, self._on, self._count])
+        self.children = [self._html, self._bar]
+
+    def show(self, rows: pd.DataFrame) -> None:
+        """Show these rows from the first; nothing where there are none."""
+        self._rows, self._start = rows, 0
+        self._draw()
+
+    def _turn(self, by: int) -> None:
+        self._start += by * self._page
+        self._draw()
+
+    def _draw(self) -> None:
+        total = len(self._rows)
+        end = min(self._start + self._page, total)
+        part = self._rows.iloc[self._start : end]
+        self._html.value = markup.table(part, self._heads, caption=self._caption) if total else ""
+        self._count.value = f"{self._start + 1:,} to {end:,} of {total:,}" if total else ""
+        self._back.disabled, self._on.disabled = self._start == 0, end >= total
+        self._bar.layout.display = None if total > self._page else "none"
+
+
+class Live:
+    """Lines of a running script, shown in batches; ``monotonic`` gives seconds."""
+
+    def __init__(self, view: widgets.HTML, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._view, self._monotonic = view, monotonic
+        self._lines: list[str] = []
+        self._shown_at = float("-inf")
+
+    def __call__(self, line: str) -> None:
+        """Take one line; draw at most ten times a second."""
+        self._lines.append(line)
+        if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Draw what has come."""
+        del self._lines[: -markup.MAX_LINES]
+        self._view.value = markup.output(self._lines)
+        self._shown_at = self._monotonic()
+
+
+class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
+    """A progress bar that is there only while there is progress; call it as ``Case.add`` does."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic, self._shown_at = monotonic, float("-inf")
+        self._bar = widgets.IntProgress(layout=NAME, style={"bar_color": None})
+        self._label = widgets.Label()
+        self.children = [self._bar, self._label]
+        self.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say what is being done, and how much of it is done."""
+        if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
+            self.layout.display = None
+            self._bar.max, self._bar.value = max(total, 1), done
+            self._label.value = f"{markup.clean(what, 80)} ({done:,} of {total:,})"
+            self._shown_at = self._monotonic()
+
+    def stop(self) -> None:
+        """Hide the bar."""
+        self.layout.display = "none"
+
+
+# ------------------------------------------------------------------------------- controls
+
+
+def button(label: str, on_click: Callable[[], None], *, main: bool = False, tooltip: str = "") -> widgets.Button:
+    """A button; ``main`` marks the one that the step is about."""
+    made = widgets.Button(
+        description=label, tooltip=tooltip or label, layout=BUTTON, button_style="primary" if main else ""
+    )
+    made.on_click(lambda _: on_click())
+    return made
+
+
+def entry(label: str, *, placeholder: str = "", tooltip: str = "", layout: widgets.Layout = WIDE) -> widgets.Text:
+    """A line to type in, with its label."""
+    return widgets.Text(
+        description=label, placeholder=placeholder, tooltip=tooltip or label, layout=layout, style=_LABEL
+    )
+
+
+def choice(
+    label: str, options: Sequence[tuple[str, Any]], *, tooltip: str = "", layout: widgets.Layout = WIDE
+) -> widgets.Dropdown:
+    """A list to choose from, as (what is shown, what it stands for)."""
+    return widgets.Dropdown(options=options, description=label, tooltip=tooltip or label, layout=layout, style=_LABEL)
+
+
+def row(*parts: widgets.Widget) -> widgets.HBox:
+    """Controls side by side; they wrap where the window is narrow."""
+    return widgets.HBox(parts, layout=widgets.Layout(flex_flow="row wrap", align_items="center", overflow="visible"))
+
+
+def paths_of(typed: str) -> list[Path]:
+    """The paths of a box, one a line; quotes that a file manager adds when copying are taken off."""
+    lines = (line.strip().strip('"').strip("'") for line in typed.splitlines())
+    return [Path(line).expanduser() for line in lines if line]
+
+
+def unexpected(error: Exception) -> str:
+    """What to say of an error that nobody foresaw: where it happened, but nothing from the evidence."""
+    home = Path(carecover.__file__).parent
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(home)]
+    where = f" at {Path(frames[-1].filename).relative_to(home).as_posix()}:{frames[-1].lineno}" if frames else ""
+    return (
+        f"Something unexpected happened ({type(error).__name__}{where}). The case keeps everything up to here. "
+        "Please report this line; 'carecover check' tells whether the case is whole."
+    )
+
+
+def _htmls(widget: widgets.Widget) -> Iterator[widgets.HTML]:
+    """HTML of a panel in reading order, without what is hidden."""
+    for child in widget.children:
+        if child.layout.display == "none":
+            continue
+        if isinstance(child, widgets.HTML):
+            yield child
+        elif isinstance(child, widgets.Box | widgets.Accordion):
+            yield from _htmls(child)

@@ -1,0 +1,32 @@
+"""Findings → decisions → plan → bundle: what will be done, who answers for it, and the files that do it.
+
+decided = decide(findings, select_all="orphaned", action="revoke", reason=1, by="Ada", at=now)
+plan = make_plan(case="c1", facts=facts, findings=findings, decisions=decided.rows, …)
+check_signoffs(plan, signoffs)
+files = prepare_bundle(plan, certificates)                    # prepare.cmd, where dummies are needed
+pins = check_dummies(plan, dummy_files, ca_certificates)
+files = pinned_bundle(plan, certificates, pins, dummies)      # revoke.cmd
+"""
+
+from carecover.remediation.backend import Backend
+from carecover.remediation.bundle import certificate_name, pinned_bundle, prepare_bundle
+from carecover.remediation.decisions import Decided, Skipped, current, decide, take_suggestions
+from carecover.remediation.pin import check_dummies
+from carecover.remediation.plan import check_key, check_signoffs, explain, make_plan
+
+__all__ = [
+    "Backend",
+    "Decided",
+    "Skipped",
+    "certificate_name",
+    "check_dummies",
+    "check_key",
+    "check_signoffs",
+    "current",
+    "decide",
+    "explain",
+    "make_plan",
+    "pinned_bundle",
+    "prepare_bundle",
+    "take_suggestions",
+]

@@ -1,0 +1,175 @@
+"""What a report is made of: the tables of a case, and the counts that more than one section needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from carecover.errors import UsageError
+from carecover.model import (
+    ACTIONABLE_KINDS,
+    FINDING_KINDS,
+    TABLES,
+    CaseFacts,
+    Plan,
+    RevocationReason,
+    SignOff,
+    person_key,
+)
+from carecover.report.document import MAX_ROWS, Columns, Execution, Heading, Table, cell, clean, minute
+from carecover.report.texts import Words
+
+VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
+# Tables show first what needs somebody.
+URGENCY: Final = tuple(reversed(VERDICTS))
+
+
+@dataclass(frozen=True)
+class Material:
+    name: str
+    facts: CaseFacts
+    tables: Mapping[str, pd.DataFrame]
+    plan: Plan | None
+    sign_offs: tuple[SignOff, ...]
+    rehearsal: Execution | None
+    executions: tuple[Execution, ...]
+    outcomes: pd.DataFrame | None
+    journal_head: str
+    made_at: datetime
+    version: str
+    trusted_until: datetime | None
+    zone: ZoneInfo | None
+    say: Words
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table, empty where the case has none."""
+        found = self.tables.get(name)
+        return TABLES[name].empty() if found is None else found
+
+    @cached_property
+    def ca(self) -> str:
+        """The CA's name, as far as one is known."""
+        return clean(self.facts.ca or (self.plan.ca_name if self.plan else None) or self.say("unnamed_ca"))
+
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """Findings by kind, in the order of the field."""
+        counts = self.table("findings")["kind"].value_counts()
+        return {kind: int(counts.get(kind, 0)) for kind in FINDING_KINDS if counts.get(kind, 0)}
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """The decisions in force: the last one of each finding."""
+        return self.table("decisions").drop_duplicates("finding_id", keep="last")
+
+    @cached_property
+    def undecided(self) -> int:
+        """Findings that could be acted on and have no decision."""
+        findings = self.table("findings")
+        actionable = findings.loc[findings["kind"].isin(list(ACTIONABLE_KINDS)), "finding_id"]
+        decided = self.decisions.loc[self.decisions["action"] != "undecided", "finding_id"]
+        return int((~actionable.isin(list(decided))).sum())
+
+    @cached_property
+    def signed(self) -> bool:
+        """True where two different people signed exactly this plan, one in each role."""
+        if self.plan is None:
+            return False
+        here = [s for s in self.sign_offs if s.digest == self.plan.digest]
+        return any(
+            a.role == "analyst" and b.role == "reviewer" and person_key(a.person) != person_key(b.person)
+            for a in here
+            for b in here
+        )
+
+    @cached_property
+    def verdicts(self) -> dict[str, int]:
+        """What is proved about the real CA, counted."""
+        return counts(self.outcomes, "verdict", VERDICTS)
+
+    def sheet(
+        self,
+        caption: str,
+        columns: Columns,
+        rows: Iterable[Sequence[object]],
+        total: int,
+        source: str = "",
+    ) -> Table:
+        """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
+        shown = tuple(tuple(cell(value) for value in row) for row in islice(rows, MAX_ROWS))
+        headings = tuple(Heading(self.say(title), kind) for title, kind in columns)
+        note = None
+        if total > len(shown):
+            note = self.say("more_rows" if source else "more_rows_plain", shown=len(shown), total=total, source=source)
+        return Table(self.say(caption), headings, shown, total, note)
+
+    def when(self, moment: datetime | None) -> str | None:
+        """A time in UTC and in the case's own zone."""
+        if moment is None:
+            return None
+        utc = f"{minute(moment)} UTC"
+        return f"{utc} ({local(moment, self.zone)})" if self.zone else utc
+
+    def listed(self, prefix: str, counts: Mapping[str, int]) -> str:
+        """Counts as a phrase: '2 to revoke, 1 to leave and watch'."""
+        return self.say("and").join(self.say(f"{prefix}_{key}", n=n) for key, n in counts.items() if n)
+
+
+def counts(frame: pd.DataFrame | None, column: str, words: Sequence[str]) -> dict[str, int]:
+    """How often each word stands in the column, in the order of the words."""
+    if frame is None:
+        return dict.fromkeys(words, 0)
+    found = frame[column].value_counts()
+    return {word: int(found.get(word, 0)) for word in words}
+
+
+def word(value: object) -> object:
+    """A word of a value list as people write it."""
+    return value.replace("_", " ") if isinstance(value, str) else value
+
+
+def reason_text(code: object) -> str | None:
+    """A revocation reason by number and name."""
+    if not isinstance(code, int):
+        return None
+    known = {int(reason): reason.designation for reason in RevocationReason}
+    return f"{code} {known.get(code, '')}".strip()
+
+
+def file_name(path: object) -> str:
+    """The last part of a path, whichever system it comes from: folders may name people and machines."""
+    return clean(str(path).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1])
+
+
+def parsed(text: str | None) -> datetime | None:
+    """A plan's time text as a time."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def moment_of(value: pd.Timestamp | None) -> datetime | None:
+    """A table's time as a time, None where it is absent."""
+    return None if value is None or pd.isna(value) else value.to_pydatetime(warn=False)
+
+
+def zone(name: str | None) -> ZoneInfo | None:
+    """The zone by its name; raises UsageError for an unknown one."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"'{clean(name, 60)}' is no time zone; give one such as Europe/Berlin.") from None
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """A time in a zone, with its offset from UTC."""
+    there = moment.astimezone(zone)
+    offset = there.strftime("%z")
+    return f"{there:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"

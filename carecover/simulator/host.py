@@ -1,0 +1,66 @@
+"""A simulated server: runs a bundle's batch files beside a simulated CA.
+
+``SimulatedHost`` is a backend as the run of a bundle wants one (``execute``): the very file
+that is carried to the CA is interpreted, line by line, in the folder it lies in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from carecover.errors import PathError, RunError
+from carecover.simulator import behaviour as known
+from carecover.simulator.ca import HangError, KilledError, SimulatedCA
+from carecover.simulator.cmd import Script, run
+from carecover.simulator.commandline import UnsupportedCallError
+from carecover.simulator.windows import CallResult, Folder, fc, find, whoami
+
+
+class SimulatedHost:
+    """The server of one simulated CA; ``elevated`` tells how the command prompt was opened."""
+
+    name: Final = "simulator"
+
+    def __init__(self, ca: SimulatedCA, *, elevated: bool = True) -> None:
+        self._ca = ca
+        self._elevated = elevated
+
+    def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
+        """Run ``script`` in ``directory``, where it leaves its logs, and return its exit code.
+
+        Raises PathError where the script is missing, RefusedError where it is outside the
+        form of carecover's batches, and RunError where it would hang at a dialog or was
+        killed.
+        """
+        try:
+            data = (directory / script).read_bytes()
+        except OSError as error:
+            raise PathError(f"{directory / script} cannot be read: {error.strerror}. Write the bundle again.") from None
+        programs = {
+            "certutil.exe": self._certutil,
+            "find.exe": find,
+            "fc.exe": fc,
+            "whoami.exe": whoami(elevated=self._elevated),
+        }
+        try:
+            return run(
+                Script.parse(data, script),
+                Folder(directory),
+                programs,
+                arguments=arguments,
+                now=lambda: self._ca.now,
+                on_output=on_output,
+            )
+        except HangError as error:
+            raise RunError(f"{script} did not come back in time: {error}") from None
+        except KilledError as error:
+            raise RunError(f"{script} was interrupted: {error} Run it again; it goes on where the CA stands.") from None
+
+    def _certutil(self, arguments: Sequence[str], folder: Folder) -> CallResult:
+        try:
+            return self._ca.certutil(arguments, folder)
+        except UnsupportedCallError as error:
+            # A batch has to live with any answer; the words stay in its log.
+            return CallResult(known.signed(known.INVALID_PARAMETER), str(error).encode("ascii", "replace") + b"\r\n")

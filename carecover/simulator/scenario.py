@@ -1,0 +1,121 @@
+"""The knobs of a simulated incident, all checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from carecover.errors import UsageError
+from carecover.simulator.authority import SerialLayout
+from carecover.simulator.correspondence import ArchiveFormat
+from carecover.simulator.rendering import DateLocale
+
+MAX_CERTIFICATES: Final = 2_000_000
+
+Renewal = Literal["none", "same_key", "new_key"]
+Encoding = Literal["cp850", "utf-8", "utf-16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Every knob of an incident. A count of None is scaled to the size of the incident.
+
+    Counts are upper bounds: a CA of ten certificates cannot have fifty revocations.
+    Raises UsageError for a value outside its list or range.
+    """
+
+    seed: int = 1
+    certificates: int = 200
+    """Certificates issued before the failure, the lost ones among them."""
+    lost: int | None = None
+    """Of these, issued between backup and failure."""
+    format: ArchiveFormat = "mbox"
+    language: str = "en"
+    serial_layout: SerialLayout = "number"
+    time_zone: str = "Europe/Berlin"
+    date_locale: DateLocale = "en-US"
+    gmt: bool = False
+    """The view was exported with -gmt."""
+    encoding: Encoding = "cp850"
+    """Of the view files: cmd's code page, or UTF-16 as PowerShell redirects."""
+    failure: datetime = datetime(2026, 10, 6, 11, 47, 12, tzinfo=UTC)
+    window: timedelta = timedelta(days=9, hours=9, minutes=47, seconds=12)
+    """From backup to failure."""
+    history: timedelta = timedelta(days=300)
+    """From the CA's first day to the backup."""
+    crl_period: timedelta = timedelta(days=3)
+    renewal: Renewal = "none"
+    """Of the CA certificate, before the backup."""
+    lost_renewal: bool = False
+    """The CA certificate was renewed with a new key between backup and failure."""
+    mail: bool = True
+    crl: bool = True
+    audit: bool = False
+    originals: float = 0.3
+    """Share of the lost certificates whose original was found elsewhere."""
+    mail_carries_certificate: float = 0.25
+    """Share of the issued notifications that carry the certificate."""
+    lost_mails: float = 0.0
+    """Share of the notifications that never arrived."""
+    ordinary_mail: int | None = None
+    lost_revocations: int | None = None
+    """Certificates from before the backup, revoked between backup and failure."""
+    revoked_lost: int | None = None
+    """Lost certificates that were revoked before the failure."""
+    holds: int | None = None
+    """How many of each of these two are on hold rather than revoked."""
+    releases: int | None = None
+    """Certificates on hold at the backup, released before the failure."""
+    passing_holds: int | None = None
+    """Certificates held and released again between backup and failure: no finding."""
+    late_approvals: int | None = None
+    """Lost certificates whose request was pending at the backup."""
+    pending: int | None = None
+    denied: int | None = None
+    after_restore: int = 3
+    """Certificates that the restored CA issued before the export; they take lost request IDs again."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no incident can be."""
+        if self.language != "en":
+            raise UsageError(f"Mails in '{self.language}' cannot be simulated yet; only 'en' can.")
+        for name, choices in (
+            ("format", get_args(ArchiveFormat)),
+            ("serial_layout", get_args(SerialLayout)),
+            ("date_locale", get_args(DateLocale)),
+            ("renewal", get_args(Renewal)),
+            ("encoding", get_args(Encoding)),
+        ):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(choices)}.")
+        if not 2 <= self.certificates <= MAX_CERTIFICATES:
+            raise UsageError(f"An incident has 2 to {MAX_CERTIFICATES:,} certificates, not {self.certificates}.")
+        if self.lost is not None and not 1 <= self.lost < self.certificates:
+            raise UsageError(
+                f"{self.lost} of {self.certificates} certificates cannot be lost: at least one is, and one is not."
+            )
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, float) and not 0 <= value <= 1:
+                raise UsageError(f"{item.name} is a share from 0 to 1, not {value}.")
+            if isinstance(value, int) and item.name != "seed" and value < 0:
+                raise UsageError(f"{item.name} cannot be negative.")
+        if self.failure.tzinfo is None or self.failure.microsecond:
+            raise UsageError("The time of the failure needs a time zone, and is given in whole seconds.")
+        if self.window < timedelta(hours=1) or self.history < timedelta(days=1):
+            raise UsageError("At least a day passes before the backup, and an hour between it and the failure.")
+        if not timedelta(hours=1) <= self.crl_period <= self.history:
+            raise UsageError("A CRL period is between an hour and the CA's whole history.")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise UsageError(f"'{self.time_zone}' is no time zone; names look like Europe/Berlin.") from None
+
+    @property
+    def lost_count(self) -> int:
+        """``lost``, or its scaled value."""
+        if self.lost is not None:
+            return self.lost
+        return self.certificates // 4 if self.certificates < 100 else max(25, self.certificates // 200)
