@@ -17,15 +17,16 @@ import pandas as pd
 from carecover.errors import PathError
 from carecover.evidence import events, mail, other, view_csv, view_text, x509
 from carecover.evidence.dates import DateReader
+from carecover.evidence.tables import TableBuilder
 from carecover.evidence.units import (
     Buffer,
     Context,
     Duplicate,
     Irrelevant,
     Parsed,
-    PrintedTime,
     Reader,
     Rejected,
+    Row,
     Source,
 )
 from carecover.model import TABLES, Accounting, Reading
@@ -128,41 +129,33 @@ class _Tally:
 
     def __init__(self) -> None:
         self._parsed = self._irrelevant = self._duplicate = self._rejected = 0
-        self._rows: dict[str, list[dict[str, object]]] = {}
+        self._tables: dict[str, TableBuilder] = {}
 
     def take(self, unit: Parsed | Irrelevant | Duplicate | Rejected) -> None:
         match unit:
             case Parsed(rows, units):
                 self._parsed += units
                 for table, row in rows:
-                    self._rows.setdefault(table, []).append(dict(row))
+                    self._add(table, row)
             case Irrelevant(units):
                 self._irrelevant += units
             case Duplicate():
                 self._duplicate += 1
             case Rejected(location, stage, reason, size, sha256):
                 self._rejected += 1
-                self._rows.setdefault("rejects", []).append(
-                    {"location": location, "stage": stage, "reason": reason, "size": size, "sha256": sha256}
-                )
+                row = {"location": location, "stage": stage, "reason": reason, "size": size, "sha256": sha256}
+                self._add("rejects", row)
+
+    def _add(self, table: str, row: Row) -> None:
+        if table not in self._tables:
+            self._tables[table] = TableBuilder(table)
+        self._tables[table].add(row)
 
     def accounting(self) -> Accounting:
         return Accounting(self._parsed, self._irrelevant, self._duplicate, self._rejected)
 
     def tables(self, dates: DateReader) -> dict[str, pd.DataFrame]:
         """The frames, in the order of the schemas; printed times are read now that all are known."""
-        for rows in self._rows.values():
-            dates.see(v.text for row in rows for v in row.values() if isinstance(v, PrintedTime))
-        for rows in self._rows.values():
-            for row in rows:
-                _read_times(row, dates)
-        return {name: schema.frame(self._rows[name]) for name, schema in TABLES.items() if name in self._rows}
-
-
-def _read_times(row: dict[str, object], dates: DateReader) -> None:
-    for column, value in row.items():
-        if isinstance(value, PrintedTime):
-            row[column], flags = dates.read(value)
-            noted = row.get("flags")
-            if isinstance(noted, list):
-                noted.extend(flag for flag in flags if flag not in noted)
+        for builder in self._tables.values():
+            builder.see_dates(dates)
+        return {name: self._tables[name].frame(dates) for name in TABLES if name in self._tables}

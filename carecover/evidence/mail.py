@@ -67,13 +67,18 @@ _CHARSETS: Final = frozenset(
 )
 _NO_SUCH_CODEC: Final = {"ks_c_5601-1987": "cp949", "shift-jis": "shift_jis"}
 
-_FROM_LINE = re.compile(rb"(?:\A|\n)From (?=[^\r\n]*\r?\n(?:>?From |[!-9;-~]+[ \t]*:))")
+# Behind an empty line, or with a time in it; and a header must follow: prose begins with "From" too.
+_FROM_LINE = re.compile(
+    rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))From (?=[^\r\n]*\r?\n[!-9;-~]{1,100}[ \t]*:)"
+)
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 _CONTENT_TYPE = re.compile(rb"(?i)(?:\A|[\r\n])content-type[ \t]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*")
 _COMPOSITE = re.compile(rb"(?i)multipart/|message/")
 _MULTIPART = re.compile(rb"(?i)multipart/")
+# message/delivery-status and its like have the form of mails and are none.
+_ATTACHED_MAIL: Final = frozenset({"message/rfc822", "message/global", "message/news"})
 _MIME_HEADERS = (b"content-type", b"content-transfer-encoding")
 # Headers that only mails have; two of them make a text file a mail.
 _MAIL_HEADERS: Final = frozenset(
@@ -142,7 +147,7 @@ def _nested(message: Message) -> Iterator[Message]:
         children = [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
         if part.get_content_maintype() != "message":
             waiting.extend(reversed(children))
-        elif part.get_content_type() != "message/delivery-status":
+        elif part.get_content_type() in _ATTACHED_MAIL:
             yield from children
 
 
@@ -419,7 +424,7 @@ def split_mbox(data: Buffer) -> Iterator[tuple[int, int]]:
     """Start and end of every mail in an mbox; lines "From " that no header follows split nothing."""
     start: int | None = None
     for match in _FROM_LINE.finditer(data):
-        line = match.start() + (1 if match[0].startswith(b"\n") else 0)
+        line = match.end() - len(b"From ")
         if start is not None:
             yield start, line
         start = line

@@ -7,7 +7,7 @@ read aloud like any other. A grid can take its place behind the same few names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import ipywidgets as widgets
@@ -18,6 +18,7 @@ from carecover.model import RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
 from carecover.notebook.panel import button, choice, entry, row
+from carecover.report.document import cell
 
 # A list box is quick to draw and to scroll up to here; the pager has the rest.
 PAGE_ROWS: Final = 200
@@ -129,7 +130,7 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         shown = self.matching[start : start + PAGE_ROWS]
         rows = self._rows[self._rows["finding_id"].isin(shown)]
         kept = [finding_id for finding_id in self.chosen if finding_id in set(shown)]
-        self.list.options = [(_line(finding), finding["finding_id"]) for finding in rows.to_dict("records")]
+        self.list.options = [(_line(finding), finding["finding_id"]) for _, finding in rows.iterrows()]
         if isinstance(self.list, widgets.SelectMultiple):
             self.list.value = tuple(kept)
         else:
@@ -151,12 +152,12 @@ def careful(rows: pd.DataFrame, why: str | None = None) -> pd.Series[Any]:
     return {"infrastructure": infrastructure, "low confidence": low}.get(why or "", infrastructure | low)
 
 
-def decision(finding: pd.Series[Any] | dict[str, Any]) -> str:
+def decision(finding: pd.Series[Any]) -> str:
     """The decision about a finding, or the suggestion in brackets, in a few words."""
     if not pd.isna(finding["action"]):
         return _with_reason(finding["action"], finding["reason"])
     if pd.isna(finding["suggested_action"]):
-        return "–"
+        return markup.ABSENT
     return f"({_with_reason(finding['suggested_action'], finding['suggested_reason'])}?)"
 
 
@@ -169,7 +170,7 @@ def details(desk: Desk, finding: pd.Series[Any]) -> str:
         ("requester", finding["requester"]),
         ("template", finding["template"]),
         ("request ID", None if pd.isna(finding["request_id"]) else str(finding["request_id"])),
-        ("valid (UTC)", f"{markup.cell(finding['not_before'])} to {markup.cell(finding['not_after'])}"),
+        ("valid (UTC)", f"{cell(finding['not_before'])} to {cell(finding['not_after'])}"),
         ("issued (UTC)", finding["issued_at"]),
         ("revoked before (UTC)", finding["original_revoked_at"]),
         ("… with reason", None if pd.isna(reason) else _reason(int(reason))),
@@ -179,7 +180,7 @@ def details(desk: Desk, finding: pd.Series[Any]) -> str:
         ("original found", finding["original_sha256"]),
     ]
     sources = "".join(_source(desk, place) for place in finding["evidence"][:PAGE_ROWS])
-    title = f"{finding['kind']} {markup.cell(finding['serial'])}"
+    title = f"{finding['kind']} {cell(finding['serial'])}"
     return (
         markup.block(f"<h4>{markup.text(title)}</h4>")
         + markup.terms(known)
@@ -204,12 +205,12 @@ def _source(desk: Desk, place: str) -> str:
     return markup.terms([(what, f"{evidence_id}, {location}"), ("file", path), *shown])
 
 
-def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterable[dict[str, Any]]:
+def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterator[dict[str, Any]]:
     for name in ("notifications", "certificates", "ca_rows", "crls", "audit_events"):
         table = desk.table(name)
         rows = table[(table["evidence_id"] == evidence_id) & (table["location"] == location)]
         for record in rows.to_dict("records"):
-            yield {str(k): v for k, v in record.items() if isinstance(v, list) and v or not _absent(v)}
+            yield {str(k): v for k, v in record.items() if (isinstance(v, list) and v) or not _absent(v)}
 
 
 def _absent(value: object) -> bool:
@@ -225,10 +226,10 @@ def _with_reason(action: object, reason: Any) -> str:  # noqa: ANN401 - a cell
     return str(action) if pd.isna(reason) else f"{action}, {_reason(int(reason))}"
 
 
-def _line(finding: dict[str, Any]) -> str:
+def _line(finding: pd.Series[Any]) -> str:
     """One row of the list box, in columns."""
-    serial = markup.cell(finding["serial"])
-    subject = markup.cell(finding["subject"])
+    serial = cell(finding["serial"])
+    subject = cell(finding["subject"])
     if match := _COMMON_NAME.search(subject):
         subject = match[1]
     values: Sequence[str] = (
@@ -236,8 +237,8 @@ def _line(finding: dict[str, Any]) -> str:
         serial if len(serial) <= 19 else f"{serial[:10]}…{serial[-8:]}",
         str(finding["kind"]),
         subject,
-        markup.cell(finding["template"]),
-        markup.cell(finding["issued_at"]),
+        cell(finding["template"]),
+        cell(finding["issued_at"]),
     )
     return "".join(_column(value, width) for value, (_, width) in zip(values, _COLUMNS, strict=True))
 

@@ -12,20 +12,22 @@ from carecover.case import Case
 from carecover.errors import RefusedError, UsageError
 from carecover.model import ACTIONABLE_KINDS, Plan, RevocationReason, Role, SignOff
 from carecover.notebook import markup
-from carecover.notebook.choosing import FindingList, careful, decision, details
+from carecover.notebook.choosing import FindingList, careful, details
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import WIDE, Panel, Rows, button, choice, entry, row
 from carecover.remediation import explain
 
 _ACTIONS: Final = (
-    ("revoke – import it where it is missing, then revoke it", "revoke"),
-    ("restore – import the verified original, keep it valid", "restore"),
-    ("unrevoke – take it off hold again (undo.cmd)", "unrevoke"),
-    ("leave – do nothing; it stays on the watch list", "leave"),
-    ("undecided – take an earlier decision back", "undecided"),
+    ("revoke: import it where it is missing, then revoke it", "revoke"),
+    ("restore: import the verified original, keep it valid", "restore"),
+    ("unrevoke: take it off hold again (undo.cmd)", "unrevoke"),
+    ("leave: do nothing; it stays on the watch list", "leave"),
+    ("undecided: take an earlier decision back", "undecided"),
 )
 _WRITABLE: Final = tuple(reason for reason in RevocationReason if reason.writable)
 _SELECTED, _MATCHING = "selected", "matching"
+# How many of many findings a sentence names.
+_MAX_NAMED: Final = 5
 
 
 class DecidePanel(Panel):
@@ -104,46 +106,36 @@ class DecidePanel(Panel):
 
     def _decide(self) -> None:
         def verb() -> str:
-            taken = self._taken()
-            if taken.empty:
-                raise UsageError("Nothing is selected: select certificates in the list first.")
             if self.action.value is None:
                 raise UsageError("Choose an action first.")
-            made = self.case.decide(
-                action=self.action.value,
-                serials=list(taken["serial"]),
-                reason=self.reason.value if self.action.value == "revoke" else None,
-                note=self.note.value.strip() or None,
-                by=self.by.value,
-            )
-            return f"{len(made):,} decided: {self.action.value}." + self._left_out()
+            return self._do(self.action.value, self.reason.value if self.action.value == "revoke" else None)
 
         self.act(verb, self.save, self.suggest)
 
     def _take_suggestions(self) -> None:
-        def verb() -> str:
-            taken = self._taken()
-            if taken.empty:
-                raise UsageError("Nothing is selected: select certificates in the list first.")
-            suggested = taken[taken["suggested_action"].notna()]
-            made = 0
-            for (action, reason), group in suggested.groupby(["suggested_action", "suggested_reason"], dropna=False):
-                code = int(reason) if action == "revoke" and not pd.isna(reason) else None
-                note = self.note.value.strip() or "as suggested"
-                serials = list(group["serial"])
-                made += len(self.case.decide(action=action, serials=serials, reason=code, note=note, by=self.by.value))
-            without = len(taken) - len(suggested)
-            left = f" {without:,} have no suggestion: decide them yourself." if without else ""
-            return f"{made:,} decided as suggested.{left}" + self._left_out()
+        self.act(lambda: self._do("suggested", None), self.save, self.suggest)
 
-        self.act(verb, self.save, self.suggest)
-
-    def _left_out(self) -> str:
-        if self.scope.value == _SELECTED:
-            return ""
-        rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
-        number = int(careful(rows).sum())
-        return f" {number:,} left out: infrastructure or low confidence; select each by itself." if number else ""
+    def _do(self, action: str, reason: int | None) -> str:
+        """Decide about what is taken; the sentence says what was decided and what was left out."""
+        taken = self._taken()
+        if taken.empty:
+            raise UsageError("Nothing is selected: select certificates in the list first.")
+        made = self.case.decide(
+            action=action,  # type: ignore[arg-type] # the case checks it
+            serials=list(taken["serial"]),
+            reason=reason,
+            note=self.note.value.strip() or None,
+            by=self.by.value,
+        )
+        told = [f"{len(made.rows):,} decided: {action}."]
+        told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]
+        if len(made.skipped) > _MAX_NAMED:
+            told.append(f"… and {len(made.skipped) - _MAX_NAMED:,} more.")
+        if self.scope.value == _MATCHING:
+            rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
+            if number := int(careful(rows).sum()):
+                told.append(f"{number:,} left out: infrastructure or low confidence; select each by itself.")
+        return "\n".join(told)
 
 
 class SignPanel(Panel):
@@ -155,9 +147,9 @@ class SignPanel(Panel):
     def build(self) -> Sequence[widgets.Widget]:
         self.told = widgets.HTML()
         self.items = Rows(
-            [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"), Head("serial", "serial number", "code"),
-             Head("subject", "subject"), Head("template", "template"), Head("how", "how"), Head("note", "note"),
-             Head("by", "decided by")],
+            [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"),
+             Head("serial", "serial number", "code"), Head("subject", "subject"), Head("template", "template"),
+             Head("how", "how"), Head("note", "note"), Head("by", "decided by")],
             "steps of the plan",
         )  # fmt: skip
         self.signed = widgets.HTML()

@@ -22,8 +22,9 @@ from carecover.model import CaseFacts
 from carecover.notebook import markup
 from carecover.notebook.choosing import FindingList, details
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import NAME, WIDE, Advance, Panel, Rows, button, choice, entry, paths_of, row
+from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of
 from carecover.report import timeline_svg
+from carecover.report.document import cell, clean
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
 # What a browser hands over passes through memory several times; larger files are named by their path.
@@ -44,7 +45,7 @@ def open_case(path: str | Path | None = None) -> Case:
     place = Path(named).expanduser().resolve()
     # A case that is still to be made can be passed to every panel: each says that it is not there yet.
     case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
-    display(OpenPanel(case))
+    display(OpenPanel(case))  # type: ignore[no-untyped-call] # IPython has no types
     return case
 
 
@@ -157,7 +158,7 @@ class FactsPanel(Panel):
             before, now = _shown(self.case.facts), {n: f.value.strip() for n, f in self.fields.items()}
             if emptied := [_FACTS[n][0] for n in now if before[n] and not now[n]]:
                 raise UsageError(f"{', '.join(emptied)}: a fact can be corrected, but not emptied again.")
-            changes: dict[str, object] = {n: v for n, v in now.items() if v != before[n]}
+            changes: dict[str, Any] = {n: v for n, v in now.items() if v != before[n]}
             changes |= {"date_order": self.date_order.value, "key_exposed": self.key_exposed.value}
             Case.create(self.case.path, **changes)
             return "Saved."
@@ -168,7 +169,7 @@ class FactsPanel(Panel):
 def _shown(facts: CaseFacts) -> dict[str, str]:
     """The facts as they are typed: times in the case's zone, with its offset."""
     zone = ZoneInfo(facts.time_zone or "UTC")
-    shown = {name: getattr(facts, name) or "" for name in _FACTS}
+    shown: dict[str, Any] = {name: getattr(facts, name) or "" for name in _FACTS}
     for name in _TIMES:
         if shown[name]:
             local = shown[name].astimezone(zone)
@@ -222,8 +223,8 @@ class EvidencePanel(FilesPanel):
     title = "Evidence"
     hint = (
         "The CA's mails (mbox, eml, folders of them), exports of the restored database (certutil -view, text or csv), "
-        "the CA's certificates, the last published CRL, certificates found elsewhere. What a file is, its content tells. "
-        "Large archives are best named by their path."
+        "the CA's certificates, the last published CRL, certificates found elsewhere. What a file is, its content "
+        "tells. Large archives are best named by their path."
     )
     action = "Add to the case"
 
@@ -253,10 +254,11 @@ class EvidencePanel(FilesPanel):
     def take(self, paths: Sequence[Path]) -> str:
         new = self.case.add(paths, progress=self.advance)
         sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
+        many = "" if len(new) == 1 else "s"
         return (
-            f"{len(new):,} file{'' if len(new) == 1 else 's'} added: {sums['units']:,} units, of which {sums['parsed']:,} "
-            f"were read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and "
-            f"{sums['rejected']:,} could not be used."
+            f"{len(new):,} file{many} added: {sums['units']:,} units, of which {sums['parsed']:,} were read, "
+            f"{sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} "
+            "could not be used."
         )
 
 
@@ -265,8 +267,8 @@ def uploaded(files: Sequence[Mapping[str, Any]]) -> Iterator[list[Path]]:
     """What a FileUpload holds, as files with harmless names in a folder that goes away again."""
     if sum(len(f["content"]) for f in files) > MAX_UPLOAD_BYTES:
         raise UsageError(
-            f"That is more than {MAX_UPLOAD_BYTES >> 20} MB at once, too much for the browser: write the paths into the "
-            "box instead."
+            f"That is more than {MAX_UPLOAD_BYTES >> 20} MB at once, too much for the browser: write the paths into "
+            "the box instead."
         )
     with tempfile.TemporaryDirectory(prefix="carecover-upload-") as name:
         paths = []
@@ -311,12 +313,12 @@ class BaselinePanel(Panel):
         names = {r["evidence_id"]: Path(r["path"]).name for r in files.to_dict("records")}
         shown = views.assign(
             file=views["evidence_id"].map(names),
-            range=[f"{markup.cell(a)} to {markup.cell(b)}" for a, b in
+            range=[f"{cell(a)} to {cell(b)}" for a, b in
                    zip(views["first_request_id"], views["last_request_id"], strict=True)],
         )  # fmt: skip
         self.views.show(shown)
         ids = list(dict.fromkeys(views["evidence_id"]))
-        self.pick.options = [(f"{i}  {markup.clean(names.get(i, ''), 80)}", i) for i in ids]
+        self.pick.options = [(f"{i}  {clean(names.get(i, ''), 80)}", i) for i in ids]
         self.form.layout.display = None if ids else "none"
         if not ids:
             raise QuestionError("No view of the restored database was handed in yet.")
@@ -356,7 +358,8 @@ class CoveragePanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.aspects = Rows(
-            [Head("aspect", "aspect"), Head("verdict", "verdict", "badge"), Head("figure", "figure"), Head("why", "what it means")],
+            [Head("aspect", "aspect"), Head("verdict", "verdict", "badge"), Head("figure", "figure"),
+             Head("why", "what it means")],
             "coverage",
         )  # fmt: skip
         return [self.aspects]

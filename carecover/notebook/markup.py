@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any, Final, Literal, NamedTuple
 
 import pandas as pd
@@ -37,48 +38,8 @@ _TONES: Final[Mapping[str, Tone]] = {
     "low": "bad",
 }
 
-STYLE: Final = """<style>
-.carecover { --cc-line: var(--jp-border-color2, #8886); --cc-quiet: var(--jp-ui-font-color2, #777);
-  --cc-good: var(--jp-success-color1, #2e8540); --cc-warning: var(--jp-warn-color1, #b26a00);
-  --cc-bad: var(--jp-error-color1, #c62828); --cc-accent: var(--jp-brand-color1, #1f6fb2);
-  --cc-code: var(--jp-code-font-family, Consolas, "DejaVu Sans Mono", monospace);
-  border: 1px solid var(--cc-line); border-radius: 6px; padding: 10px 16px 14px; max-width: 1120px;
-  color: var(--jp-ui-font-color1, currentColor); }
-.carecover .cc { line-height: 1.5; color: var(--jp-ui-font-color1, currentColor); overflow-wrap: anywhere; }
-.carecover .cc p { margin: 2px 0 6px; max-width: 52rem; }
-.carecover .cc h3 { font-size: 1.15rem; font-weight: 600; margin: 2px 0; }
-.carecover .cc h4 { font-size: .95rem; font-weight: 600; margin: 10px 0 4px; }
-.carecover .cc-quiet { color: var(--cc-quiet); }
-.carecover .cc-code { font-family: var(--cc-code); font-size: .92em; }
-.carecover .cc-note { border-left: 4px solid var(--cc-accent); padding: 4px 12px; margin: 4px 0 6px; max-width: 56rem; }
-.carecover .cc-note.good { border-color: var(--cc-good); } .carecover .cc-note.warning { border-color: var(--cc-warning); }
-.carecover .cc-note.bad { border-color: var(--cc-bad); }
-.carecover .cc-scroll { overflow: auto; max-height: 28rem; }
-.carecover .cc table { border-collapse: collapse; width: 100%; font-size: .93em; }
-.carecover .cc th { text-align: left; font-weight: 600; color: var(--cc-quiet); white-space: nowrap; position: sticky; top: 0;
-  background: var(--jp-layout-color1, Canvas); box-shadow: inset 0 -1px 0 var(--cc-line); padding: 3px 14px 3px 0; }
-.carecover .cc td { vertical-align: top; border-bottom: 1px solid var(--cc-line); padding: 3px 14px 3px 0;
-  min-width: 3rem; max-width: 26rem; }
-.carecover .cc td.code { font-family: var(--cc-code); font-size: .92em; word-break: break-all; min-width: 9rem; }
-.carecover .cc td.figure, .carecover .cc th.figure { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.carecover .cc-badge { border: 1px solid; border-radius: 99px; padding: 0 8px; font-weight: 600; white-space: nowrap; }
-.carecover .cc .good .cc-badge, .carecover .cc-badge.good { color: var(--cc-good); }
-.carecover .cc-badge.warning { color: var(--cc-warning); } .carecover .cc-badge.bad { color: var(--cc-bad); }
-.carecover .cc dl { display: grid; grid-template-columns: max-content 1fr; gap: 1px 18px; margin: 4px 0; }
-.carecover .cc dt { color: var(--cc-quiet); } .carecover .cc dd { margin: 0; }
-.carecover .cc pre { font-family: var(--cc-code); font-size: .86rem; line-height: 1.4; margin: 0; padding: 8px 10px;
-  max-height: 26rem; overflow: auto; white-space: pre; background: var(--jp-layout-color2, #8881); border-radius: 4px;
-  color: inherit; }
-.carecover .cc pre .comment { color: var(--cc-quiet); font-style: italic; }
-.carecover .cc pre .label { color: var(--cc-accent); font-weight: 600; }
-.carecover .cc pre .word { color: var(--cc-accent); } .carecover .cc pre .value { color: var(--cc-good); }
-.carecover .cc-columns { font-family: var(--cc-code); font-size: 12px; white-space: pre; color: var(--cc-quiet);
-  padding: 0 4px 0 6px; overflow: hidden; }
-.carecover select[multiple], .carecover select[size] { font-family: var(--cc-code) !important; font-size: 12px !important; }
-.carecover iframe { width: 100%; height: 640px; border: 1px solid var(--cc-line); border-radius: 4px; background: Canvas; }
-.carecover .cc-picture { background: #fff; border-radius: 4px; padding: 8px; overflow-x: auto; }
-.carecover .cc-picture svg { max-width: 100%; height: auto; }
-</style>"""
+STYLE: Final = f"<style>{files(__package__).joinpath('panel.css').read_text(encoding='utf-8')}</style>"
+ABSENT: Final = cell(None)
 
 
 class Head(NamedTuple):
@@ -130,7 +91,7 @@ def bullets(sentences: Iterable[str]) -> str:
 def terms(rows: Iterable[tuple[str, object]]) -> str:
     """Names and values; what is absent is left out."""
     shown = "".join(
-        f"<dt>{escape(name)}</dt><dd>{text(value)}</dd>" for name, value in rows if cell(value) not in ("–", "")
+        f"<dt>{escape(name)}</dt><dd>{text(value)}</dd>" for name, value in rows if cell(value) not in (ABSENT, "")
     )
     return block(f"<dl>{shown}</dl>")
 
@@ -166,7 +127,9 @@ def picture(svg: str) -> str:
 
 _COMMENT = re.compile(r"\s*(?:rem\b|::)", re.IGNORECASE)
 _LABEL = re.compile(r"\s*:\w")
-_WORDS = re.compile(r'(%[\w~*]+%?)|("[^"]*")|\b(if|not|exist|defined|goto|call|set|exit|for|in|do|echo|rem)\b', re.I)
+_WORDS = re.compile(
+    r'(%[\w~*]+%?)|("[^"]*")|\b(if|not|exist|defined|goto|call|set|exit|for|in|do|echo|rem)\b', re.IGNORECASE
+)
 
 
 def batch_file(source: str) -> str:

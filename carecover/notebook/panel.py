@@ -22,6 +22,7 @@ from carecover.errors import CarecoverError
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
 from carecover.notebook.markup import Head
+from carecover.report.document import clean
 
 # The Jupyter server drops messages above 1000 a second; ten are enough for any eye.
 UPDATE_SECONDS: Final = 0.1
@@ -187,7 +188,7 @@ class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
         if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
             self.layout.display = None
             self._bar.max, self._bar.value = max(total, 1), done
-            self._label.value = f"{markup.clean(what, 80)} ({done:,} of {total:,})"
+            self._label.value = f"{clean(what, 80)} ({done:,} of {total:,})"
             self._shown_at = self._monotonic()
 
     def stop(self) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import ipywidgets as widgets
 import pandas as pd
@@ -17,7 +16,7 @@ from carecover.notebook import markup
 from carecover.notebook.desk import PastRun
 from carecover.notebook.exploring import FilesPanel
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Live, Panel, Rows, button, choice, entry
+from carecover.notebook.panel import Live, Panel, Rows, button, choice, entry
 
 _VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
 _OUTCOMES: Final = (
@@ -163,8 +162,9 @@ class RunPanel(FolderPanel):
 def _summary(last: PastRun, *, current: bool) -> str:
     phases = "".join(f"<li>{markup.text(phase)}</li>" for phase in last.phases)
     old = "" if current else markup.note("This was another plan than the one that stands now: do it again.", "warning")
-    return old + markup.block(f"<p>Last time: {markup.text(last.at)}, plan {markup.code(last.digest[:12])}…; kept in "
-                              f"{markup.code(last.directory)}. Scripts and their exit codes:</p><ul>{phases}</ul>")  # fmt: skip
+    kept = f"plan {markup.code(last.digest[:12])}…; kept in {markup.code(last.directory)}"
+    what = f"Last time: {markup.text(last.at)}, {kept}."
+    return old + markup.block(f"<p>{what} Scripts and their exit codes:</p><ul>{phases}</ul>")
 
 
 def _told(run: Run) -> str:
@@ -180,8 +180,8 @@ class RehearsePanel(RunPanel):
 
     title = "Rehearse"
     hint = (
-        "Runs the very scripts of the bundle against a simulated CA that is made from the evidence. It checks the logic "
-        "against assumptions; it is not a test of your CA. It may be done before signing, and as often as you like."
+        "Runs the very scripts of the bundle against a simulated CA that is made from the evidence. It checks the "
+        "logic against assumptions; it is not a test of your CA. Do it before signing, and as often as you like."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -258,8 +258,8 @@ class CarryOutPanel(RunPanel):
     title = "Run"
     kind = "run"
     hint = (
-        "Runs the exported folder, file by file as it was exported, on the simulated CA. On the real CA, carry the folder "
-        "there and follow its README.txt; bring the folders logs and out back for the next step."
+        "Runs the exported folder, file by file as it was exported, on the simulated CA. On the real CA, carry the "
+        "folder there and follow its README.txt; bring the folders logs and out back for the next step."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -293,7 +293,7 @@ class VerifyPanel(FilesPanel):
     title = "Verify"
     hint = (
         "Hand in the folders logs and out of the bundle, the new CRL as clients fetch it, and a new export of the "
-        "database. A decision is proved only by a new CRL that the CA signed; clients may trust the old one until it ends."
+        "database. A decision is proved only by a new CRL that the CA signed; clients may trust the old one meanwhile."
     )
     action = "Verify"
 

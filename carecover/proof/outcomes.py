@@ -35,6 +35,7 @@ PENDING: Final = "pending"
 FAILED: Final = "failed"
 CONTRADICTED: Final = "contradicted"
 
+_MUST_STAY: Final = "though it was to stay valid."
 _REMOVED: Final = int(RevocationReason.REMOVE_FROM_CRL)
 
 
@@ -171,6 +172,15 @@ def _verdict(
         if stopped and step is not None:
             return _Verdict(FAILED, f"{_stopped(step)} {public.missing}")
         return _Verdict(PENDING, public.missing)
+    changed = None if public.delta is None else entries.get((public.delta.sha256, item.serial))
+    if public.delta is not None and changed is not None:
+        delta = f"The delta CRL {public.delta.number}"
+        if changed == _REMOVED and item.action == "revoke":
+            return _Verdict(CONTRADICTED, f"{delta} takes it off {public.name} again: somebody unrevoked it.")
+        if changed == _REMOVED:
+            return _Verdict(PENDING, f"{delta} takes it off again; the next base CRL will prove it.")
+        if item.action != "revoke":
+            return _Verdict(CONTRADICTED, f"{delta} lists it with the reason {_reason(changed)}, {_MUST_STAY}")
     states = {_state(item.serial, one, public.delta, entries) for one in public.lists}
     if len(states) > 1:
         return _Verdict(
@@ -245,9 +255,7 @@ def _verdict_valid(
 ) -> _Verdict:
     """restore, unrevoke and leave: it must not be on the list; what was acted on must be good in the database."""
     if listed is not None:
-        return _Verdict(
-            CONTRADICTED, f"{public.name} lists it with the reason {_reason(listed)}, though it was to stay valid."
-        )
+        return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {_reason(listed)}, {_MUST_STAY}")
     if item.method == "none":
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} does not list it.")
     if step is not None and step.code != 0:
@@ -403,11 +411,15 @@ def _last_public_numbers(plan: Plan, before: pd.DataFrame) -> dict[int, int]:
 
 
 def _state(serial: str, base: _List, delta: _List | None, entries: Mapping[tuple[str, str], int]) -> int | None:
-    """Reason with which a client sees the serial revoked, or None where it is not (RFC 5280 5.2.4)."""
+    """Reason with which a base CRL lists the serial, None where it does not.
+
+    Of a delta CRL only the removal counts, and the change of a listed reason: what a base
+    does not list, no delta proves (clients that fetch no deltas trust it).
+    """
     found = entries.get((base.sha256, serial))
-    if delta is not None and (change := entries.get((delta.sha256, serial))) is not None:
-        found = None if change == _REMOVED else change
-    return found
+    if found is None or delta is None:
+        return found
+    return entries.get((delta.sha256, serial), found)
 
 
 # -------------------------------------------------------------------------------- look-ups

@@ -36,7 +36,7 @@ _STEP: Final = re.compile(
 )
 _CRL: Final = re.compile(r"@@CR crl [0-9]{1,3} (-?[0-9]{1,10})")
 _END: Final = re.compile(r"@@CR end (-?[0-9]{1,10})(?: [!-~]{1,80}){0,8}")
-_NOTE: Final = re.compile(r"@@CR [a-z][a-z0-9_-]{0,31}(?: [!-~]{1,80}){0,8}")
+_NOTE: Final = re.compile(r"@@CR (?!(?:plan|phase|crl|end) )[a-z][a-z0-9_-]{0,31}(?: [!-~]{1,80}){0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +112,24 @@ def read_transcript(data: bytes) -> Transcript:
             "Hand in the log files of the bundle one by one."
         )
     runs: list[_Open] = []
+    run: _Open | None = None
     damaged = 0
     for line in _marker_lines(data):
         if plan := _PLAN.fullmatch(line):
-            runs.append(_Open(plan[1]))
-        elif not runs:
+            run = _Open(plan[1])
+            runs.append(run)
+        elif run is None or line.startswith("@@CR plan"):
+            # After a torn plan line nobody knows which plan the next lines belong to.
+            run = None
             damaged += 1
         elif step := _STEP.fullmatch(line):
-            runs[-1].steps.append(Step(int(step[1]), step[2], step[3], int(step[4])))
+            run.steps.append(Step(int(step[1]), step[2], step[3], int(step[4])))
         elif phase := _PHASE.fullmatch(line):
-            runs[-1].phase = phase[1]
+            run.phase = phase[1]
         elif crl := _CRL.fullmatch(line):
-            runs[-1].published |= int(crl[1]) == 0
+            run.published |= int(crl[1]) == 0
         elif end := _END.fullmatch(line):
-            runs[-1].exit_code = int(end[1])
+            run.exit_code = int(end[1])
         elif not _NOTE.fullmatch(line):
             damaged += 1
     if not runs:
@@ -133,7 +137,7 @@ def read_transcript(data: bytes) -> Transcript:
             "This is no transcript of a carecover bundle: it has no line '@@CR plan' with the digest of a plan. "
             "Hand in the files of the bundle's folder logs."
         )
-    return Transcript(sha256_hex(data), tuple(run.closed() for run in runs), damaged)
+    return Transcript(sha256_hex(data), tuple(one.closed() for one in runs), damaged)
 
 
 def _marker_lines(data: bytes) -> Iterator[str]:

@@ -92,48 +92,57 @@ def decide(
     reason that is never written, an action that this finding does not allow).
     """
     findings = TABLES["findings"].conform(findings)
-    check_person(by)
-    if at.tzinfo is None:
-        raise UsageError("The time of a decision needs a time zone.")
+    note = _checked(by, at, note)
     if action not in ACTIONS:
         raise UsageError(f"'{_shown(action)}' is no action: choose one of {', '.join(ACTIONS)}.")
-    if note is not None and len(note) > MAX_NOTE:
-        raise UsageError(f"The note has {len(note)} characters; at most {MAX_NOTE} are kept: shorten it.")
-    note = note.strip() or None if note else None
     check_reason(action, reason)
-    if (select_all is None) == (not serials):
-        raise UsageError("Select either all findings of one kind or serial numbers, not both and not neither.")
-
+    taken: list[tuple[Mapping[str, Any], str, int | None]] = []
     skipped: list[Skipped] = []
-    if select_all is not None:
-        taken = []
-        for finding in _of_kind(findings, select_all):
-            why = _why_not_all(finding) or refusal(finding, action, reason, note)
-            if why is None:
-                taken.append(finding)
-            else:
-                skipped.append(Skipped(str(finding["finding_id"]), _text(finding["serial"]), why))
-    else:
-        taken = _named(findings, serials)
-        for finding in taken:
+    for finding in _selected(findings, select_all, serials):
+        why = refusal(finding, action, reason, note)
+        if select_all is not None:
+            why = _why_not_all(finding) or why
+        elif why is not None:
+            raise RefusedError(f"{finding['serial']}: {why}")
+        if why is None:
+            taken.append((finding, action, reason))
+        else:
+            skipped.append(Skipped(str(finding["finding_id"]), _text(finding["serial"]), why))
+    return Decided(_rows(taken, note, by, at), tuple(skipped))
+
+
+def take_suggestions(
+    findings: pd.DataFrame,
+    *,
+    select_all: str | None = None,
+    serials: Sequence[str] = (),
+    note: str | None = None,
+    by: str,
+    at: datetime,
+) -> Decided:
+    """Decide for every selected finding what the finding itself suggests.
+
+    A suggestion is never applied by itself: this is a person's act, under the same rules
+    as ``decide``. Findings without a suggestion are left out and named.
+    """
+    findings = TABLES["findings"].conform(findings)
+    note = _checked(by, at, note)
+    taken: list[tuple[Mapping[str, Any], str, int | None]] = []
+    skipped: list[Skipped] = []
+    for finding in _selected(findings, select_all, serials):
+        action = finding["suggested_action"]
+        reason = finding["suggested_reason"] if action == "revoke" else None
+        why = _why_not_all(finding) if select_all is not None else None
+        if why is None and action is None:
+            why = "the evidence suggests nothing: a person must decide."
+        if why is None:
+            check_reason(action, reason)
             why = refusal(finding, action, reason, note)
-            if why is not None:
-                raise RefusedError(f"{finding['serial']}: {why}")
-    rows = TABLES["decisions"].frame(
-        [
-            {
-                "finding_id": finding["finding_id"],
-                "serial": finding["serial"],
-                "action": action,
-                "reason": reason if action == "revoke" else None,
-                "note": note,
-                "decided_by": by.strip(),
-                "decided_at": at,
-            }
-            for finding in taken
-        ]
-    )
-    return Decided(rows, tuple(skipped))
+        if why is None:
+            taken.append((finding, action, reason))
+        else:
+            skipped.append(Skipped(str(finding["finding_id"]), _text(finding["serial"]), why))
+    return Decided(_rows(taken, note, by, at), tuple(skipped))
 
 
 def current(decisions: pd.DataFrame) -> pd.DataFrame:
@@ -206,6 +215,42 @@ def _why_not_all(finding: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _checked(by: str, at: datetime, note: str | None) -> str | None:
+    """The note without blanks around it, once person, time and note have been found usable."""
+    check_person(by)
+    if at.tzinfo is None:
+        raise UsageError("The time of a decision needs a time zone.")
+    if note is not None and len(note) > MAX_NOTE:
+        raise UsageError(f"The note has {len(note)} characters; at most {MAX_NOTE} are kept: shorten it.")
+    return note.strip() or None if note else None
+
+
+def _rows(
+    taken: Sequence[tuple[Mapping[str, Any], str, int | None]], note: str | None, by: str, at: datetime
+) -> pd.DataFrame:
+    """One row of the table decisions for each finding, action and reason."""
+    return TABLES["decisions"].frame(
+        [
+            {
+                "finding_id": finding["finding_id"],
+                "serial": finding["serial"],
+                "action": action,
+                "reason": reason if action == "revoke" else None,
+                "note": note,
+                "decided_by": by.strip(),
+                "decided_at": at,
+            }
+            for finding, action, reason in taken
+        ]
+    )
+
+
+def _selected(findings: pd.DataFrame, kind: str | None, serials: Sequence[str]) -> list[dict[str, Any]]:
+    if (kind is None) == (not serials):
+        raise UsageError("Select either all findings of one kind or serial numbers, not both and not neither.")
+    return _named(findings, serials) if kind is None else _of_kind(findings, kind)
+
+
 def _of_kind(findings: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
     if kind not in FINDING_KINDS:
         raise UsageError(f"'{_shown(kind)}' is no kind of finding: choose one of {', '.join(FINDING_KINDS)}.")
@@ -248,40 +293,3 @@ def _text(cell: object) -> str | None:
 
 def _shown(text: str) -> str:
     return text[:40].encode("ascii", "backslashreplace").decode("ascii")
-
-
-def take_suggestions(
-    findings: pd.DataFrame,
-    *,
-    select_all: str | None = None,
-    serials: Sequence[str] = (),
-    note: str | None = None,
-    by: str,
-    at: datetime,
-) -> Decided:
-    """Decide for every selected finding what the finding itself suggests.
-
-    A suggestion is never applied by itself: this is a person's act, under the same rules
-    as ``decide``. Findings without a suggestion are left out and named.
-    """
-    findings = TABLES["findings"].conform(findings)
-    if (select_all is None) == (not serials):
-        raise UsageError("Select either all findings of one kind or serial numbers, not both and not neither.")
-    chosen = _of_kind(findings, select_all) if select_all is not None else _named(findings, serials)
-    parts: list[pd.DataFrame] = []
-    skipped: list[Skipped] = []
-    groups: dict[tuple[Action, int | None], list[str]] = {}
-    for finding in chosen:
-        why = _why_not_all(finding) if select_all is not None else None
-        if why is None and finding["suggested_action"] is None:
-            why = "The evidence suggests nothing: a person must decide."
-        if why is None:
-            reason = finding["suggested_reason"] if finding["suggested_action"] == "revoke" else None
-            groups.setdefault((finding["suggested_action"], reason), []).append(str(finding["serial"]))
-        else:
-            skipped.append(Skipped(str(finding["finding_id"]), _text(finding["serial"]), why))
-    for (action, reason), named in groups.items():
-        made = decide(findings, serials=named, action=action, reason=reason, note=note, by=by, at=at)
-        parts.append(made.rows)
-    rows = pd.concat(parts, ignore_index=True) if parts else TABLES["decisions"].empty()
-    return Decided(rows, tuple(skipped))

@@ -32,7 +32,7 @@ _VAR = rf"%{_NAME}%"
 # What may stand between quotes: nothing that ends the quotes or is expanded but a variable or an argument.
 _QUOTED = rf"(?:[A-Za-z0-9 ._()\\:;,=<>@$/-]|{_VAR}|%~(?:[1-9]|dp0))*"
 _TEXT = rf"(?:[A-Za-z0-9 .,:;=?'@/\[\]_\\-]|{_VAR}|%~[1-9])+"
-_PATH = rf"(?:[A-Za-z0-9._-]+(?:\\[A-Za-z0-9._%~-]+)?|{_VAR})"
+_PATH = rf"(?:[A-Za-z0-9][A-Za-z0-9._-]*(?:\\[A-Za-z0-9][A-Za-z0-9._-]*)?|{_VAR})"
 _CONFIG = r'(?:-config "%CACONFIG%" )?'
 _TO_OUT = r' > "%OUT%" 2>&1'
 _TO_LOG = r' >> "%LOG%" 2>&1'

@@ -64,12 +64,15 @@ def make_plan(
     given = _Waivers(waivers)
     signers = _signers(ca_certificates)
     newest = max(signers)
-    rows = {SerialNumber.parse(r["serial"]): r for r in records(TABLES["ca_rows"].conform(ca_rows)) if r["serial"]}
+    findings = TABLES["findings"].conform(findings)
+    actionable = records(findings[findings["kind"].isin(ACTIONABLE_KINDS)])
+    rows = {SerialNumber.parse(r["serial"]): r for r in _of(ca_rows, "ca_rows", "serial", findings["serial"])}
     found = {
-        r["certificate_sha256"]: r for r in records(TABLES["certificates"].conform(originals)) if r["signed_by_ca"]
+        r["certificate_sha256"]: r
+        for r in _of(originals, "certificates", "certificate_sha256", findings["original_sha256"])
+        if r["signed_by_ca"]
     }
     chosen = {r["finding_id"]: r for r in records(current(decisions))}
-    actionable = [f for f in records(TABLES["findings"].conform(findings)) if f["kind"] in ACTIONABLE_KINDS]
     _refuse_undecided(actionable, chosen, given)
     _refuse_doubles(actionable)
 
@@ -294,6 +297,12 @@ def _indexes(
     if key is None:
         key = _ca_version(signers[index]) >> 16 if index in signers else 0
     return (0 if index is None else int(index)), int(key)
+
+
+def _of(table: pd.DataFrame, schema: str, column: str, wanted: pd.Series[Any]) -> list[dict[str, Any]]:
+    """The rows that a finding speaks of: a database may have a million others."""
+    table = TABLES[schema].conform(table)
+    return records(table[table[column].isin(wanted.dropna())])
 
 
 def _signers(ca_certificates: pd.DataFrame) -> dict[int, dict[str, Any]]:

@@ -154,7 +154,7 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
         (case.trusted_until, say("event_until")),
     ]
     findings = case.table("findings")
-    lost = findings[findings["kind"] == "orphaned"]
+    lost = findings.loc[findings["kind"] == "orphaned", ["issued_at", "not_before"]]
     issued = lost["issued_at"].fillna(lost["not_before"]).dropna()
     if len(issued):
         events += [
@@ -178,7 +178,8 @@ def impact(case: Material) -> Section:
     """Whom it hit: by template and by requester."""
     say, table = case.say, case.table("findings")
     systems = OpenField(say("systems"), say("impact_prompt"))
-    hit = table[table["kind"].isin(["orphaned", "lost_revocation"])]
+    shown = ["kind", "template", "requester", "not_after", "infrastructure"]
+    hit = table.loc[table["kind"].isin(["orphaned", "lost_revocation"]), shown]
     if hit.empty:
         return Section("impact", say("impact"), (Paragraph(say("impact_none")), systems))
     blocks: list[Block] = []

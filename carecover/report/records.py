@@ -29,7 +29,7 @@ _FINDINGS: Final[Columns] = (
     ("column_subject", "name"),
     ("column_template", "name"),
     ("column_ends", "time"),
-    ("column_confidence", "text"),
+    ("column_confidence", "detail"),
     ("column_requester", "detail"),
     ("column_why", "detail"),
     ("column_evidence", "detail"),

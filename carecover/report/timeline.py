@@ -32,8 +32,10 @@ _STEPS: Final = (
     timedelta(days=364),
 )
 _STEP_NAMES: Final = ("hour", "six hours", "day", "week", "four weeks", "year")
-# Years before and after: a forged date must not stretch the picture to a line.
-MAX_SPAN: Final = MAX_BINS * _STEPS[-1]
+# No CA of Windows is older, and none has issued yet what begins later: such a date is forged or
+# misread, and must not stretch the picture. The widest step times MAX_BINS covers the span between.
+EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 KNOWN: Final = "#5b8db8"
 LOST: Final = "#c8481a"
@@ -116,13 +118,14 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
     rules = tuple(
         (name, at.astimezone(UTC))
         for name, at in (("backup", facts.backup), ("failure", facts.failure), ("restored", facts.restored))
-        if at is not None
+        if at is not None and EARLIEST <= at <= LATEST
     )
-    dated = [series.dropna() for series in (known, lost, revoked)]
-    undated = sum(len(series) for series in (known, lost, revoked)) - sum(len(series) for series in dated)
+    every = [series.dropna() for series in (known, lost, revoked)]
+    undated = sum(len(series) for series in (known, lost, revoked)) - sum(len(series) for series in every)
+    dated = [series[(series >= EARLIEST) & (series <= LATEST)] for series in every]
     span = _span(dated, [at for _, at in rules])
     if span is None:
-        return Timeline(undated=undated)
+        return Timeline(outside=sum(len(series) for series in every), undated=undated)
     start, end, step, name = span
     edges = pd.date_range(start, end, freq=step)
     counts = [pd.cut(series, edges, right=False, labels=False).value_counts() for series in dated]
@@ -134,7 +137,7 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
         step=name,
         bins=bins,
         rules=rules,
-        outside=sum(len(series) for series in dated) - sum(sum(one[2:]) for one in bins),
+        outside=sum(len(series) for series in every) - sum(sum(one[2:]) for one in bins),
         undated=undated,
     )
 
@@ -171,7 +174,7 @@ def _issued(rows: pd.DataFrame | None) -> pd.Series[Any]:
     if rows is None or rows.empty:
         return _no_times()
     held = [int(d) for d in (Disposition.ISSUED, Disposition.REVOKED)]
-    certificates = rows[rows["disposition"].isin(held)]
+    certificates = rows.loc[rows["disposition"].isin(held), ["not_before", "submitted_at"]]
     # notBefore is the time of issue, ten minutes back; the request may have waited for days.
     return certificates["not_before"].fillna(certificates["submitted_at"])
 
@@ -179,8 +182,9 @@ def _issued(rows: pd.DataFrame | None) -> pd.Series[Any]:
 def _times(findings: pd.DataFrame | None, kind: str, column: str, instead: str | None = None) -> pd.Series[Any]:
     if findings is None or findings.empty:
         return _no_times()
-    some = findings[findings["kind"] == kind]
-    return some[column] if instead is None else some[column].fillna(some[instead])
+    wanted = findings["kind"] == kind
+    dated = findings.loc[wanted, column]
+    return dated if instead is None else dated.fillna(findings.loc[wanted, instead])
 
 
 def _no_times() -> pd.Series[Any]:
@@ -204,11 +208,9 @@ def _span(
     first, last = min(ends), max(ends)
     air = min(max((last - first) * 0.6, pd.Timedelta(hours=12)), pd.Timedelta(days=365))
     first, last = first - air, last + air * 0.5
-    fitting = [n for n, step in enumerate(_STEPS) if (last - first) <= (MAX_BINS - 2) * step]
-    if not fitting:
-        first = last - MAX_SPAN + 2 * _STEPS[-1]
-    chosen = fitting[0] if fitting else -1
-    step, name = _STEPS[chosen], _STEP_NAMES[chosen]
+    step, name = next(
+        (step, name) for step, name in zip(_STEPS, _STEP_NAMES, strict=True) if last - first <= (MAX_BINS - 2) * step
+    )
     grid = pd.Timedelta(step) if step <= timedelta(days=1) else pd.Timedelta(days=1)
     start = first.floor(grid)
     return start, start + (-(-(last - start) // step)) * step, step, name

@@ -198,7 +198,8 @@ def garbled(text: str) -> str:
     """Every word outside quotes in a language that nobody reads; numbers, values and schema names stay."""
 
     def word(match: re.Match[str]) -> str:
-        kept = match[0] in VIEW_COLUMNS or match[0] == "CRLNumber" or match[0].startswith(("0x", '"'))
+        name = match[0] in VIEW_COLUMNS or match[0] == "CRLNumber"
+        kept = name or match[0].startswith(("0x", '"')) or re.fullmatch("(?:[0-9a-f]{2})+", match[0])
         return match[0] if kept else match[0].translate(_GARBLED)
 
     return re.sub(r'"[^"]*"|[^\s"]+', word, text)

@@ -141,6 +141,8 @@ _SET_A = re.compile(rf"set /a ({_NAME})=(.+)", re.ASCII | re.IGNORECASE)
 _GOTO = re.compile(rf"goto :({_NAME})", re.ASCII | re.IGNORECASE)
 _CALL = re.compile(rf'call :({_NAME})((?: (?:"[^"]*"|[A-Za-z0-9_.\\-]+))*)', re.ASCII | re.IGNORECASE)
 _FILES = re.compile(r'(mkdir|del|type|copy /y|cd /d) "([^"]+)"(?: "([^"]+)")?', re.IGNORECASE)
+# Quoted parts, and what means nothing to cmd.exe outside of quotes.
+_PLAIN = re.compile(r'(?:"[^"]*"|[^"&|<>^])+')
 _TARGET = re.compile(r' *(?:"([^"]+)"|([A-Za-z0-9_.\\-]+))')
 _WORD = re.compile(r"[A-Za-z]+\.?")
 _FILE_VERBS: Final = frozenset({"mkdir", "del", "type", "copy", "cd"})
@@ -287,42 +289,19 @@ class _Run:
     def _split(self, text: str) -> tuple[str, _Streams]:
         """The command without its redirections; refuses every special character outside quotes."""
         streams = _Streams()
-        out: list[str] = []
-        quoted = False
+        command = ""
         at = 0
         while at < len(text):
-            char = text[at]
-            if char == '"':
-                quoted = not quoted
-            elif not quoted and char in "&|<^":
-                raise _OutsideError(f"{char!r} stands outside quotes")
-            elif not quoted and char == ">":
-                at = self._redirection(text, at, out, streams)
-                continue
-            out.append(char)
-            at += 1
-        if quoted:
-            raise _OutsideError("a quote is not closed")
-        return "".join(out), streams
-
-    def _redirection(self, text: str, at: int, out: list[str], streams: _Streams) -> int:
-        """Read one redirection that begins at ``>``; returns where the text goes on."""
-        handle = "1"
-        # A digit right before the sign is a handle, even where it was meant as text.
-        if out and out[-1].isdigit() and (len(out) == 1 or out[-2] in " \t,;="):
-            handle = out.pop()
-        append = text.startswith(">>", at)
-        at += 2 if append else 1
-        if handle == "2" and not append and text.startswith("&1", at):
-            if streams.target is None or not "".join(out).strip():
-                raise _OutsideError("2>&1 must come last, after the redirection to a file")
-            streams.merged = True
-            return at + 2
-        target = _TARGET.match(text, at)
-        if handle != "1" or streams.target is not None or not target:
-            raise _OutsideError("only one redirection to a file and then 2>&1 are allowed")
-        streams.target, streams.append = target[1] or target[2], append
-        return target.end()
+            if plain := _PLAIN.match(text, at):
+                command += plain[0]
+                at = plain.end()
+            elif text[at] == ">":
+                command, at = _redirection(text, at, command, streams)
+            elif text[at] == '"':
+                raise _OutsideError("a quote is not closed")
+            else:
+                raise _OutsideError(f"{text[at]!r} stands outside quotes")
+        return command, streams
 
     # ------------------------------------------------------------------------- the statements
 
@@ -569,6 +548,26 @@ class _Run:
 
 class _OutsideError(Exception):
     """A statement outside the grammar; becomes a RefusedError with the line number."""
+
+
+def _redirection(text: str, at: int, command: str, streams: _Streams) -> tuple[str, int]:
+    """Read one redirection that begins at ``>``; returns the command before it and where the text goes on."""
+    handle = "1"
+    # A digit right before the sign is a handle, even where it was meant as text.
+    if command[-1:].isdigit() and command[-2:-1] in ("", " ", "\t", ",", ";", "="):
+        command, handle = command[:-1], command[-1]
+    append = text.startswith(">>", at)
+    at += 2 if append else 1
+    if handle == "2" and not append and text.startswith("&1", at):
+        if streams.target is None or not command.strip():
+            raise _OutsideError("2>&1 must come last, after the redirection to a file")
+        streams.merged = True
+        return command, at + 2
+    target = _TARGET.match(text, at)
+    if handle != "1" or streams.target is not None or not target:
+        raise _OutsideError("only one redirection to a file and then 2>&1 are allowed")
+    streams.target, streams.append = target[1] or target[2], append
+    return command, target.end()
 
 
 def _signed(value: int) -> int:

@@ -135,7 +135,7 @@ class Mailer:
         """One mail that is none of the exit module's, though some quote or resemble one."""
         salt = derive(self.seed, "ordinary", number)
         sender = f"{_PEOPLE[salt[1] % len(_PEOPLE)]}@{self.domain}"
-        kind = salt[0] % 8 if quotable else salt[0] % 6
+        kind = number % (8 if quotable else 6)
         boundary = f"----=_Part_{salt[2:10].hex()}"
         match kind:
             case 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -100,6 +100,7 @@ class History:
         window_calendar = Calendar(self.backup, self.failure, self.zone)
         second = timedelta(seconds=1)
 
+        @lru_cache(maxsize=4_096)  # asked for again and again while one request is told
         def submitted(request_id: int) -> datetime:
             if request_id == 1:
                 return self.start
@@ -382,15 +383,29 @@ class History:
         index = life.ca_cert_index(request_id)
         return life.authority.serial_for(request_id, ca_cert_index=index, life=life.name)
 
+    def _on_known_crl(self, request_id: int) -> Act | None:
+        """What the last CRL says, if it is handed in and its signature can be checked.
+
+        A CRL of a key that the restored CA does not have proves nothing to anybody.
+        """
+        key = self.life.authority.key_index[self.life.ca_cert_index(request_id)]
+        known = self.scenario.crl and key in self.restored.authority.keys
+        return self.on_last_crl.get(request_id) if known else None
+
     def acts_shown_by(self, request_id: int, *, release: bool) -> list[str]:
         """What reveals the last revocation (or release) of a certificate."""
-        acts = [act for act in self.life.acts[request_id] if act.at >= self.backup]
+        life = self.life
+        acts = [act for act in life.acts[request_id] if act.at >= self.backup]
         shown = []
         event: Event = "unrevoked" if release else "revoked"
         if self.arrived(event, request_id):
             shown.append(f"mail_{event}")
-        if self.scenario.crl and not release and self.on_last_crl.get(request_id) in acts:
+        if not release and self._on_known_crl(request_id) in acts:
             shown.append("crl")
+        # On hold at the backup, valid, and not on a later CRL: it was released.
+        unlisted = life.last_act(request_id, self.last_crl.at) in acts
+        if release and self.scenario.crl and unlisted and life.not_after(request_id) > self.last_crl.at:
+            shown.append("crl_absence")
         if self.scenario.audit:
             shown.append("audit")
         return shown
@@ -404,7 +419,7 @@ class History:
             shown.append("mail_retrieved")
         events = {event_of(act) for act in life.acts.get(request_id, ())}
         shown += [f"mail_{event}" for event in sorted(events) if self.arrived(event, request_id)]
-        if self.scenario.crl and request_id in self.on_last_crl:
+        if self._on_known_crl(request_id):
             shown.append("crl")
         if self.scenario.audit:
             shown.append("audit")

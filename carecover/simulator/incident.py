@@ -18,7 +18,8 @@ the product never reads the truth, and nothing here uses the readers of evidence
 - ``expected``: by finding kind what perfect reading of the evidence shows.
 
 ``shown_by`` names what reveals a thing: mail_issued, mail_retrieved, mail_revoked,
-mail_unrevoked, mail_pending, crl, audit, found; where it is empty, nothing can.
+mail_unrevoked, mail_pending, crl, crl_absence (a release: the last CRL no longer lists the
+hold), audit, found; where it is empty, nothing can.
 
 The same scenario gives the same bytes. Up to SIGN_ALL certificates every row's hash is
 that of a real certificate; above, rows of certificates that appear nowhere else have an
@@ -57,6 +58,8 @@ MAX_CERTIFICATES_IN_TRUTH: Final = 5_000
 # The audit log holds so much before the backup: logs are rotated.
 _AUDIT_BEFORE_BACKUP: Final = timedelta(days=7)
 _REBOOT_EVERY: Final = timedelta(days=30)
+# Least and most ordinary mails where the scenario does not say how many.
+_ORDINARY: Final = (40, 2_000)
 # Between what the CA does and the Date of the mail about it.
 _DELAY: Final = timedelta(seconds=1)
 
@@ -250,15 +253,21 @@ class Incident:
 
     def _ordinary_mails(self, mailer: Mailer) -> Iterator[Mail]:
         h = self.history
-        s = self.scenario
-        count = max(20, min(h.last // 2, 2_000)) if s.ordinary_mail is None else s.ordinary_mail
-        end = h.exported_at + timedelta(days=1)
-        calendar = Calendar(h.start, end, h.zone)
-        quotable = [(h.issued_at(i), h.life.request(i)) for i in h.lost_ids[:40]]
+        count = self.scenario.ordinary_mail
+        if count is None:
+            count = max(_ORDINARY[0], min(h.last // 2, _ORDINARY[1]))
+        # A quarter comes after the backup, so that some reply to notifications of the gap.
+        early = Calendar(h.start, h.backup, h.zone)
+        late = Calendar(h.backup, h.exported_at + timedelta(days=1), h.zone)
+        # Quoted is only what also arrived by itself: whether quotes count changes nothing.
+        quotable = {*filter(h.is_issued, range(2, min(h.last_before, 50))), *h.lost_ids[:40]}
+        requests = sorted((h.issued_at(i), i) for i in quotable if h.arrived("issued", i))
+        rows = [h.life.request(i) for _, i in requests]
         for n in range(count):
-            at = calendar.moment((n + 0.5) / count)
-            told: list[tuple[Event, DatabaseRow]] = [("issued", row) for issued, row in quotable if issued < at]
-            yield mailer.ordinary(n, at, told)
+            first = count - count // 4
+            at = early.moment((n + 0.5) / first) if n < first else late.moment((n - first + 0.5) / (count - first))
+            told = bisect_left(requests, (at, 0))
+            yield mailer.ordinary(n, at, [("issued", row) for row in rows[max(told - 10, 0) : told]])
 
     # ------------------------------------------------------------------------------- audit
 

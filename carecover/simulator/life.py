@@ -213,6 +213,7 @@ class Life:
     """Request IDs of the CA's own certificates: CA-certificate index."""
     acts: dict[int, list[Act]] = field(default_factory=dict)
 
+    @lru_cache(maxsize=4_096)  # noqa: B019 - a life lives as long as its incident
     def draw(self, request_id: int) -> bytes:
         """The 32 bytes that decide everything about a request that nothing else decides."""
         return derive(self.seed, self.name, request_id)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,10 @@ class Folder:
 # ------------------------------------------------------------------------------ the programs
 
 
+_PIECE = re.compile(r'(?P<slashes>\\*)(?P<quote>")|(?P<blank>[ \t]+)|\\+|[^\\" \t]+')
+_QUOTED_PIECE = re.compile(r'(?P<slashes>\\*)(?P<quote>")|(?P<blank>(?!))|\\+|[^\\"]+')
+
+
 def split_arguments(text: str) -> list[str]:
     """Cut a command line into arguments as programs built with Microsoft's C runtime do.
 
@@ -133,39 +138,34 @@ def split_arguments(text: str) -> list[str]:
     command-line arguments").
     """
     arguments: list[str] = []
-    current: list[str] = []
-    quoted = started = False
+    current: str | None = None
+    quoted = False
     at = 0
     while at < len(text):
-        run_length = len(text[at:]) - len(text[at:].lstrip("\\"))
-        if run_length:
-            at += run_length
-            started = True
-            if text.startswith('"', at):
-                current.append("\\" * (run_length // 2))
-                if run_length % 2:
-                    current.append('"')
-                    at += 1
+        piece = (_QUOTED_PIECE if quoted else _PIECE).match(text, at)
+        assert piece is not None  # noqa: S101 - the patterns leave no character out
+        at = piece.end()
+        slashes, quote = piece["slashes"], piece["quote"]
+        if piece["blank"]:
+            if current is not None:
+                arguments.append(current)
+            current = None
+        elif slashes and quote:
+            current = (current or "") + "\\" * (len(slashes) // 2)
+            if len(slashes) % 2:
+                current += '"'
             else:
-                current.append("\\" * run_length)
-            continue
-        char = text[at]
-        if char == '"':
-            if quoted and text.startswith('""', at):
-                current.append('"')
+                at -= 1
+        elif quote:
+            current = current or ""
+            if quoted and text.startswith('"', at):
+                current += '"'
                 at += 1
             else:
                 quoted = not quoted
-            started = True
-        elif char in " \t" and not quoted:
-            if started:
-                arguments.append("".join(current))
-            current, started = [], False
         else:
-            current.append(char)
-            started = True
-        at += 1
-    return [*arguments, "".join(current)] if started else arguments
+            current = (current or "") + piece[0]
+    return arguments if current is None else [*arguments, current]
 
 
 def find(arguments: Sequence[str], folder: Folder) -> CallResult:

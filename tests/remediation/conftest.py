@@ -75,6 +75,11 @@ def certificate(
     return builder.sign(ca_key(key), hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def thumbprint(data: bytes) -> str:
+    """Microsoft's thumbprint: SHA-1, lower-case hex."""
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
 def certificate_row(der: bytes, **more: object) -> dict[str, object]:
     """The row of schema certificates for these bytes."""
     parsed = x509.load_der_x509_certificate(der)
@@ -82,7 +87,7 @@ def certificate_row(der: bytes, **more: object) -> dict[str, object]:
     return {
         "certificate_sha256": hashlib.sha256(der).hexdigest(),
         "serial": digits.zfill(len(digits) + len(digits) % 2),
-        "thumbprint": hashlib.sha1(der).hexdigest(),
+        "thumbprint": thumbprint(der),
         "subject": parsed.subject.rfc4514_string(),
         "issuer": parsed.issuer.rfc4514_string(),
         "not_before": parsed.not_valid_before_utc,
@@ -113,13 +118,12 @@ def finding(kind: str, serial: str | None, **more: object) -> dict[str, object]:
 
 def ca_row(request_id: int, serial: str | None, disposition: int = 20, **more: object) -> dict[str, object]:
     """The row of schema ca_rows."""
-    thumbprint = hashlib.sha1(serial.encode()).hexdigest() if serial else None
     return {
         "request_id": request_id,
         "serial": serial,
         "disposition": disposition,
         "issuer_name_id": 0,
-        "thumbprint": thumbprint,
+        "thumbprint": thumbprint(serial.encode()) if serial else None,
         "not_after": datetime(2027, 1, 1, tzinfo=UTC),
         **more,
     }
@@ -156,7 +160,7 @@ class Incident:
     def certificates(self) -> dict[str, bytes]:
         return {hashlib.sha256(der).hexdigest(): der for der in (self.ca_certificate, *self.originals)}
 
-    def plan(self, **more: Any) -> Plan:  # noqa: ANN401 - any argument of make_plan
+    def plan(self, **more: Any) -> Plan:
         arguments: dict[str, Any] = {
             "case": "incident",
             "facts": self.facts,
@@ -186,9 +190,9 @@ def incident() -> Incident:
                 REVOKED,
                 original_reason=4,
                 original_revoked_at=NOW - timedelta(days=30),
-                row_thumbprint=hashlib.sha1(REVOKED.encode()).hexdigest(),
+                row_thumbprint=thumbprint(REVOKED.encode()),
             ),
-            finding("lost_release", HELD, row_thumbprint=hashlib.sha1(HELD.encode()).hexdigest()),
+            finding("lost_release", HELD, row_thumbprint=thumbprint(HELD.encode())),
         ],
         ca_rows=[ca_row(10, REVOKED), ca_row(11, HELD, 21, reason=6), ca_row(12, None, 31)],
         choices=[

@@ -10,7 +10,7 @@ import pytest
 
 from carecover.errors import CarecoverError, RefusedError, UsageError
 from carecover.model import TABLES
-from carecover.remediation import Decided, current, decide
+from carecover.remediation import Decided, current, decide, take_suggestions
 from tests.remediation.conftest import HELD, NOW, ORPHAN, REVOKED, Incident, finding
 
 
@@ -18,7 +18,7 @@ def table(*rows: dict[str, object]) -> pd.DataFrame:
     return TABLES["findings"].frame(rows)
 
 
-def decided(findings: pd.DataFrame, **more: Any) -> Decided:  # noqa: ANN401 - any argument of decide
+def decided(findings: pd.DataFrame, **more: Any) -> Decided:
     arguments: dict[str, Any] = {"action": "revoke", "reason": 1, "by": "Ada", "at": NOW}
     return decide(findings, **{**arguments, **more})
 
@@ -186,3 +186,24 @@ def test_calls_that_are_wrong(arguments: dict[str, Any], says: str) -> None:
 def test_nothing_is_decided_where_one_serial_is_refused(incident: Incident) -> None:
     with pytest.raises(RefusedError, match=HELD):
         decided(incident.findings_table, serials=[ORPHAN, HELD])
+
+
+def test_a_suggestion_is_taken_by_a_person_under_the_same_rules() -> None:
+    serials = [f"{ORPHAN[:-2]}{n:02x}" for n in range(0x20, 0x25)]
+    findings = table(
+        finding("orphaned", serials[0], suggested_action="revoke", suggested_reason=4),
+        finding("orphaned", serials[1], suggested_action="restore", original_sha256="ab" * 32),
+        finding("orphaned", serials[2]),
+        finding("orphaned", serials[3], suggested_action="revoke", suggested_reason=1, infrastructure=True),
+        finding("orphaned", serials[4], suggested_action="restore"),
+        finding("lost_pending", None, finding_id="p1", suggested_action="leave"),
+    )
+    choice = take_suggestions(findings, select_all="orphaned", by="Ada", at=NOW)
+    assert list(choice.rows["serial"]) == serials[:2]
+    assert list(choice.rows["action"]) == ["revoke", "restore"]
+    assert list(choice.rows["reason"].fillna(-9)) == [4, -9]
+    assert [s.serial for s in choice.skipped] == serials[2:]
+    acknowledged = take_suggestions(findings, select_all="lost_pending", by="Ada", at=NOW).rows
+    assert list(acknowledged["finding_id"]) == ["p1"]
+    with pytest.raises(UsageError, match="needs a name"):
+        take_suggestions(findings, select_all="orphaned", by="", at=NOW)

@@ -24,6 +24,7 @@ from tests.remediation.conftest import (
     certificate,
     certificate_row,
     finding,
+    thumbprint,
 )
 
 
@@ -41,12 +42,12 @@ def test_a_plan_holds_every_decision_in_order(incident: Incident) -> None:
         (5, HELD, "unrevoke", None, "row"),
     ]
     row, dummy, original = plan.items[:3]
-    assert row.expected_thumbprint == hashlib.sha1(REVOKED.encode()).hexdigest()
+    assert row.expected_thumbprint == thumbprint(REVOKED.encode())
     assert row.original_revoked_at == "2026-01-30T12:00:00Z"
     assert dummy.expected_thumbprint is None
     assert dummy.not_after == "2027-01-01T00:00:00Z"
     assert original.certificate_sha256 == hashlib.sha256(incident.originals[0]).hexdigest()
-    assert original.expected_thumbprint == hashlib.sha1(incident.originals[0]).hexdigest()
+    assert original.expected_thumbprint == thumbprint(incident.originals[0])
     assert (plan.ca_name, plan.newest_request_id, plan.last_crl_numbers) == ("Corp Issuing CA", 12, {"0": "41"})
     assert plan.needs_dummies
     assert Plan.from_json(plan.to_json()) == plan
@@ -72,7 +73,9 @@ def test_any_change_of_a_field_changes_the_digest(incident: Incident) -> None:
         replace(plan, **{f.name: _other(getattr(plan, f.name))}) for f in fields(plan) if f.name != "items"
     ]
     changes += [
-        replace(plan, items=(replace(plan.items[0], **{f.name: _other(getattr(plan.items[0], f.name))}), *plan.items[1:]))
+        replace(
+            plan, items=(replace(plan.items[0], **{f.name: _other(getattr(plan.items[0], f.name))}), *plan.items[1:])
+        )
         for f in fields(plan.items[0])
     ]
     changes += [replace(plan, items=plan.items[:-1]), replace(plan, items=plan.items[::-1])]
@@ -80,7 +83,7 @@ def test_any_change_of_a_field_changes_the_digest(incident: Incident) -> None:
     assert len(digests) == 1 + len(changes)
 
 
-def _other(value: object) -> Any:  # noqa: ANN401 - another value of the same type
+def _other(value: object) -> Any:
     match value:
         case bool():
             return not value
@@ -149,7 +152,7 @@ def test_a_stolen_key_stops_the_work(incident: Incident) -> None:
 
 
 def test_no_ca_certificate_no_plan(incident: Incident) -> None:
-    with pytest.raises(RefusedError, match="-ca.cert"):
+    with pytest.raises(RefusedError, match=r"-ca\.cert"):
         incident.plan(ca_certificates=TABLES["certificates"].empty())
 
 

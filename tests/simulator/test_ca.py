@@ -241,7 +241,7 @@ def test_an_unknown_serial_fails_as_the_switch_says(desk: MakeDesk) -> None:
     assert desk(Behaviour(revoke_unknown_serial=0x80070002)).code("-revoke", "5a01", "1") == 0x80070002
 
 
-# --------------------------------------------------------------------- dummies and imports
+# ---------------------------------------------------------------------------- dummy and import
 
 
 def _ca_serial(place: Desk) -> str:

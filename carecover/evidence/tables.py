@@ -1,0 +1,146 @@
+"""Rows → tables, a column at a time, so that a million rows of Python objects never exist.
+
+Rows are packed into Arrow columns in batches as they come. Printed times stay text until
+the whole file has been seen, because only then the order of day and month is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from carecover.evidence.dates import DateReader
+from carecover.evidence.units import PrintedTime, Row
+from carecover.model import TABLES, Column, TableSchema
+
+# Rows that are kept as Python objects before they are packed: some 40 MB of the widest table.
+_BATCH: Final = 16_384
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_NOT_A_TIME: Final = np.iinfo(np.int64).min
+
+
+class TableBuilder:
+    """Collects the rows of one table and gives its frame, in the schema of ``model.TABLES``."""
+
+    def __init__(self, name: str) -> None:
+        """Start an empty table of this name."""
+        self._schema: TableSchema = TABLES[name]
+        self._rows: list[Row] = []
+        self._batches: list[dict[str, Any]] = []
+
+    def add(self, row: Row) -> None:
+        """Add one row; a column that the schema does not have is a fault of the reader (KeyError)."""
+        self._rows.append(row)
+        if len(self._rows) >= _BATCH:
+            self._pack()
+
+    def _pack(self) -> None:
+        known = {column.name for column in self._schema.columns}
+        for row in self._rows:
+            if not known.issuperset(row):
+                raise KeyError(f"{self._schema.name} has no column {sorted(set(row) - known)}")
+        self._batches.append(
+            {c.name: _packed(c, [row.get(c.name) for row in self._rows]) for c in self._schema.columns}
+        )
+        self._rows = []
+
+    def see_dates(self, dates: DateReader) -> None:
+        """Show every printed time to the reader of dates."""
+        self._pack()
+        for batch in self._batches:
+            for column in self._schema.columns:
+                if column.kind == "time":
+                    dates.see(batch[column.name].printed.unique().drop_null().to_pylist())
+
+    def frame(self, dates: DateReader) -> pd.DataFrame:
+        """The table; printed times are read, and what is odd about them is added to ``flags``."""
+        length = sum(len(batch[self._schema.columns[0].name]) for batch in self._batches)
+        flags: list[list[str]] | None = None
+        if any(column.name == "flags" for column in self._schema.columns):
+            flags = [list(cell) for batch in self._batches for cell in batch["flags"]]
+        series: dict[str, Any] = {}
+        for column in self._schema.columns:
+            if column.name != "flags":
+                series[column.name] = self._column(column, dates, flags)
+        if flags is not None:
+            series["flags"] = pd.Series(flags, dtype=object)
+        names = [column.name for column in self._schema.columns]
+        return pd.DataFrame(series, columns=names, index=pd.RangeIndex(length))
+
+    def _column(self, column: Column, dates: DateReader, flags: list[list[str]] | None) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
+        parts = [batch[column.name] for batch in self._batches]
+        if column.kind in ("list", "bytes"):
+            return pd.Series([cell for part in parts for cell in part], dtype=object)
+        if column.kind == "time":
+            return _times(parts, dates, flags)
+        chunks = pa.chunked_array(parts, type=_ARROW[column.kind])
+        if column.kind == "text":
+            return pd.Series(pd.array(chunks, dtype=pd.StringDtype("pyarrow")))
+        missing = chunks.is_null().to_numpy()
+        if column.kind == "flag":
+            return pd.Series(pd.arrays.BooleanArray(chunks.fill_null(False).to_numpy(), missing))
+        return pd.Series(pd.arrays.IntegerArray(chunks.fill_null(0).to_numpy(), missing))
+
+
+_ARROW: Final = {"text": pa.string(), "integer": pa.int64(), "flag": pa.bool_()}
+
+
+class _Times:
+    """One batch of a time column: moments, and texts that are to be read."""
+
+    def __init__(self, cells: Sequence[object]) -> None:
+        self.moments = np.array(
+            [_microseconds(c) if isinstance(c, datetime) else _NOT_A_TIME for c in cells], dtype=np.int64
+        )
+        self.printed = pa.array([c.text if isinstance(c, PrintedTime) else None for c in cells], pa.string())
+        self.zones = [c.fallback if isinstance(c, PrintedTime) else None for c in cells]
+        if not any(self.zones):
+            self.zones = []
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+
+def _packed(column: Column, cells: list[Any]) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
+    if column.kind == "time":
+        return _Times(cells)
+    if column.kind == "list":
+        return [list(cell) if cell else () for cell in cells]
+    if column.kind == "bytes":
+        return cells
+    if column.kind == "text":
+        # Lone surrogates of damaged mails have no place in Arrow's UTF-8.
+        cells = [None if c is None else c if c.isascii() else c.encode("utf-8", "replace").decode() for c in cells]
+    return pa.array(cells, _ARROW[column.kind])
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _times(parts: list[_Times], dates: DateReader, flags: list[list[str]] | None) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
+    at = 0
+    known: dict[tuple[str, timezone | None], tuple[int, tuple[str, ...]]] = {}
+    for part in parts:
+        if part.printed.null_count < len(part):
+            for place, text in enumerate(part.printed.to_pylist()):
+                if text is None:
+                    continue
+                zone = part.zones[place] if part.zones else None
+                found = known.get((text, zone))
+                if found is None:
+                    moment, odd = dates.read(PrintedTime(text, zone))
+                    found = known[text, zone] = (_NOT_A_TIME if moment is None else _microseconds(moment), odd)
+                part.moments[place] = found[0]
+                if found[1] and flags is not None:
+                    noted = flags[at + place]
+                    noted.extend(flag for flag in found[1] if flag not in noted)
+        at += len(part)
+    moments = np.concatenate([part.moments for part in parts]) if parts else np.array([], dtype=np.int64)
+    return pd.Series(moments.view("M8[us]")).dt.tz_localize(UTC)

@@ -1,0 +1,509 @@
+"""Mails: the known wording, what transports do to it, and what hostile senders send."""
+
+from __future__ import annotations
+
+import base64
+import quopri
+import textwrap
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.header import Header
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from carecover.errors import EvidenceError, PathError, UsageError
+from carecover.evidence import Context, mail, profiles, read, read_mail
+from carecover.evidence.mail import split_mbox
+from carecover.model import Reading
+from tests.evidence.conftest import check
+from tests.evidence.test_x509 import make_certificate
+
+ReadBytes = Callable[[bytes], Reading]
+
+SERIAL = "4400000014178d21c3ed6a4575000000000014"
+HASH = "4f 8b c1 0a 30 77 8d d3 fd ee cb 7e ce ba f2 be 66 f1 b2 d9"
+ISSUED = f"""
+Request ID: 20
+UPN: host01@corp.example
+Requester Name: CORP\\host01$
+Serial Number: {SERIAL}
+Valid not before: 7/11/2026 1:06 PM
+Valid not after: 7/25/2027 1:06 PM
+Distinguished Name: CN=host01.corp.example
+Certificate Template: 1.3.6.1.4.1.311.21.8.3914223.11151747
+Certificate Hash: {HASH}
+Request Disposition Message: Issued
+"""
+REVOKED = f"""
+Request ID: 0x14 (20)
+Revoked when: 7/13/2026 1:16 PM
+Effective: 7/13/2026 1:14 PM
+Reason for being revoked: 0x1 -- Reason: Key Compromise
+UPN: ???
+Requester Name: CORP\\host01$
+Serial Number: {SERIAL.upper()}
+Was not valid until: 7/11/2026 1:06 PM
+Was not valid after: 7/25/2027 1:06 PM
+Distinguished Name: CN=host01.corp.example
+Certificate Template: WebServer
+Certificate Hash: {HASH}
+Request Status: 0x0
+"""
+TITLE_ISSUED = "Your certificate has been issued by Corp Issuing CA"
+TITLE_REVOKED = "Your certificate was revoked by Corp Issuing CA"
+HEADERS = (
+    "From: ca@corp.example\nTo: host01@corp.example\nSubject: {subject}\n"
+    "Date: Sat, 11 Jul 2026 15:17:00 +0200\nMessage-ID: <{number}@ca01>\nMIME-Version: 1.0\n"
+)
+PLAIN = 'Content-Type: text/plain; charset="iso-8859-1"\nContent-Transfer-Encoding: 7bit\n'
+
+
+def make_mail(subject: str = TITLE_ISSUED, body: str = ISSUED, *, number: int = 1, mime: str = PLAIN) -> bytes:
+    return (HEADERS.format(subject=subject, number=number) + mime + "\n" + body).encode("utf-8")
+
+
+def make_mbox(*mails: bytes) -> bytes:
+    return b"".join(b"From ca@corp.example Sat Jul 11 13:17:00 2026\n" + each + b"\n" for each in mails)
+
+
+def one(reading: Reading) -> pd.Series[object]:
+    check(reading)
+    table = reading.tables["notifications"]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+# ------------------------------------------------------------------------------ the known wording
+
+
+def test_issued(read_bytes: ReadBytes) -> None:
+    row = one(read_bytes(make_mail()))
+    assert row["event"] == "issued"
+    assert row["ca_name"] == "Corp Issuing CA"
+    assert row["request_id"] == 20
+    assert row["serial"] == SERIAL
+    assert row["requester"] == "CORP\\host01$"
+    assert row["upn"] == "host01@corp.example"
+    assert row["subject"] == "CN=host01.corp.example"
+    assert row["template"] == "1.3.6.1.4.1.311.21.8.3914223.11151747"
+    assert row["thumbprint"] == HASH.replace(" ", "")
+    assert row["sent_at"] == datetime(2026, 7, 11, 13, 17, tzinfo=UTC)
+    # No zone of the case: the offset of the Date header, and it is said so.
+    assert row["not_before"] == datetime(2026, 7, 11, 11, 6, tzinfo=UTC)
+    assert row["not_after"] == datetime(2027, 7, 25, 11, 6, tzinfo=UTC)
+    assert row["flags"] == ["zone_from_date_header"]
+    assert row["profile"] == "microsoft-sample"
+    assert row["sender"] == "ca@corp.example"
+    assert row["message_id"] == "<1@ca01>"
+
+
+def test_revoked_reads_reason_and_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(make_mail(TITLE_REVOKED, REVOKED))
+    row = one(read(path, Context(time_zone="America/New_York")))
+    assert (row["event"], row["reason"], row["serial"], row["request_id"]) == ("revoked", 1, SERIAL, 20)
+    assert row["revoked_at"] == datetime(2026, 7, 13, 17, 14, tzinfo=UTC)
+    assert pd.isna(row["upn"])
+    assert row["template"] == "WebServer"
+    assert row["flags"] == []
+
+
+@pytest.mark.parametrize(
+    "reason", ["-1", "4294967295", "0xffffffff (-1)", "Unrevoke", "0xffffffff -- Reason: Unrevoke"]
+)
+def test_unrevoked_comes_through_the_revoked_channel(read_bytes: ReadBytes, reason: str) -> None:
+    row = one(read_bytes(make_mail(TITLE_REVOKED, REVOKED.replace("0x1 -- Reason: Key Compromise", reason))))
+    assert (row["event"], row["reason"]) == ("unrevoked", -1)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("6", 6), ("Certificate Hold", 6), ("CRL_REASON_CERTIFICATE_HOLD", 6), ("0x0", 0), ("Reason: Superseded", 4)],
+)
+def test_reasons_in_all_spellings(read_bytes: ReadBytes, text: str, number: int) -> None:
+    body = REVOKED.replace("0x1 -- Reason: Key Compromise", text)
+    assert one(read_bytes(make_mail(TITLE_REVOKED, body)))["reason"] == number
+
+
+def test_the_other_events(read_bytes: ReadBytes) -> None:
+    denied = (
+        "Your Request ID is: 21\nThe Requester Name is: CORP\\bob\nSubject Name: %4\nRequest StatusCode: 0x80094012\n"
+    )
+    mails = [
+        make_mail("Your certificate request was denied by A", denied, number=1),
+        make_mail("Your certificate is pending on A", "Request ID: 22\nUPN: Unavailable\n", number=2),
+        make_mail("Your certificate has been retrieved from A", ISSUED, number=3),
+        make_mail("A new CRL was issued by A", "A new CRL has been issued\n", number=4),
+        make_mail("The Certification Authority service on A has started", "", number=5),
+        make_mail("The Certification Authority service on A has stopped", "", number=6),
+        make_mail("Lunch?", "At noon.\n", number=7),
+    ]
+    reading = read_bytes(make_mbox(*mails))
+    table = reading.tables["notifications"]
+    assert list(table["event"]) == ["denied", "pending", "retrieve_pending", "crl_issued", "startup", "shutdown"]
+    assert set(table["ca_name"]) == {"A"}
+    assert list(table["request_id"].iloc[:2]) == [21, 22]
+    assert table["subject"].isna().iloc[0]
+    assert (reading.accounting.parsed, reading.accounting.irrelevant) == (6, 1)
+
+
+def test_a_title_without_id_and_serial_is_rejected_not_dropped(read_bytes: ReadBytes) -> None:
+    body = ISSUED.replace("Request ID: 20", "Request ID: ???").replace(SERIAL, "???")
+    reading = read_bytes(make_mail(body=body))
+    assert reading.accounting.rejected == 1
+    assert "neither a request id nor a serial" in reading.tables["rejects"]["reason"].iloc[0]
+
+
+def test_a_body_in_the_known_wording_under_another_subject_is_shown(read_bytes: ReadBytes) -> None:
+    reading = read_bytes(make_mail(subject="Ihr Zertifikat"))
+    assert reading.accounting.rejected == 1
+    assert "worded like a notification" in reading.tables["rejects"]["reason"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column", "flag"),
+    [
+        (SERIAL, "CN=shifted", "serial", "serial_invalid"),
+        ("Request ID: 20", "Request ID: -5", "request_id", "request_id_invalid"),
+        (HASH, HASH[:-3], "thumbprint", "thumbprint_invalid"),
+        ("7/11/2026 1:06 PM", "11. Juli", "not_before", "date_unreadable"),
+        ("CN=host01.corp.example", "CN=" + "x" * 9000, "subject", "subject_too_long"),
+    ],
+)
+def test_values_are_checked_by_shape(read_bytes: ReadBytes, old: str, new: str, column: str, flag: str) -> None:
+    row = one(read_bytes(make_mail(body=ISSUED.replace(old, new))))
+    assert pd.isna(row[column])
+    assert flag in row["flags"]
+
+
+# -------------------------------------------------------------------------- what transports do
+
+
+def test_encodings_folding_and_attachments_change_nothing(read_bytes: ReadBytes) -> None:
+    subject = "Your certificate has been issued by Zürich CA"
+    body = ISSUED.replace("CN=host01", "CN=Büro")
+    latin = body.encode("iso-8859-1")
+    encoded = Header(subject, "iso-8859-1", maxlinelen=40).encode()
+    head = HEADERS.format(subject=encoded, number=1)
+    b64 = base64.encodebytes(latin).decode()
+    qp = quopri.encodestring(latin).decode()
+    text = 'Content-Type: text/plain; charset="iso-8859-1"\nContent-Transfer-Encoding: '
+    inner = f"--in\n{text}quoted-printable\n\n{qp}\n--in\nContent-Type: text/html\n\n<p>no\n--in--\n"
+    nested = (
+        'Content-Type: multipart/mixed; boundary="out"\n\nprose\n--out\n'
+        f'Content-Type: multipart/alternative; boundary="in"\n\n{inner}\n--out\n'
+        "Content-Type: text/plain\nContent-Disposition: attachment\n\nRequest ID: 99\n--out--\n"
+    )
+    lines = "".join(f"<div>{line}</div>\n" for line in body.splitlines())
+    html = f"Content-Type: text/html; charset=utf-8\n\n<style>Request ID: 1</style><html><body>{lines}</body>"
+    forms = {
+        "base64": head + f"{text}base64\n\n{b64}",
+        "quoted-printable": head + f"{text}quoted-printable\n\n{qp}",
+        "nested": head + nested,
+        "html": head + html,
+        "8bit": head + "Content-Type: text/plain; charset=utf-8\n\n" + body,
+    }
+    for name, form in forms.items():
+        for ends in ("\n", "\r\n"):
+            row = one(read_bytes(form.replace("\n", ends).encode("utf-8")))
+            assert (row["ca_name"], row["subject"], row["serial"]) == ("Zürich CA", "CN=Büro.corp.example", SERIAL), (
+                name
+            )
+
+
+def test_values_over_several_lines_and_text_behind(read_bytes: ReadBytes) -> None:
+    body = (
+        ISSUED.replace("CN=host01.corp.example", "\n  CN=host01\n  OU=a") + "\n\nDisclaimer: we mean no harm.\nUPN: x\n"
+    )
+    row = one(read_bytes(make_mail(body=body)))
+    assert row["subject"] == "CN=host01\nOU=a"
+    assert row["upn"] == "host01@corp.example"
+
+
+def test_a_carried_certificate_becomes_a_row_of_its_own(read_bytes: ReadBytes) -> None:
+    der = make_certificate(serial=int(SERIAL, 16))
+    base64_lines = textwrap.fill(base64.b64encode(der).decode(), 60)
+    forms = [
+        f"Binary Certificate: \n-----BEGIN CERTIFICATE-----\n{base64_lines}\n-----END CERTIFICATE-----\n",
+        f"Binary Certificate: {base64_lines}\n",
+        f"Binary Certificate:\n{textwrap.fill(base64.b64encode(der).decode(), 31)}\n\nPlease think before you print.\n",
+    ]
+    for form in forms:
+        reading = read_bytes(make_mail(body=ISSUED + form))
+        row = one(reading)
+        certificate = reading.tables["certificates"].iloc[0]
+        assert certificate["der"] == der
+        assert certificate["from_mail"]
+        assert row["certificate_sha256"] == certificate["certificate_sha256"]
+        # The body's hash is another certificate's.
+        assert "certificate_contradicts_mail" in row["flags"]
+    row = one(read_bytes(make_mail(body=ISSUED + "Binary Certificate: MIIB\nnot base64\n")))
+    assert "certificate_invalid" in row["flags"]
+
+
+def test_the_same_mail_twice_is_a_duplicate(read_bytes: ReadBytes) -> None:
+    accounting = read_bytes(make_mbox(make_mail(), make_mail(), make_mail(number=2))).accounting
+    assert (accounting.parsed, accounting.duplicate) == (2, 1)
+
+
+def test_attached_and_forwarded_notifications(read_bytes: ReadBytes) -> None:
+    outer = b"From: a@b\nSubject: see attached\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n"
+    attached = outer + b"Content-Type: message/rfc822\n\n" + make_mail() + b"\n--x--\n"
+    reading = read_bytes(attached)
+    assert (reading.accounting.parsed, reading.accounting.irrelevant) == (1, 1)
+    assert one(reading)["location"] == "byte 0, attached mail 1"
+    assert "forwarded" in one(read_bytes(make_mail("WG: " + TITLE_ISSUED)))["flags"]
+
+
+def test_mbox_splits_only_where_a_header_follows(read_bytes: ReadBytes) -> None:
+    body = ISSUED + "\nFrom here on it is prose.\n>From me\nFrom\n\nFrom the sea\nX\n"
+    reading = read_bytes(make_mbox(make_mail(body=body), make_mail("Hello", "x\n", number=2)).replace(b"\n", b"\r\n"))
+    assert reading.kind == "mbox"
+    assert (reading.accounting.parsed, reading.accounting.irrelevant) == (1, 1)
+
+
+@given(st.lists(st.sampled_from([make_mail(number=n) for n in range(5)] + [make_mail("x", "From y\n")]), min_size=1))
+def test_joined_mails_split_into_the_same_mails(mails: list[bytes]) -> None:
+    data = make_mbox(*mails)
+    found = [data[start:end].split(b"\n", 1)[1] for start, end in split_mbox(data)]
+    assert [each.rstrip(b"\n") for each in found] == [each.rstrip(b"\n") for each in mails]
+
+
+# ----------------------------------------------------------------------------------- the dates
+
+
+@pytest.mark.parametrize(
+    ("printed", "order", "expected"),
+    [
+        ("02/09/2017 10:39", None, None),
+        ("02/09/2017 10:39", "dmy", datetime(2017, 9, 2, 10, 39, tzinfo=UTC)),
+        ("02/09/2017 10:39", "mdy", datetime(2017, 2, 9, 10, 39, tzinfo=UTC)),
+        ("09/09/2017 10:39", None, datetime(2017, 9, 9, 10, 39, tzinfo=UTC)),
+        ("25/12/2017 10:39", None, datetime(2017, 12, 25, 10, 39, tzinfo=UTC)),
+        ("25/12/2017 10:39", "mdy", None),
+        ("3. 10. 2023 10:11:26", None, datetime(2023, 10, 3, 10, 11, 26, tzinfo=UTC)),
+        ("27.08.2020 12:44", None, datetime(2020, 8, 27, 12, 44, tzinfo=UTC)),
+        ("2026/1/1 8:00", "dmy", datetime(2026, 1, 1, 8, 0, tzinfo=UTC)),
+        ("2026-01-02T08:00:01Z", None, datetime(2026, 1, 2, 8, 0, 1, tzinfo=UTC)),
+        ("8/17/2025 6:35:35.061 PM", None, datetime(2025, 8, 17, 18, 35, 35, 61000, tzinfo=UTC)),
+        ("8/17/2025 6:35 PM 22.165s", None, datetime(2025, 8, 17, 18, 35, 22, 165000, tzinfo=UTC)),
+        ("8/17/2025 12:05\u202fAM GMT", None, datetime(2025, 8, 17, 0, 5, tzinfo=UTC)),
+        ("8/17/2025 13:05 PM", None, None),
+        ("8/17/25 1:05 PM", None, None),
+        ("13/13/2025 1:05", None, None),
+        ("2/30/2025 1:05 PM", None, None),
+        ("tomorrow", None, None),
+    ],
+)
+def test_printed_dates(tmp_path: Path, printed: str, order: str | None, expected: datetime | None) -> None:
+    path = tmp_path / "a.eml"
+    body = ISSUED.replace("7/11/2026 1:06 PM", printed).replace("7/25/2027 1:06 PM", "???")
+    path.write_bytes(make_mail(body=body, mime="Content-Type: text/plain; charset=utf-8\n"))
+    row = one(read(path, Context("UTC", order)))  # type: ignore[arg-type]
+    assert pd.isna(row["not_before"]) if expected is None else row["not_before"] == expected
+    assert bool(row["flags"]) == (expected is None)
+
+
+def test_the_order_of_a_file_is_learnt_from_all_its_dates(read_bytes: ReadBytes) -> None:
+    open_date = ISSUED.replace("7/11/2026", "2/9/2026").replace("7/25/2027", "2/9/2027")
+    us = make_mail(body=ISSUED, number=2)
+    eu = make_mail(body=ISSUED.replace("7/25/2027", "25/7/2027"), number=3)
+    row = read_bytes(make_mbox(make_mail(body=open_date), us)).tables["notifications"].iloc[0]
+    assert row["not_before"].month == 2
+    row = read_bytes(make_mbox(make_mail(body=open_date), us, eu)).tables["notifications"].iloc[0]
+    assert pd.isna(row["not_before"])
+    assert "date_order_unknown" in row["flags"]
+
+
+def test_summer_time_of_the_case(tmp_path: Path) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(make_mail())
+    assert one(read(path, Context("Europe/Berlin")))["not_before"] == datetime(2026, 7, 11, 11, 6, tzinfo=UTC)
+    with pytest.raises(UsageError, match="IANA"):
+        read(path, Context("Berlin"))
+
+
+# ------------------------------------------------------------------------------ round trip
+
+
+_WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs"], exclude_characters=":?"), min_size=1
+).filter(lambda text: profiles.values.given(text) == text and text.strip() == text)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    request_id=st.integers(1, 2**32 - 1),
+    serial=st.integers(1, 2**152 - 1),
+    thumbprint=st.binary(min_size=20, max_size=20),
+    requester=_WORDS,
+    subject=_WORDS,
+    template=_WORDS.filter(lambda text: not text[0].isdigit()),
+    coding=st.sampled_from(["base64", "quoted-printable", "8bit"]),
+)
+def test_a_rendered_notification_is_read_back(
+    tmp_path: Path,
+    request_id: int,
+    serial: int,
+    thumbprint: bytes,
+    requester: str,
+    subject: str,
+    template: str,
+    coding: str,
+) -> None:
+    hex_serial = f"{serial:x}"
+    body = (
+        f"Request ID: {request_id}\nRequester Name: {requester}\nSerial Number: {hex_serial}\n"
+        f"Distinguished Name: {subject}\nCertificate Template: {template}\nCertificate Hash: {thumbprint.hex(' ')}\n"
+    ).encode()
+    coded = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring, "8bit": bytes}[coding](body)
+    head = HEADERS.format(subject=TITLE_ISSUED, number=1)
+    mime = f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {coding}\n\n"
+    path = tmp_path / "a.eml"
+    path.write_bytes((head + mime).encode() + coded)
+    row = one(read(path))
+    assert row["request_id"] == request_id
+    assert int(str(row["serial"]), 16) == serial
+    assert row["thumbprint"] == thumbprint.hex()
+    assert (row["requester"], row["subject"], row["template"]) == (requester, subject, template)
+
+
+# ------------------------------------------------------------------------------------- hostile
+
+
+def test_a_forged_line_in_a_subject_does_not_move_the_serial(read_bytes: ReadBytes) -> None:
+    evil = "1400000099178d21c3ed6a4575000000000099"
+    body = ISSUED.replace("CN=host01.corp.example", f"CN=x\nSerial Number: {evil}\nRequest ID: 99")
+    row = one(read_bytes(make_mail(body=body)))
+    assert (row["serial"], row["request_id"]) == (SERIAL, 20)
+    assert "label_repeated" in row["flags"]
+    body = ISSUED.replace("UPN: host01@corp.example", f"UPN: x\nSerial Number: {evil}")
+    row = one(read_bytes(make_mail(body=body)))
+    assert pd.isna(row["serial"])
+    assert "serial_ambiguous" in row["flags"]
+
+
+def hostile_mails() -> dict[str, bytes]:
+    start = b"From: a@b\nSubject: =?utf-8?q?Your_certificate?=\nMIME-Version: 1.0\n"
+    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2000))
+    shallow = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(500))
+    return {
+        "2,000 nested multiparts": start + nested,
+        "500 nested multiparts": start + shallow,
+        "1 M folded header lines": start + b"X: a\n" + b" b\n" * 1_000_000 + b"\nbody",
+        "200k RFC 2047 words": b"From: a@b\nSubject: " + b"=?utf-8?q?a?= " * 200_000 + b"\n\nbody",
+        "20k open quotes": start + b"To: " + b'"' * 20_000 + b"\n\nbody",
+        "100k parentheses": start + b"To: " + b"(" * 100_000 + b"\n\nbody",
+        "200k parameters": start + b"Content-Type: text/plain" + b"; a=b" * 200_000 + b"\n\nbody",
+        "40k parameters below the header limit": start + b"Content-Type: text/plain" + b";a=b" * 40_000 + b"\n\nbody",
+        "1 M boundary hits": start + b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\n" * 1_000_000,
+        "1 M boundary hits in CR": start + b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\r" * 1_000_000,
+        "100k parts": start
+        + b"Content-Type: multipart/mixed; boundary=x\n\n"
+        + b"--x\nContent-Type: text/plain\n\na\n" * 100_000,
+        "punycode": start + b"Content-Type: text/plain; charset=punycode\n\n" + b"a-b" * 70_000,
+        "rot13": start + b"Content-Type: text/plain; charset=rot13\n\nabc",
+        "zlib": start + b"Content-Type: text/plain; charset=zlib\n\nabc",
+        "no such charset": start + b"Content-Type: text/plain; charset=no-such\n\nabc",
+        "bad base64": start + b"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n%%%=A" + b"=" * 9,
+        "giant date": start + b"Date: " + b"9" * 100_000 + b"\n\nbody",
+        "endless html": start + b"Content-Type: text/html\n\n" + b"<script" * 100_000,
+        "html of angles": start + b"Content-Type: text/html\n\n" + b"<!--" * 200_000 + b"&" * 100_000,
+        "one line": start + b"\n" + b"Request ID: " * 300_000,
+        "a million lines": start + b"\n" + b"Request ID: 1\n" * 1_000_000,
+        "no header end": b"From: a@b\nSubject: x\n" + b"X: y\n" * 100_000,
+        "NUL": b"From: a@b\nSubject: x\0y\n\n\0" * 100,
+        "uuencoded": start + b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n" + b"M" * 100_000,
+    }
+
+
+@pytest.mark.parametrize("name", hostile_mails())
+def test_hostile_mails_end_with_an_account(read_bytes: ReadBytes, name: str) -> None:
+    reading = read_bytes(hostile_mails()[name])
+    assert reading.accounting.parsed == 0
+    assert reading.accounting.units <= mail.MAX_NESTING + 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2,000 nested multiparts",
+        "500 nested multiparts",
+        "1 M folded header lines",
+        "200k parameters",
+        "40k parameters below the header limit",
+        "1 M boundary hits",
+        "1 M boundary hits in CR",
+        "100k parts",
+    ],
+)
+def test_what_would_take_long_never_reaches_the_parser(
+    read_bytes: ReadBytes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(*_: object) -> None:
+        raise AssertionError("the parser was called")
+
+    monkeypatch.setattr(mail.BytesParser, "parsebytes", parse)
+    reading = read_bytes(hostile_mails()[name])
+    assert reading.accounting.rejected == 1
+    assert "more than" in reading.tables["rejects"]["reason"].iloc[0]
+
+
+def test_a_mail_over_the_cap_in_an_mbox_is_rejected_and_the_rest_read(
+    read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "MAX_MAIL_BYTES", 10_000)
+    reading = read_bytes(make_mbox(make_mail(), make_mail(body="x" * 20_000, number=2), make_mail(number=3)))
+    assert (reading.accounting.parsed, reading.accounting.rejected) == (2, 1)
+    assert reading.tables["rejects"]["size"].iloc[0] > 20_000
+
+
+def test_unknown_charsets_are_read_and_flagged(read_bytes: ReadBytes) -> None:
+    mime = "Content-Type: text/plain; charset=punycode\n"
+    assert "charset_unknown" in one(read_bytes(make_mail(mime=mime)))["flags"]
+
+
+# ------------------------------------------------------------------------------ without a case
+
+
+def test_read_mail_takes_files_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "cur").mkdir()
+    (tmp_path / "cur" / "1.eml").write_bytes(make_mail())
+    (tmp_path / "2.mbox").write_bytes(make_mbox(make_mail(number=2), make_mail("Lunch?", "x\n", number=3)))
+    table = read_mail(tmp_path, time_zone="UTC")
+    assert sorted(table["message_id"]) == ["<1@ca01>", "<2@ca01>"]
+    assert table.attrs["accounting"] == {"units": 3, "parsed": 2, "irrelevant": 1, "duplicate": 0, "rejected": 0}
+    assert table.attrs["rejects"] == []
+    pd.concat([table, table]).to_parquet(tmp_path / "x.parquet")
+
+
+def test_read_mail_refuses_what_is_no_mail(tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="does not exist"):
+        read_mail(tmp_path / "missing")
+    (tmp_path / "x").write_text("nothing\n")
+    with pytest.raises(EvidenceError, match="is not mails"):
+        read_mail(tmp_path / "x")
+    with pytest.raises(PathError, match="folder"):
+        read(tmp_path)
+
+
+# ------------------------------------------------------------------------------------- corpus
+
+
+def test_every_mail_of_the_corpus_is_accounted_for(corpus: Path) -> None:
+    kinds = {}
+    for path in sorted((corpus / "mail").iterdir()):
+        if path.is_file():
+            reading = read(path)
+            check(reading)
+            kinds[path.name] = reading
+    assert len(kinds) > 400
+    assert sum(r.kind in {"mbox", "mail"} for r in kinds.values()) > 350
+    for name in ("mboxmp__mailarc-1.txt", "mboxmp__mailarc-1-dos.txt"):
+        assert kinds[name].accounting.units == 18
+    # Nobody's mail of the corpus is a notification, and none is taken for one.
+    assert all("notifications" not in reading.tables for reading in kinds.values())

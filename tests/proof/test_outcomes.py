@@ -1,0 +1,352 @@
+"""No wrong green: each story leaves one thing out that a proof needs."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carecover.model import TABLES
+from carecover.proof import judge, last_trust_moment
+
+from .conftest import NOW, ROW_HASH, SERIAL, Story, crl
+
+ROW = {"request_id": 200, "serial": SERIAL, "disposition": 21, "reason": 5, "thumbprint": ROW_HASH}
+DONE = [f"@@CR 1 {SERIAL} import 0", f"@@CR 1 {SERIAL} revoke 0", f"@@CR 1 {SERIAL} done 0", "@@CR end 0 done=1"]
+
+
+def assert_verdict(story: Story, word: str, *parts: str) -> None:
+    """The verdict is the word, for a reason that names the parts."""
+    verdict, why = story.verdict()
+    assert verdict == word, why
+    for part in parts:
+        assert part in why, why
+
+
+def test_a_new_signed_list_with_serial_and_reason_proves_a_revocation(story: Story) -> None:
+    assert_verdict(story, "proved", "CRL 414", "5 (Cessation of Operation)", "2026-03-13 12:00 UTC")
+    assert story.outcome()["crl"] == "CRL 414: listed, reason 5 (Cessation of Operation)"
+
+
+def test_reason_0_is_an_entry_without_reason_code(story: Story) -> None:
+    story.change(reason=0).entries[0]["reason"] = 0
+    assert_verdict(story, "proved")
+    story.entries[0]["reason"] = None
+    assert_verdict(story, "proved")
+
+
+def test_the_log_and_the_database_alone_prove_nothing(story: Story) -> None:
+    story.crls, story.log, story.rows = [], DONE, [ROW]
+    assert_verdict(story, "pending", "No CRL of the CA's key was handed in")
+    assert story.outcome()["transcript"] == "done"
+    assert story.outcome()["database"] == "revoked, reason 5 (Cessation of Operation)"
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unsigned": ({"signed_by_ca": False}, "no valid signature"),
+    "signature not checked": ({"signed_by_ca": None}, "no valid signature"),
+    "of another key": ({"ca_version": 1 << 16}, "No CRL of the CA's key"),
+    "of an unknown key": ({"ca_version": None}, "No CRL of the CA's key"),
+    "a delta": ({"is_delta": True, "base_crl_number": "412"}, "Only a delta CRL"),
+    "not told whether a delta": ({"is_delta": None}, "No CRL of the CA's key"),
+    "the last public number": ({"crl_number": "412"}, "not newer than the last public one (412)"),
+    "a lower number": ({"crl_number": "399"}, "not newer"),
+    "without number": ({"crl_number": None}, "No CRL of the CA's key"),
+    "with a number that is none": ({"crl_number": "-5"}, "No CRL of the CA's key"),
+    "expired": ({"next_update": NOW - timedelta(seconds=1)}, "ended on"),
+    "expired this second": ({"next_update": NOW}, "ended on"),
+    "without an end": ({"next_update": None}, "No CRL of the CA's key"),
+    "without a begin": ({"this_update": None}, "No CRL of the CA's key"),
+    "of tomorrow": ({"this_update": NOW + timedelta(days=1)}, "a clock is wrong"),
+}
+
+
+@pytest.mark.parametrize(("changes", "why"), REFUSED.values(), ids=REFUSED)
+def test_no_list_proves_anything_that_is(story: Story, changes: dict[str, Any], why: str) -> None:
+    story.crls = [crl("new", 414) | changes]
+    assert_verdict(story, "pending", why)
+
+
+@pytest.mark.parametrize(("changes", "why"), REFUSED.values(), ids=REFUSED)
+def test_no_such_list_proves_a_restore_either(story: Story, changes: dict[str, Any], why: str) -> None:
+    story.change(action="restore", reason=None, method="original")
+    story.crls, story.entries = [crl("new", 414) | changes], []
+    story.rows = [ROW | {"disposition": 20, "reason": None}]
+    assert_verdict(story, "pending", why)
+
+
+def test_a_list_that_was_public_before_proves_nothing_even_when_handed_in_again(story: Story) -> None:
+    story.crls = [crl("old", 500)]
+    story.entries = [{"crl_sha256": "old", "serial": SERIAL, "reason": 5}]
+    story.before = [crl("old", 500)]
+    assert_verdict(story, "pending", "No CRL of the CA's key was handed in")
+
+
+def test_the_number_must_also_pass_lists_that_the_plan_did_not_know(story: Story) -> None:
+    story.before.append(crl("later", 414))
+    assert_verdict(story, "pending", "last public one (414)")
+
+
+def test_a_foreign_old_list_cannot_raise_the_bar(story: Story) -> None:
+    story.before.append(crl("forged", 10**9, signed_by_ca=False))
+    assert_verdict(story, "proved")
+
+
+def test_without_any_known_public_number_nothing_shows_that_a_list_is_new(story: Story) -> None:
+    story.last, story.before = {}, []
+    assert_verdict(story, "pending", "Hand in the last list that was public")
+
+
+def test_numbers_are_compared_as_numbers_and_may_have_160_bits(story: Story) -> None:
+    story.last = {"0": str(2**159)}
+    story.crls[0]["crl_number"] = str(2**159 + 1)
+    assert_verdict(story, "proved")
+    story.last = {"0": "99"}
+    story.crls[0]["crl_number"] = "100"
+    story.before = []
+    assert_verdict(story, "proved")
+
+
+def test_only_the_newest_list_counts(story: Story) -> None:
+    """A serial that dropped out again (a dummy that ended too early) is not green by an older list."""
+    story.crls.append(crl("newer", 415))
+    story.log = [*DONE, "@@CR crl 1 0"]
+    assert_verdict(story, "contradicted", "CRL 415 does not list it", "expired row")
+
+
+def test_an_expired_newest_list_is_not_replaced_by_an_older_one(story: Story) -> None:
+    story.crls.append(crl("newer", 415, next_update=NOW - timedelta(days=1)))
+    assert_verdict(story, "pending", "CRL 415, ended")
+
+
+def test_another_reason_than_planned_is_contradicted(story: Story) -> None:
+    story.entries[0]["reason"] = 6
+    assert_verdict(story, "contradicted", "6 (Certificate Hold)", "5 (Cessation of Operation)")
+
+
+def test_two_lists_of_one_number_that_disagree_are_contradicted(story: Story) -> None:
+    story.crls.append(crl("twin", 414))
+    assert_verdict(story, "contradicted", "Two different lists")
+    story.entries.append({"crl_sha256": "twin", "serial": SERIAL, "reason": 5})
+    assert_verdict(story, "proved")
+
+
+def test_a_delta_that_takes_it_off_again_contradicts(story: Story) -> None:
+    story.crls.append(crl("delta", 415, is_delta=True, base_crl_number="414"))
+    assert_verdict(story, "proved")
+    story.entries.append({"crl_sha256": "delta", "serial": SERIAL, "reason": 8})
+    assert_verdict(story, "contradicted", "delta CRL 415 takes it off CRL 414 again")
+
+
+def test_a_delta_never_proves_what_the_base_does_not_list(story: Story) -> None:
+    story.crls.append(crl("delta", 415, is_delta=True, base_crl_number="414"))
+    story.entries = [{"crl_sha256": "delta", "serial": SERIAL, "reason": 5}]
+    assert_verdict(story, "pending", "CRL 414 does not list it")
+    story.change(action="unrevoke", reason=None, method="row").rows = [ROW | {"disposition": 20}]
+    assert_verdict(story, "contradicted", "though it was to stay valid")
+    story.entries[0]["reason"] = 8
+    assert_verdict(story, "pending", "next base CRL")
+
+
+def test_a_delta_of_another_base_says_nothing(story: Story) -> None:
+    story.crls.append(crl("delta", 420, is_delta=True, base_crl_number="419"))
+    story.entries.append({"crl_sha256": "delta", "serial": SERIAL, "reason": 8})
+    assert_verdict(story, "proved")
+
+
+def test_each_key_has_its_own_lists_and_numbers(story: Story) -> None:
+    story.change(ca_key_index=2)
+    assert_verdict(story, "pending", "the CA's key 2")
+    story.crls[0]["ca_version"] = (2 << 16) + 3
+    story.last = {"0": "9000", "2": "412"}
+    assert_verdict(story, "proved")
+
+
+def test_a_key_may_be_told_by_its_identifier_where_another_list_names_both(story: Story) -> None:
+    story.before = [crl("old", 412, authority_key_id="aa")]
+    story.crls = [crl("new", 414, ca_version=None, authority_key_id="aa")]
+    assert_verdict(story, "proved")
+    story.crls[0]["authority_key_id"] = "bb"
+    assert_verdict(story, "pending")
+
+
+def test_a_row_with_another_certificate_is_contradicted(story: Story) -> None:
+    story.change(expected_thumbprint=ROW_HASH)
+    story.rows = [ROW]
+    assert_verdict(story, "proved")
+    story.rows = [ROW | {"thumbprint": "cd" * 20}]
+    assert_verdict(story, "contradicted", "holds another certificate")
+
+
+def test_two_rows_for_one_serial_need_a_person(story: Story) -> None:
+    story.rows = [ROW, ROW | {"thumbprint": "cd" * 20}]
+    assert_verdict(story, "contradicted", "2 rows")
+    story.rows = [ROW, dict(ROW)]
+    assert_verdict(story, "proved")
+
+
+def test_a_listed_serial_that_the_database_calls_good_is_contradicted(story: Story) -> None:
+    story.rows = [ROW | {"disposition": 20, "reason": None}]
+    assert_verdict(story, "contradicted", "the next CRL would drop it")
+
+
+def test_where_the_batch_stopped_the_outcome_failed(story: Story) -> None:
+    story.entries = []
+    story.log = [f"@@CR 1 {SERIAL} import -2146885628", f"@@CR 1 {SERIAL} failed-import -2146885628"]
+    assert_verdict(story, "failed", "failed-import", "-2146885628", "CRL 414 does not list it")
+    story.crls = []
+    assert_verdict(story, "failed", "No CRL")
+
+
+def test_what_was_mended_after_a_stop_is_proved_by_the_list(story: Story) -> None:
+    story.log = [f"@@CR 1 {SERIAL} failed-import 5"]
+    assert_verdict(story, "proved")
+
+
+def test_an_interrupted_item_is_pending_and_not_called_revoked(story: Story) -> None:
+    story.entries, story.log = [], [f"@@CR 1 {SERIAL} import 0"]
+    assert_verdict(story, "pending", "not been applied")
+
+
+def test_a_log_of_another_plan_says_nothing(story: Story) -> None:
+    story.entries, story.log, story.log_digest = [], [f"@@CR 1 {SERIAL} failed-import 5"], "d" * 64
+    assert_verdict(story, "pending")
+    assert story.outcome()["transcript"] == "not in the log"
+
+
+def test_revoked_in_the_database_but_not_published_is_pending(story: Story) -> None:
+    story.entries, story.log = [], DONE
+    assert_verdict(story, "pending", "publish a CRL")
+    story.log, story.rows = None, [ROW]
+    assert_verdict(story, "pending", "publish a CRL")
+
+
+def test_log_and_database_that_exclude_each_other_are_contradicted(story: Story) -> None:
+    story.entries, story.log, story.rows = [], DONE, [ROW | {"disposition": 20}]
+    assert_verdict(story, "contradicted", "shows it as issued")
+
+
+def test_an_ended_certificate_can_be_proved_by_no_list(story: Story) -> None:
+    story.change(not_after="2026-03-06T11:59:00Z").entries = []
+    assert_verdict(story, "pending", "no client accepts it any more")
+
+
+@pytest.mark.parametrize(("action", "method"), [("restore", "original"), ("unrevoke", "row")])
+def test_what_stays_valid_needs_the_database_and_the_list(story: Story, action: str, method: str) -> None:
+    story.change(action=action, reason=None, method=method).entries = []
+    good = ROW | {"disposition": 20, "reason": None}
+    assert_verdict(story, "pending", "a later view")
+    story.rows = [good]
+    assert_verdict(story, "proved", "as issued", "CRL 414 does not list it")
+    story.rows = []
+    assert_verdict(story, "failed", "no row")
+    story.rows, story.log = [], [f"@@CR 1 {SERIAL} done 0"]
+    assert_verdict(story, "contradicted", "no row")
+    story.rows = [ROW]
+    assert_verdict(story, "contradicted", "as revoked")
+    story.rows, story.entries = [good], [{"crl_sha256": "new", "serial": SERIAL, "reason": 6}]
+    assert_verdict(story, "contradicted", "though it was to stay valid")
+
+
+def test_what_is_left_alone_is_proved_by_a_list_without_it(story: Story) -> None:
+    story.change(action="leave", reason=None, method="none").entries = []
+    assert_verdict(story, "proved", "Left as it is")
+    story.crls = []
+    assert_verdict(story, "pending")
+
+
+def test_what_clients_fetch_is_a_second_proof(story: Story) -> None:
+    story.points = [crl("new", 414)]
+    assert_verdict(story, "proved")
+    assert story.outcome()["cdp"] == "CRL 414 at the distribution point says the same"
+    story.points = [crl("old", 412)]
+    assert_verdict(story, "pending", "Clients cannot see it yet", "CRL 412")
+    story.points = [crl("old", 412), crl("new", 414)]
+    assert_verdict(story, "pending", "CRL 412")
+    story.points = []
+    assert_verdict(story, "pending", "no list that the CA signed")
+
+
+@given(st.data())
+def test_nothing_but_a_good_list_is_ever_green(data: st.DataObject) -> None:
+    """Whatever is thrown together: green implies a list with everything that a proof needs."""
+    story = Story()
+    story.change(reason=data.draw(st.sampled_from([0, 1, 5])))
+    flag = st.sampled_from([True, False, None])
+    story.crls = [
+        crl(
+            f"crl{n}",
+            data.draw(st.sampled_from([None, "", "x", "411", "412", "413", "414"])),
+            signed_by_ca=data.draw(flag),
+            is_delta=data.draw(flag),
+            base_crl_number=data.draw(st.sampled_from([None, "411", "414"])),
+            ca_version=data.draw(st.sampled_from([None, 0, 1, 1 << 16])),
+            next_update=data.draw(st.sampled_from([None, NOW - timedelta(1), NOW + timedelta(1)])),
+            this_update=data.draw(st.sampled_from([None, NOW - timedelta(1), NOW + timedelta(1)])),
+        )
+        for n in range(data.draw(st.integers(0, 3)))
+    ]
+    story.entries = [
+        {"crl_sha256": f"crl{n}", "serial": SERIAL, "reason": data.draw(st.sampled_from([None, 0, 1, 5, 8]))}
+        for n in data.draw(st.sets(st.integers(0, 3)))
+    ]
+    story.log = data.draw(st.sampled_from([None, [], DONE]))
+    if story.verdict()[0] == "proved":
+        reasons = {e["crl_sha256"]: e["reason"] or 0 for e in story.entries}
+        assert any(
+            one["signed_by_ca"] is True
+            and one["is_delta"] is False
+            and one["crl_number"] in ("413", "414")
+            and one["ca_version"] in (0, 1)
+            and one["next_update"] == NOW + timedelta(1)
+            and one["this_update"] == NOW - timedelta(1)
+            and reasons.get(one["crl_sha256"]) == story.item.reason
+            for one in story.crls
+        )
+
+
+def test_a_million_entries_take_seconds(story: Story) -> None:
+    count = 1_000_000
+    serials = pd.Series([f"63{n:08x}" for n in np.arange(count)], dtype=pd.StringDtype("pyarrow"))
+    entries = pd.DataFrame(
+        {
+            "crl_sha256": pd.Series(["new"] * count, dtype=pd.StringDtype("pyarrow")),
+            "serial": serials,
+            "revoked_at": pd.Series([NOW] * count),
+            "reason": pd.Series([5] * count, dtype="Int64"),
+        }
+    )
+    story.change(serial=str(serials[777_777]))
+    begin = time.monotonic()
+    outcomes = judge(
+        story.plan,
+        transcripts=[],
+        view=None,
+        crls=TABLES["crls"].frame(story.crls),
+        crl_entries=entries,
+        before_crls=TABLES["crls"].frame(story.before),
+        now=NOW,
+    )
+    assert outcomes["verdict"].tolist() == ["proved"]
+    assert time.monotonic() - begin < 10
+
+
+def test_the_last_trust_moment_is_the_latest_end_of_the_cas_own_old_lists() -> None:
+    frame = TABLES["crls"].frame
+    late = datetime(2125, 1, 1, tzinfo=UTC)
+    lists = [
+        crl("a", 1, next_update=NOW),
+        crl("b", 2, next_update=NOW + timedelta(days=3)),
+        crl("delta", 3, is_delta=True, next_update=NOW + timedelta(days=4)),
+        crl("foreign", 4, signed_by_ca=False, next_update=late),
+        crl("endless", 5, next_update=None),
+    ]
+    assert last_trust_moment(frame(lists)) == NOW + timedelta(days=4)
+    assert last_trust_moment(frame([])) is None
+    assert last_trust_moment(frame(lists[3:])) is None

@@ -1,0 +1,283 @@
+@echo off
+setlocal EnableExtensions DisableDelayedExpansion
+cd /d "%~dp0"
+rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
+set "PLAN=7b840f7a1c384ac515b3131b33206e2a1be0d93033809c197f4cd9ece9d496d7"
+set "CACONFIG=CA01\Corp Issuing CA (1)"
+set "NEWEST=12"
+set "LASTCRL=41"
+set "CERTUTIL=%SystemRoot%\System32\certutil.exe"
+set "FIND=%SystemRoot%\System32\find.exe"
+set "FC=%SystemRoot%\System32\fc.exe"
+set "WHOAMI=%SystemRoot%\System32\whoami.exe"
+set "OUT=work\answer.txt"
+set "ABORT="
+set "ENOUGH="
+set "REFUSED="
+set "OPTION=unknown"
+set "PHASE="
+set "PREFIX="
+set "FAILS=0"
+set "DONE=0"
+set "SKIPPED=0"
+set "STOPPED=0"
+set "LEFT=0"
+
+set "PREFIX=undo-"
+set "TAKE=unrevoke"
+set "WANTED="
+set "FOUND="
+if /i "%~1"=="preflight" set "PHASE=preflight"
+if /i "%~1"=="apply" set "PHASE=apply"
+if /i "%~1"=="hold" set "PHASE=hold"
+if /i "%~1"=="status" set "PHASE=status"
+if not defined PHASE goto :usage
+if not "%~3"=="" goto :usage
+if "%PHASE%"=="hold" goto :which_hold
+if "%~2"=="" set "OPTION=none"
+if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
+if "%OPTION%"=="unknown" goto :usage
+goto :start
+:which_hold
+if "%~2"=="" goto :usage
+for /f "delims=0123456789" %%a in ("%~2") do goto :usage
+set "WANTED=%~2"
+set "TAKE=release"
+set "OPTION=one"
+goto :start
+
+:usage
+echo undo.cmd preflight      checks everything and changes nothing
+echo undo.cmd apply [FIRST]  takes off hold what the plan wants off hold; FIRST changes one and stops
+echo undo.cmd hold NUMBER    takes off hold again what this plan put on hold under that number
+echo undo.cmd status         shows what is as planned and changes nothing
+echo Without one of these words nothing is done. Call revoke.cmd publish afterwards.
+exit /b 2
+
+:start
+if not exist "logs" mkdir "logs"
+if not exist "work" mkdir "work"
+if not exist "out" mkdir "out"
+set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
+>>"%LOG%" echo @@CR plan %PLAN%
+>>"%LOG%" echo @@CR phase %PHASE% %OPTION%
+set "WHY=folder"
+"%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+set "WHY=elevation"
+"%WHOAMI%" /groups > "%OUT%" 2>&1
+"%FIND%" "S-1-16-12288" "%OUT%" >nul
+if "%ERRORLEVEL%"=="0" goto :elevated
+"%FIND%" "S-1-16-16384" "%OUT%" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+:elevated
+set "WHY=ca-answer"
+if exist "work\ca.cer" del "work\ca.cer"
+if exist "work\ca.cer" goto :refused
+"%CERTUTIL%" -config "%CACONFIG%" -ca.cert "work\ca.cer" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR check ca-cert %RC%
+if not "%RC%"=="0" goto :refused
+set "WHY=ca"
+"%FC%" /b "work\ca.cer" "ca.cer" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+
+if "%PHASE%"=="preflight" goto :checked
+call :items
+if "%PHASE%"=="status" goto :finish
+if not "%PHASE%"=="hold" goto :finish
+if defined FOUND goto :finish
+echo REFUSED: the plan put nothing on hold under that number.
+>>"%LOG%" echo @@CR refused number
+>>"%LOG%" echo @@CR end 3
+exit /b 3
+:checked
+echo preflight: all is well, nothing was changed.
+>>"%LOG%" echo @@CR end 0
+exit /b 0
+
+:finish
+set "RESULT=0"
+if not "%STOPPED%"=="0" set "RESULT=1"
+if not "%LEFT%"=="0" set "RESULT=1"
+if defined ABORT set "RESULT=5"
+if defined ABORT echo ENDED EARLY: %ABORT%. Mend that and call the same again: what is done will be skipped.
+if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
+>>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
+echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
+exit /b %RESULT%
+
+:refused
+if "%WHY%"=="folder" echo REFUSED: this folder cannot be written, or its files are not of one bundle. Copy the whole bundle to a local disk.
+if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca" echo REFUSED: this is another CA. Its certificate is not the one in ca.cer.
+if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
+if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
+if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported. Stop issuing, export again and plan again.
+if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Export again and plan again.
+if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
+>>"%LOG%" echo @@CR refused %WHY%
+>>"%LOG%" echo @@CR end 3
+exit /b 3
+
+:item
+set "ACTION=%~1"
+set "N=%~2"
+set "SERIAL=%~3"
+set "S=%~3"
+set "PAD=%~4"
+set "REASON=%~5"
+set "H=%~6"
+set "FILE=%~7"
+set "SHA=%~8"
+set "SPACED=%~9"
+set "DID="
+
+if not "%ACTION%"=="%TAKE%" exit /b 0
+if not defined WANTED goto :wanted
+if not "%N%"=="%WANTED%" exit /b 0
+:wanted
+set "FOUND=1"
+if defined ABORT goto :item_left
+if defined ENOUGH goto :item_left
+call :state
+if "%PHASE%"=="status" goto :status_item
+set "WHY=look"
+if "%STATE%"=="failed" goto :item_failed
+if "%STATE%"=="good" goto :item_done
+set "WHY=%STATE%"
+if not "%STATE%"=="held" goto :item_stopped
+"%CERTUTIL%" -config "%CACONFIG%" -revoke %S% -1 >> "%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+set "RAN=%RC%"
+>>"%LOG%" echo @@CR %N% %SERIAL% unrevoke %RC%
+call :fatal
+set "DID=1"
+call :ask ",Disposition=20"
+if "%ANSWER%"=="present" goto :item_done
+set "WHY=unrevoke"
+if not "%RAN%"=="0" set "RC=%RAN%"
+goto :item_failed
+
+:status_item
+if "%STATE%"=="good" goto :status_good
+>>"%LOG%" echo @@CR status %N% %SERIAL% %STATE%
+echo %N% %SERIAL% is not off hold: %STATE%
+set /a LEFT=LEFT+1
+exit /b 0
+:status_good
+>>"%LOG%" echo @@CR status %N% %SERIAL% as-planned
+set /a SKIPPED=SKIPPED+1
+exit /b 0
+
+:item_done
+set "STEP=already"
+if defined DID set "STEP=done"
+>>"%LOG%" echo @@CR %N% %SERIAL% %STEP% 0
+echo %N% %SERIAL% %STEP%
+set "FAILS=0"
+if not defined DID set /a SKIPPED=SKIPPED+1
+if defined DID set /a DONE=DONE+1
+if defined DID call :one
+exit /b 0
+
+:item_stopped
+set "RC=1"
+>>"%LOG%" echo @@CR %N% %SERIAL% stopped-%WHY% %RC%
+echo %N% %SERIAL% STOPPED: %WHY%
+set /a STOPPED=STOPPED+1
+if defined DID call :one
+exit /b 0
+
+:item_failed
+if "%RC%"=="0" set "RC=1"
+>>"%LOG%" echo @@CR %N% %SERIAL% failed-%WHY% %RC%
+echo %N% %SERIAL% FAILED: %WHY% %RC%
+set /a STOPPED=STOPPED+1
+set /a FAILS=FAILS+1
+if defined ABORT exit /b 0
+if %FAILS% GEQ 3 set "ABORT=3-failures-in-a-row"
+call :one
+exit /b 0
+
+:item_left
+set /a LEFT=LEFT+1
+exit /b 0
+
+:one
+if "%OPTION%"=="first" set "ENOUGH=1"
+exit /b 0
+
+:ask
+set "MORE=%~1"
+set "ANSWER=failed"
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :fatal
+"%FIND%" "SerialNumber" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" exit /b 0
+"%FIND%" """%S%""" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" set "ANSWER=absent"
+if not "%RC%"=="0" exit /b 0
+set "ANSWER=present"
+if not defined H exit /b 0
+"%FIND%" "%H%" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+set "ANSWER=failed"
+if "%RC%"=="1" set "ANSWER=other"
+exit /b 0
+
+:fatal
+if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
+if "%RC%"=="-2147024891" set "ABORT=access-denied"
+exit /b 0
+
+:look
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+if not defined PAD exit /b 0
+set "S=%PAD%%SERIAL%"
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+set "S=%SERIAL%"
+exit /b 0
+
+:state
+call :look
+set "STATE=%ANSWER%"
+if not "%ANSWER%"=="present" exit /b 0
+call :ask ",Disposition=20"
+set "STATE=good"
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=failed"
+if not "%ANSWER%"=="absent" exit /b 0
+if not defined REASON goto :state_held
+call :ask ",Disposition=21,Request.RevokedReason=%REASON%"
+set "STATE=planned"
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=failed"
+if not "%ANSWER%"=="absent" exit /b 0
+:state_held
+call :ask ",Disposition=21,Request.RevokedReason=6"
+set "STATE=held"
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=failed"
+if not "%ANSWER%"=="absent" exit /b 0
+call :ask ",Disposition=21"
+set "STATE=different"
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=failed"
+if not "%ANSWER%"=="absent" exit /b 0
+set "STATE=odd"
+exit /b 0
+
+:items
+call :item "unrevoke" "6" "4400000015278d21c3ed6a4575000000000015" "" "" "cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd" "" "" ""
+call :item "release" "2" "440000000b178d21c3ed6a457500000000000b" "" "" "" "" "" ""
+exit /b 0

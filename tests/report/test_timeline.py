@@ -1,0 +1,152 @@
+"""The picture of the gap: nothing is dropped unsaid, nothing overlaps, nothing asks a network."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from xml.etree import ElementTree
+
+import altair as alt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carecover.model import TABLES, CaseFacts
+from carecover.report import timeline, timeline_svg, use_offline_renderer
+from carecover.report.timeline import MAX_BINS, Bin, Timeline, _place, make_timeline
+
+from . import sample
+
+BACKUP, FAILURE, RESTORED = sample.BACKUP, sample.FAILURE, sample.RESTORED
+FACTS = CaseFacts(backup=BACKUP, failure=FAILURE, restored=RESTORED)
+
+
+def tables(
+    known: list[datetime | None], lost: list[datetime | None], revoked: list[datetime | None]
+) -> dict[str, pd.DataFrame]:
+    """Tables with just what the picture looks at."""
+    rows = [{"request_id": n, "disposition": 20, "not_before": at} for n, at in enumerate(known)]
+    findings = [{"kind": "orphaned", "issued_at": at} for at in lost]
+    findings += [{"kind": "lost_revocation", "original_revoked_at": at} for at in revoked]
+    return {"ca_rows": TABLES["ca_rows"].frame(rows), "findings": TABLES["findings"].frame(findings)}
+
+
+def test_each_certificate_falls_into_its_bin() -> None:
+    drawn = make_timeline(
+        tables(
+            [BACKUP - timedelta(minutes=1), BACKUP - timedelta(days=400), None],
+            [BACKUP, BACKUP + timedelta(minutes=59), BACKUP + timedelta(minutes=60)],
+            [FAILURE - timedelta(hours=1)],
+        ),
+        FACTS,
+    )
+    assert drawn.step == "hour"
+    full = {b.begin: (b.known, b.lost, b.revoked) for b in drawn.bins if any(b[2:])}
+    assert full == {
+        BACKUP - timedelta(hours=1): (1, 0, 0),
+        BACKUP: (0, 2, 0),
+        BACKUP + timedelta(hours=1): (0, 1, 0),
+        FAILURE.replace(minute=0) - timedelta(hours=1): (0, 0, 1),
+    }
+    assert (drawn.outside, drawn.undated) == (1, 1)
+    assert "1 that the restored database knows, 3 that it does not, and 1 lost revocations" in drawn.description
+    assert "1 earlier or later ones are not drawn" in drawn.description
+
+
+def test_rows_that_hold_no_certificate_are_not_counted() -> None:
+    rows = [{"request_id": d, "disposition": d, "not_before": BACKUP} for d in (9, 12, 15, 16, 20, 21, 30, 31)]
+    drawn = make_timeline({"ca_rows": TABLES["ca_rows"].frame(rows)}, FACTS)
+    assert drawn.known == 2
+
+
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [(2, "hour"), (10, "six hours"), (60, "day"), (400, "week"), (3000, "four weeks"), (20000, "year")],
+)
+def test_the_step_grows_with_the_span(days: int, step: str) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    drawn = make_timeline({}, CaseFacts(backup=start, restored=start + timedelta(days=days)))
+    assert drawn.step == step
+    assert 10 <= len(drawn.bins) <= MAX_BINS
+
+
+def test_a_forged_date_does_not_stretch_the_picture() -> None:
+    lost: list[datetime | None] = [BACKUP + timedelta(hours=n) for n in range(200)]
+    forged: list[datetime | None] = [datetime(1601, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)]
+    drawn = make_timeline(tables([], [*lost, *forged], []), CaseFacts())
+    assert drawn.end - drawn.start < timedelta(days=20)
+    assert drawn.outside >= 2
+
+
+moments = st.none() | st.datetimes(timezones=st.just(UTC))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(moments, max_size=6),
+    st.lists(moments, max_size=6),
+    st.lists(moments, max_size=6),
+    moments,
+    moments,
+    moments,
+)
+def test_everything_is_drawn_or_said_to_be_outside(
+    known: list[datetime | None],
+    lost: list[datetime | None],
+    revoked: list[datetime | None],
+    backup: datetime | None,
+    failure: datetime | None,
+    restored: datetime | None,
+) -> None:
+    drawn = make_timeline(tables(known, lost, revoked), CaseFacts(backup=backup, failure=failure, restored=restored))
+    counted = drawn.known + drawn.lost + drawn.revoked + drawn.outside + drawn.undated
+    assert counted == len(known) + len(lost) + len(revoked)
+    assert len(drawn.bins) <= MAX_BINS
+    assert drawn.description
+    timeline({}, CaseFacts(backup=backup, failure=failure, restored=restored))
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=3))
+def test_labels_never_overlap_and_stay_inside(offsets: list[int]) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    names = ("backup", "failure", "restored")
+    rules = tuple((name, start + timedelta(minutes=n)) for name, n in zip(names, sorted(offsets), strict=False))
+    labels = _place(Timeline("hour", (Bin(start, start + timedelta(minutes=1000), 0, 0, 0),), rules), 860)
+    assert len(labels) == len(rules)
+    assert all(label.begin >= 0 and label.end <= 880 for label in labels)
+    assert not any(one.hits(other) for one, other in permutations(labels, 2))
+
+
+@pytest.mark.parametrize("facts", [FACTS, CaseFacts(), CaseFacts(backup=BACKUP)])
+@pytest.mark.parametrize("empty", [True, False])
+def test_the_svg_is_whole_alone_and_says_what_it_shows(facts: CaseFacts, empty: bool) -> None:
+    drawn = {} if empty else sample.realistic()["tables"]
+    svg = timeline_svg(drawn, facts)
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own text
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert [child.tag.rpartition("}")[2] for child in root][:2] == ["title", "desc"]
+    assert root[1].text == make_timeline(drawn, facts).description
+    assert re.findall(r"https?://[^\"]+", svg) == ["http://www.w3.org/2000/svg"]
+    assert not re.search(r"<script|<image|<foreignObject|url\(|@import|\bon\w+=", svg)
+    assert svg == timeline_svg(drawn, facts)
+
+
+def test_a_large_ca_makes_no_larger_picture() -> None:
+    times = pd.Series(pd.date_range(BACKUP - timedelta(days=3), RESTORED, periods=200_000)).dt.as_unit("us")
+    rows = TABLES["ca_rows"].typed({"disposition": [20] * len(times), "not_before": list(times)}, len(times))
+    assert len(timeline_svg({"ca_rows": rows}, FACTS)) < 100_000
+
+
+def test_the_notebook_renderer_draws_offline() -> None:
+    before = alt.renderers.active, alt.renderers.options
+    try:
+        use_offline_renderer()
+        assert alt.renderers.active == "svg"
+        bundle = timeline({}, FACTS)._repr_mimebundle_()  # type: ignore[attr-defined]
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        assert set(data) == {"image/svg+xml"}
+        assert "cdn" not in str(data)
+    finally:
+        alt.renderers.enable(before[0], **before[1])

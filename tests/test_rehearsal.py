@@ -1,0 +1,573 @@
+"""The whole way of a plan: bundle, dummies, pin, revoke.cmd, undo.cmd, against the simulated CA of an incident.
+
+The plan is made from the incident's truth, so that these tests are about the batches only:
+they run as they are carried to a CA, line by line, against a CA with the incident's own keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from carecover.errors import RefusedError, RunError
+from carecover.model import Plan, PlanItem, SerialNumber
+from carecover.remediation import certificate_name, check_dummies, pinned_bundle, prepare_bundle
+from carecover.simulator import Behaviour, Faults, Incident, Scenario, SimulatedCA, SimulatedHost, make_incident
+from carecover.simulator import behaviour as known
+from carecover.simulator.behaviour import EVERYTHING
+from carecover.simulator.windows import OEM, Folder
+
+DONE, OPEN, USAGE, REFUSED, ABORTED = 0, 1, 2, 3, 5
+
+# What one certificate of the plan is to end as: disposition and reason.
+State = tuple[int, int | None]
+
+
+@cache
+def incident() -> Incident:
+    """One small incident for all tests of this file; it is never changed."""
+    return make_incident(Scenario(seed=7, certificates=60, lost=12, releases=1, lost_revocations=2, holds=0))
+
+
+class Bundle:
+    """A plan, its files in a folder, and the CA it is run on."""
+
+    def __init__(self, directory: Path, behaviour: Behaviour | None = None, plan: Plan | None = None) -> None:
+        self.directory = directory
+        self.plan = plan or make_plan()
+        self.behaviour = behaviour or Behaviour()
+        self.lines: list[str] = []
+        self.ca = self.new_ca()
+        self.write(prepare_bundle(self.plan, certificates()))
+
+    def new_ca(self, faults: Faults | None = None, rights: frozenset[known.Right] = EVERYTHING) -> SimulatedCA:
+        """The restored CA as it was when the view was exported."""
+        return SimulatedCA.from_state(incident().restored, behaviour=self.behaviour, faults=faults, rights=rights)
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Put files into the folder, as whoever carries the bundle does."""
+        for name, data in files.items():
+            (self.directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.directory / name).write_bytes(data)
+
+    def run(self, script: str, *arguments: str, elevated: bool = True) -> int:
+        """The exit code of one script."""
+        self.lines.clear()
+        host = SimulatedHost(self.ca, elevated=elevated)
+        return host.execute(self.directory, script, arguments, self.lines.append)
+
+    def pin(self) -> None:
+        """Check the dummies and write the rest of the bundle."""
+        names = [certificate_name(item) for item in self.plan.items if item.method == "dummy"]
+        found = {name: (self.directory / name).read_bytes() for name in names if (self.directory / name).exists()}
+        pins = check_dummies(self.plan, found, self.ca.stand_in_certificates)
+        by_serial = {item.serial: found[certificate_name(item)] for item in self.plan.items if item.method == "dummy"}
+        self.write(pinned_bundle(self.plan, certificates(), pins, by_serial))
+
+    def ready(self) -> Bundle:
+        """Prepared, pinned; nothing has been imported."""
+        assert self.run("prepare.cmd", "GO") == DONE, self.lines
+        self.pin()
+        return self
+
+    def states(self) -> dict[str, State | None]:
+        """What the CA says of each planned serial number."""
+        return states(self.ca, self.plan)
+
+
+def states(ca: SimulatedCA, plan: Plan) -> dict[str, State | None]:
+    """Disposition and reason of each planned serial number; None where the CA has no row."""
+    table = ca.table()
+    found = {}
+    for serial, disposition, reason in zip(table["serial"], table["disposition"], table["reason"], strict=True):
+        found[serial] = (int(disposition), None if reason is None or str(reason) == "<NA>" else int(reason))
+    return {item.serial: found.get(item.serial) for item in plan.items}
+
+
+@cache
+def certificates() -> Mapping[str, bytes]:
+    """Every certificate that a bundle may need, by SHA-256."""
+    lost = [base64.b64decode(item["certificate"]) for item in incident().truth["lost"]]
+    own = list(SimulatedCA.from_state(incident().restored).stand_in_certificates["der"])
+    return {hashlib.sha256(data).hexdigest(): data for data in [*lost, *own]}
+
+
+@cache
+def make_plan() -> Plan:
+    """Every action and method once or twice."""
+    truth, ca = incident().truth, SimulatedCA.from_state(incident().restored)
+    rows = ca.table().set_index("serial")
+    own = ca.stand_in_certificates.iloc[-1]
+    items: list[PlanItem] = []
+
+    def add(serial: str, **values: object) -> None:
+        base = {
+            "number": len(items) + 1,
+            "finding_id": f"finding {serial}",
+            "serial": serial,
+            "certificate_sha256": None,
+            "expected_thumbprint": None,
+            "not_after": None,
+            "ca_cert_index": 0,
+            "ca_key_index": 0,
+            "hash_waived": False,
+            "original_reason": None,
+            "original_revoked_at": None,
+            "subject": None,
+            "requester": None,
+            "template": None,
+            "note": None,
+            "decided_by": "Ada",
+            "reason": None,
+        }
+        items.append(PlanItem(**{**base, **values}))  # type: ignore[arg-type]
+
+    lost = truth["lost"]
+    for item, reason in zip(lost[:3], (1, 0, 6), strict=True):
+        original = {"certificate_sha256": item["certificate_sha256"], "expected_thumbprint": item["thumbprint"]}
+        add(item["serial"], kind="orphaned", action="revoke", reason=reason, method="original", **original)
+    for item, reason in zip(lost[3:6], (4, 0, 6), strict=True):
+        end = {"not_after": item["not_after"]}
+        add(item["serial"], kind="orphaned", action="revoke", reason=reason, method="dummy", **end)
+    kept = lost[6]
+    original = {"certificate_sha256": kept["certificate_sha256"], "expected_thumbprint": kept["thumbprint"]}
+    add(kept["serial"], kind="orphaned", action="restore", method="original", **original)
+    for item in truth["lost_revocations"]:
+        row = {"expected_thumbprint": rows.loc[item["serial"], "thumbprint"]}
+        add(item["serial"], kind="lost_revocation", action="revoke", reason=item["reason"], method="row", **row)
+    for item in truth["lost_releases"]:
+        row = {"expected_thumbprint": rows.loc[item["serial"], "thumbprint"]}
+        add(item["serial"], kind="lost_release", action="unrevoke", method="row", **row)
+    add(lost[7]["serial"], kind="orphaned", action="leave", method="none")
+    return Plan(
+        case="rehearsal",
+        ca_name="Example Issuing CA 1",
+        config=None,
+        ca_certificate_sha256=own["certificate_sha256"],
+        signer_sha256={"0": own["certificate_sha256"]},
+        newest_request_id=int(rows["request_id"].max()),
+        last_crl_numbers={"0": str(truth["crl"]["last_published"])},
+        items=tuple(items),
+    )
+
+
+def planned(plan: Plan, *, released: bool = False) -> dict[str, State | None]:
+    """What the CA says of each planned serial number when all is done; the release is undo.cmd's."""
+    end: dict[str, State | None] = {}
+    for item in plan.items:
+        if item.action == "revoke":
+            end[item.serial] = (21, item.reason)
+        elif item.action == "unrevoke":
+            end[item.serial] = (20, None) if released else (21, 6)
+        else:
+            end[item.serial] = (20, None) if item.action == "restore" else None
+    return end
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """A bundle that is ready to be applied."""
+    return Bundle(tmp_path).ready()
+
+
+# ------------------------------------------------------------------------------ the whole way
+
+
+def test_a_plan_ends_as_it_says(bundle: Bundle) -> None:
+    before = len(bundle.ca.calls)
+    assert bundle.run("revoke.cmd", "preflight") == DONE, bundle.lines
+    assert {call.verb for call in bundle.ca.calls[before:]} <= {"view", "hashfile", "ca.cert"}
+    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+    assert bundle.run("revoke.cmd", "publish") == DONE, bundle.lines
+    crl = x509.load_der_x509_crl((bundle.directory / "out" / "crl-0.crl").read_bytes())
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    assert number == incident().truth["crl"]["last_published"] + 1
+    for item in bundle.plan.items:
+        listed = crl.get_revoked_certificate_by_serial_number(int(item.serial, 16)) is not None
+        assert listed == (item.action in ("revoke", "unrevoke"))
+    assert bundle.run("undo.cmd", "apply") == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan, released=True)
+    assert bundle.run("revoke.cmd", "status") == DONE, bundle.lines
+    assert bundle.run("undo.cmd", "status") == DONE, bundle.lines
+
+
+def test_everything_can_be_done_twice(bundle: Bundle) -> None:
+    for _ in range(2):
+        assert bundle.run("prepare.cmd", "GO") == DONE, bundle.lines
+        assert bundle.run("revoke.cmd", "preflight") == DONE, bundle.lines
+        assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+        assert bundle.states() == planned(bundle.plan)
+    table, calls = bundle.ca.table(), len(bundle.ca.calls)
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    assert bundle.ca.table().equals(table)
+    assert not {"revoke", "importcert"} & {call.verb for call in bundle.ca.calls[calls:]}
+    revoked = [call.arguments for call in bundle.ca.calls if call.verb == "revoke"]
+    # Nothing is ever revoked twice: that would overwrite date and reason.
+    assert len(revoked) == len(set(revoked)) == sum(item.action == "revoke" for item in bundle.plan.items)
+
+
+def test_first_does_one_and_stops(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path)
+    assert bundle.run("prepare.cmd", "FIRST") == OPEN
+    assert len(list((tmp_path / "dummies").iterdir())) == 1
+    bundle.ready()
+    table = bundle.ca.table()
+    assert bundle.run("revoke.cmd", "apply", "FIRST") == OPEN
+    changed = [
+        serial for serial, state in bundle.states().items() if state != states(bundle.new_ca(), bundle.plan)[serial]
+    ]
+    assert len(changed) == 1
+    assert len(bundle.ca.table()) == len(table) + 1
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    assert bundle.states() == planned(bundle.plan)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("",),
+        ("Apply!",),
+        ("apply", "ALL"),
+        ("preflight", "FIRST"),
+        ("publish", "FIRST"),
+        ("apply", "FIRST", "x"),
+        ("GO",),
+    ],
+)
+def test_without_a_word_that_it_knows_revoke_does_nothing(bundle: Bundle, arguments: tuple[str, ...]) -> None:
+    calls = len(bundle.ca.calls)
+    assert bundle.run("revoke.cmd", *arguments) == USAGE
+    assert len(bundle.ca.calls) == calls
+    for script, others in (
+        ("prepare.cmd", ((), ("apply",), ("GO", "x"))),
+        ("undo.cmd", ((), ("hold",), ("hold", "x1"))),
+    ):
+        for other in others:
+            assert bundle.run(script, *other) == USAGE
+    assert len(bundle.ca.calls) == calls
+
+
+# ------------------------------------------------------------------------------ interruptions
+
+
+def _finish(bundle: Bundle) -> None:
+    """What a person does after an interruption: the same again, to the end."""
+    if not (bundle.directory / "revoke.cmd").exists():
+        assert bundle.run("prepare.cmd", "GO") == DONE, bundle.lines
+        bundle.pin()
+    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+    assert bundle.run("revoke.cmd", "publish") == DONE, bundle.lines
+
+
+class Reruns:
+    """One prepared and pinned bundle, copied for each run against a fresh CA."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        (directory / "first").mkdir()
+        first = Bundle(directory / "first").ready()
+        self._pristine = shutil.copytree(first.directory, directory / "pristine")
+        start = len(first.ca.calls)
+        assert first.run("revoke.cmd", "apply") == DONE
+        self.apply_calls = len(first.ca.calls) - start
+        assert first.run("revoke.cmd", "publish") == DONE
+        self.calls = len(first.ca.calls) - start
+
+    @contextmanager
+    def again(self, faults: Faults) -> Iterator[Bundle]:
+        """The bundle in a folder of its own, and a CA with faults."""
+        bundle = Bundle.__new__(Bundle)
+        bundle.directory = shutil.copytree(self._pristine, self._directory / "again")
+        bundle.plan, bundle.behaviour, bundle.lines = make_plan(), Behaviour(), []
+        bundle.ca = bundle.new_ca(faults)
+        yield bundle
+        shutil.rmtree(bundle.directory)
+
+
+def _kill_and_finish(reruns: Reruns, kind: str, number: int) -> None:
+    with reruns.again(Faults(**{kind: number})) as bundle:  # type: ignore[arg-type]
+        with pytest.raises(RunError, match="interrupted"):
+            _finish(bundle)
+        bundle.ca.faults = Faults()
+        _finish(bundle)
+        assert bundle.states() == planned(bundle.plan), f"{kind} {number}"
+        revoked = [call.arguments for call in bundle.ca.calls if call.verb == "revoke" and call.exit_code == 0]
+        assert len(revoked) == len(set(revoked))
+
+
+@pytest.mark.parametrize("kind", ["die_before", "die_after"])
+def test_a_kill_leaves_nothing_that_a_second_run_does_not_mend(tmp_path: Path, kind: str) -> None:
+    reruns = Reruns(tmp_path)
+    assert reruns.calls > 50
+    # A stride prime to the calls of one certificate meets every step of some certificate.
+    for number in range(1 + (kind == "die_after"), reruns.calls + 1, 11):
+        _kill_and_finish(reruns, kind, number)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["die_before", "die_after"])
+def test_a_kill_at_every_single_call_is_mended_by_a_second_run(tmp_path: Path, kind: str) -> None:
+    reruns = Reruns(tmp_path)
+    for number in range(1, reruns.calls + 1):
+        _kill_and_finish(reruns, kind, number)
+
+
+def _fail_and_finish(reruns: Reruns, code: int, number: int) -> None:
+    with reruns.again(Faults(fail_at={number: code})) as bundle:
+        before, after = bundle.states(), planned(bundle.plan)
+        assert bundle.run("revoke.cmd", "apply") in (OPEN, REFUSED, ABORTED), number
+        # Whatever was reached is as before, imported or as planned; never something else.
+        for serial, state in bundle.states().items():
+            assert state in (before[serial], after[serial], (20, None)), serial
+        assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+        assert bundle.states() == after
+
+
+CODES = (known.RPC_UNAVAILABLE, known.ACCESS_DENIED, 0x80070020)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_call_that_fails_never_counts_as_absent(tmp_path: Path, code: int) -> None:
+    reruns = Reruns(tmp_path)
+    for number in range(1 + code % 11, reruns.apply_calls + 1, 11):
+        _fail_and_finish(reruns, code, number)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("code", CODES)
+def test_no_single_call_that_fails_counts_as_absent(tmp_path: Path, code: int) -> None:
+    reruns = Reruns(tmp_path)
+    for number in range(1, reruns.apply_calls + 1):
+        _fail_and_finish(reruns, code, number)
+
+
+def test_the_run_ends_when_access_is_denied_or_the_service_is_gone(bundle: Bundle) -> None:
+    for code in (known.ACCESS_DENIED, known.RPC_UNAVAILABLE):
+        bundle.ca = bundle.new_ca(Faults(fail_verb={"revoke": code}))
+        assert bundle.run("revoke.cmd", "apply") == ABORTED
+        assert [call.verb for call in bundle.ca.calls].count("revoke") == 1
+    bundle.ca = bundle.new_ca(rights=EVERYTHING - {"officer"})
+    assert bundle.run("revoke.cmd", "apply") == ABORTED
+    assert [call.verb for call in bundle.ca.calls].count("importcert") == 1
+
+
+def test_the_run_ends_after_three_failures_in_a_row(bundle: Bundle) -> None:
+    bundle.ca = bundle.new_ca(Faults(fail_verb={"revoke": 0x80070020}))
+    assert bundle.run("revoke.cmd", "apply") == ABORTED
+    assert [call.verb for call in bundle.ca.calls].count("revoke") == 3
+
+
+# ------------------------------------------------------------------ what must stop or be refused
+
+
+def test_another_ca_is_refused_before_anything_is_changed(bundle: Bundle) -> None:
+    other = make_incident(Scenario(seed=8, certificates=60, lost=12)).restored
+    bundle.ca = SimulatedCA.from_state(other)
+    table = bundle.ca.table()
+    for arguments in (("preflight",), ("apply",), ("publish",), ("status",)):
+        assert bundle.run("revoke.cmd", *arguments) == REFUSED
+    assert bundle.run("prepare.cmd", "GO") == REFUSED
+    assert bundle.run("undo.cmd", "apply") == REFUSED
+    assert bundle.ca.table().equals(table)
+    assert bundle.ca.crls == {}
+    assert {call.verb for call in bundle.ca.calls} == {"ca.cert"}
+
+
+def test_without_elevation_the_ca_is_not_even_asked(bundle: Bundle) -> None:
+    calls = len(bundle.ca.calls)
+    assert bundle.run("revoke.cmd", "preflight", elevated=False) == REFUSED
+    assert len(bundle.ca.calls) == calls
+
+
+@pytest.mark.parametrize("folder", ["certs", "dummies"])
+def test_a_file_changed_after_pinning_is_refused(bundle: Bundle, folder: str) -> None:
+    victim = min((bundle.directory / folder).iterdir())
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(bytes(data))
+    assert bundle.run("revoke.cmd", "preflight") == REFUSED
+    assert bundle.run("revoke.cmd", "apply") == REFUSED
+    assert "importcert" not in {call.verb for call in bundle.ca.calls}
+    victim.unlink()
+    assert bundle.run("revoke.cmd", "apply") == REFUSED
+
+
+def test_a_row_with_another_hash_stops_that_serial_only(bundle: Bundle) -> None:
+    # Somebody imported a dummy of his own under a planned serial number.
+    item = next(item for item in bundle.plan.items if item.method == "original" and item.action == "revoke")
+    side = bundle.directory.parent / "side"
+    side.mkdir()
+    signer = str(bundle.ca.stand_in_certificates.iloc[-1]["serial"])
+    bundle.ca.certutil(["-Cert", signer, "-sign", item.serial, "x.cer"], Folder(side))
+    assert bundle.ca.certutil(["-importcert", "x.cer"], Folder(side)).exit_code == 0
+    # The row is newer than the baseline and not the plan's: nothing at all is done.
+    assert bundle.run("revoke.cmd", "apply") == REFUSED
+    # The same met by a plan that does not know the baseline.
+    loose = Bundle(bundle.directory, plan=replace(bundle.plan, newest_request_id=None))
+    loose.ca = bundle.ca
+    loose.pin()
+    assert loose.run("revoke.cmd", "apply") == OPEN
+    assert loose.states() == {**planned(loose.plan), item.serial: (20, None)}
+    assert any("other-certificate" in line for line in loose.lines)
+    assert loose.run("revoke.cmd", "publish") == REFUSED
+    assert loose.run("revoke.cmd", "publish", "PARTIAL") == OPEN
+
+
+def _meddle(bundle: Bundle, *arguments: str) -> None:
+    assert bundle.ca.certutil(arguments, Folder(bundle.directory)).exit_code == 0
+
+
+def test_revoked_already_with_another_reason_stops_that_serial(bundle: Bundle) -> None:
+    row = next(item for item in bundle.plan.items if item.kind == "lost_revocation")
+    other = (row.reason or 0) % 5 + 1
+    _meddle(bundle, "-revoke", row.serial, str(other))
+    assert bundle.run("revoke.cmd", "apply") == OPEN
+    assert bundle.states() == {**planned(bundle.plan), row.serial: (21, other)}
+    assert any("other-reason" in line for line in bundle.lines)
+
+
+def test_on_hold_with_a_final_reason_planned_is_revoked(bundle: Bundle) -> None:
+    row = next(item for item in bundle.plan.items if item.kind == "lost_revocation")
+    _meddle(bundle, "-revoke", row.serial, "6")
+    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+
+
+def test_revoked_already_as_planned_keeps_its_date(bundle: Bundle) -> None:
+    row = next(item for item in bundle.plan.items if item.kind == "lost_revocation")
+    _meddle(bundle, "-revoke", row.serial, str(row.reason))
+    before = bundle.ca.table()
+    bundle.ca.now += timedelta(days=1)
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    after = bundle.ca.table()
+    assert after[after["serial"] == row.serial].equals(before[before["serial"] == row.serial])
+
+
+def test_a_certificate_issued_since_the_baseline_is_refused(bundle: Bundle) -> None:
+    # Nothing that the plan knows: an original of a lost certificate that it leaves alone.
+    spare = incident().truth["lost"][8]
+    (bundle.directory / "spare.cer").write_bytes(base64.b64decode(spare["certificate"]))
+    _meddle(bundle, "-importcert", "spare.cer")
+    assert bundle.run("revoke.cmd", "preflight") == REFUSED
+    assert bundle.run("revoke.cmd", "apply") == REFUSED
+    assert any("issued since the baseline" in line for line in bundle.lines)
+
+
+def test_publish_waits_for_apply_unless_it_is_told_not_to(bundle: Bundle) -> None:
+    assert bundle.run("revoke.cmd", "publish") == REFUSED
+    assert bundle.ca.crls == {}
+    assert bundle.run("revoke.cmd", "publish", "PARTIAL") == OPEN
+    assert bundle.ca.crls
+    missing = [item.serial for item in bundle.plan.items if item.action == "revoke"]
+    shown = "".join(bundle.lines)
+    assert all(serial in shown for serial in missing)
+
+
+def test_a_dummy_that_ends_too_early_is_never_pinned(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, Behaviour(dummy_validity=timedelta(days=1)))
+    assert bundle.run("prepare.cmd", "GO") == DONE
+    with pytest.raises(RefusedError, match="ends on"):
+        bundle.pin()
+    assert not (tmp_path / "revoke.cmd").exists()
+
+
+def test_prepare_that_waits_at_a_dialog_is_reported(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, Behaviour(cert_option_suppresses_dialog=False))
+    with pytest.raises(RunError, match="Certificate List"):
+        bundle.run("prepare.cmd", "GO")
+
+
+def test_a_batch_that_somebody_edited_is_not_run(bundle: Bundle) -> None:
+    script = bundle.directory / "revoke.cmd"
+    script.write_bytes(script.read_bytes() + b"del *.* & echo gone\r\n")
+    # What stands after the last line is never reached; what is reached is refused.
+    lines = script.read_bytes().split(b"\r\n")
+    script.write_bytes(b"\r\n".join([lines[0], b"echo x & certutil -deleterow 1", *lines[1:]]))
+    with pytest.raises(RefusedError, match=r"revoke\.cmd, line 2"):
+        bundle.run("revoke.cmd", "apply")
+
+
+# -------------------------------------------------------------- under every assumption of ours
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(language="de"),
+        Behaviour(language="fr"),
+        Behaviour(language="none"),
+        Behaviour(hash_spaced=True),
+        Behaviour(restriction_ignores_case=False),
+        Behaviour(publishes_at_start=True),
+        Behaviour(dummy_subject="empty", dummy_is_ca=True, dummy_eku=("1.3.6.1.5.5.7.3.1",)),
+        Behaviour(high_serials_padded=True),
+        Behaviour(getcrl_index="key"),
+        Behaviour(duplicate_import=0x80070050),
+        Behaviour(revoke_unknown_serial=known.INVALID_PARAMETER),
+        Behaviour(dummy_validity=timedelta(days=5000)),
+    ],
+    ids=lambda behaviour: " ".join(
+        f"{f.name}={value}"
+        for f in fields(behaviour)
+        if (value := getattr(behaviour, f.name)) != getattr(Behaviour(), f.name)
+    ),
+)
+def test_the_plan_ends_as_it_says_under_each_assumption(tmp_path: Path, behaviour: Behaviour) -> None:
+    bundle = Bundle(tmp_path, behaviour).ready()
+    for phase in ("preflight", "apply", "publish", "status"):
+        assert bundle.run("revoke.cmd", phase) == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+    number = x509.load_der_x509_crl(bundle.ca.crls[0]).extensions.get_extension_for_class(x509.CRLNumber)
+    assert number.value.crl_number > incident().truth["crl"]["last_published"]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_serials_with_leading_zeros_and_high_bits_go_the_whole_way(tmp_path: Path, *, padded: bool) -> None:
+    dummy = next(item for item in make_plan().items if item.method == "dummy")
+    serials = ("0abc", "ff00000001", "80", "00ab".removeprefix("00"))
+    items = tuple(replace(dummy, number=n, serial=serial) for n, serial in enumerate(serials, start=1))
+    bundle = Bundle(tmp_path, Behaviour(high_serials_padded=padded), replace(make_plan(), items=items)).ready()
+    for _ in range(2):
+        assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+        assert bundle.states() == planned(bundle.plan)
+    assert bundle.run("revoke.cmd", "publish") == DONE, bundle.lines
+    crl = x509.load_der_x509_crl(bundle.ca.crls[0])
+    assert all(crl.get_revoked_certificate_by_serial_number(int(serial, 16)) for serial in serials)
+
+
+def test_where_the_crl_number_cannot_be_asked_for_publish_says_so(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, Behaviour(view_crl_numbers=False)).ready()
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    assert bundle.run("revoke.cmd", "publish") == OPEN
+    assert any("not known" in line for line in bundle.lines)
+
+
+def test_a_duplicate_import_that_a_ca_accepts_is_seen_as_strange_or_mended(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, Behaviour(duplicate_import_refused=False)).ready()
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    # Even then the batch looks before it imports, so there is no second row.
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    serials = bundle.ca.table()["serial"].dropna()
+    assert serials.is_unique
+
+
+def test_the_transcript_is_plain_text_with_our_markers(bundle: Bundle) -> None:
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    log = (bundle.directory / "logs" / "carecover-apply.log").read_bytes().decode(OEM)
+    assert f"@@CR plan {bundle.plan.digest}\r\n" in log
+    assert "@@CR end 0 " in log
+    for item in bundle.plan.items:
+        assert (f" {item.serial} done 0" in log) == (item.action in ("revoke", "restore"))
+    assert SerialNumber.parse(bundle.plan.items[0].serial).text in log
