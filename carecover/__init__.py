@@ -18,7 +18,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from carecover.analysis import find_gap
-    from carecover.case import Case, Run
+    from carecover.bundles import Run
+    from carecover.case import Case
     from carecover.errors import CarecoverError
     from carecover.evidence import read_certificates, read_crl, read_mail, read_view
     from carecover.model import TABLES, CaseFacts, Plan, RevocationReason, SerialNumber
@@ -48,7 +49,7 @@ _HOMES = {
     "CaseFacts": "model",
     "Plan": "model",
     "RevocationReason": "model",
-    "Run": "case",
+    "Run": "bundles",
     "SerialNumber": "model",
     "find_gap": "analysis",
     "read_certificates": "evidence",

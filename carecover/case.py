@@ -4,24 +4,26 @@ Everything that carecover computes is a pure function of the evidence, the facts
 decisions and the journal. ``Case`` is the only one who touches disk, clock and journal: it
 takes files in, hands tables from room to room, and records every act. Nothing derived is
 kept but as a cache, so a table is up to date whenever it is read.
+
+The file is long because it is the one object that every notebook cell and every command
+speaks to; what is behind a verb lies in ``register``, ``bundles`` and the rooms.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
 
-from carecover import __version__, analysis, evidence, proof, remediation, report, simulator
+from carecover import __version__, analysis, bundles, evidence, proof, remediation, simulator
+from carecover.bundles import Run
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
 from carecover.facts import change_facts, person_name
 from carecover.folder import CaseFolder, hash_file, write_atomically
@@ -40,35 +42,13 @@ from carecover.model import (
     sha256_hex,
     utc_text,
 )
-from carecover.register import READ_TABLES, EvidenceRegister, Progress, concat
+from carecover.register import READ_TABLES, EvidenceRegister, Progress
+from carecover.report import Execution, make_document, render_html
 
 # One journal line stays far below journal.MAX_LINE.
 _FILES_PER_ENTRY: Final = 500
 # A folder of single mails is large; a loop through a mistaken mount is larger.
 MAX_FILES: Final = 1_000_000
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a rehearsal or a run did.
-
-    ``outcomes`` is the table of that name as the run's own CRL proves it; ``output`` the
-    lines that were shown; ``phases`` each script call with its exit code; ``directory``
-    the folder within the case that keeps transcript, CRL and dummies.
-    """
-
-    kind: str
-    backend: str
-    phases: tuple[tuple[str, int], ...]
-    output: str
-    outcomes: pd.DataFrame
-    directory: Path
-    finished: bool
-
-    @property
-    def proved(self) -> bool:
-        """True where every decision took effect in the CRL that came out."""
-        return self.finished and bool((self.outcomes["verdict"] == "proved").all())
 
 
 class Case:
@@ -90,7 +70,7 @@ class Case:
     # ------------------------------------------------------------------ the case itself
 
     @classmethod
-    def create(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None, **facts: Any) -> Case:
+    def create(cls, path: str | Path, *, clock: Callable[[], datetime] | None = None, **facts: Any) -> Case:  # noqa: ANN401 - any fact
         """Make a case folder; on an existing case change only the facts that are named.
 
         Facts are the fields of ``CaseFacts``; times may be ISO 8601 text, read in the
@@ -329,10 +309,10 @@ class Case:
     def batch(self, output: str | Path) -> list[Path]:
         """Write the bundle for the CA into a new folder; refuses an unsigned or changed plan."""
         plan = self._signed_plan()
-        target = _empty_folder(Path(output))
+        target = bundles.empty_folder(Path(output))
         with self._folder.locked():
             files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
-            written = _write_files(target, files)
+            written = bundles.write_files(target, files)
             self._record("export", {"digest": plan.digest, "files": {n: sha256_hex(d) for n, d in files.items()}})
         return written
 
@@ -355,16 +335,17 @@ class Case:
         """
         plan = self._signed_plan()
         person = person_name(by)
-        place = _bundle_folder(Path(directory), plan)
+        place = Path(directory)
+        bundles.check_bundle(place, plan)
         analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
         if person_key(analyst.person) == person_key(person):
             raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
-        dummies = _read_dummies(place)
+        dummies = bundles.read_dummies(place)
         pins = remediation.check_dummies(plan, dummies, self._ca_certificates())
-        _refuse_problems(pins)
+        bundles.refuse_problems(pins)
         with self._folder.locked():
             files = self._pinned(plan, pins, dummies)
-            _write_files(place, files)
+            bundles.write_files(place, files)
             self._record(
                 "pin",
                 {
@@ -372,7 +353,7 @@ class Case:
                     "files": {n: sha256_hex(d) for n, d in files.items()},
                 },
             )  # fmt: skip
-        return _pin_table(pins)
+        return bundles.pin_table(pins)
 
     def run(
         self,
@@ -388,8 +369,9 @@ class Case:
         must be those that were exported: each is compared with the journal first.
         """
         plan = self._signed_plan()
-        place = _bundle_folder(Path(directory), plan)
-        files = self._exported_files(place, plan)
+        place = Path(directory)
+        bundles.check_bundle(place, plan)
+        files = bundles.read_files(place, self._exported(plan))
         show = on_output or (lambda _text: None)
         if isinstance(on, str):
             if on != "simulator":
@@ -398,10 +380,8 @@ class Case:
                     "by hand (README.txt in the folder), and its logs come back with 'carecover verify'."
                 )
             return self._simulate(plan, files, "run", show)
-        scripts = [("revoke.cmd", phase) for phase in ("preflight", "apply", "publish")]
-        if "revoke.cmd" not in files:
-            scripts = [("prepare.cmd", "GO")]
-        return self._execute(plan, on, place, scripts, "run", show, self._ca_certificates())
+        calls = bundles.scripts(plan) if "revoke.cmd" in files else bundles.PREPARE
+        return self._execute(plan, on, place, calls, "run", show, self._ca_certificates())
 
     # ------------------------------------------------------------------ proof and report
 
@@ -444,18 +424,20 @@ class Case:
                 if name == "coverage":
                     row = {"aspect": "database view", "figure": "", "verdict": "unknown", "why": str(error)}
                     tables[name] = TABLES[name].frame([row])
-        document = report.make_document(
+        document = make_document(
             case_name=self._name,
             facts=self.facts,
             tables=tables,
             plan=plan,
             sign_offs=self.sign_offs(plan) if plan else (),
-            rehearsal=self._last_rehearsal(),
+            rehearsal=self._last_run("rehearsal", plan),
+            executions=[run for run in (self._last_run("run", plan),) if run is not None],
+            trusted_until=proof.last_trust_moment(tables["crls"]),
             journal_head=self._journal.head,
             made_at=self._clock(),
             version=__version__,
         )
-        page = report.render_html(document).encode("utf-8")
+        page = render_html(document).encode("utf-8")
         try:
             write_atomically(target, page)
         except OSError as error:
@@ -651,27 +633,13 @@ class Case:
             journal_head=self._journal.head,
         )
 
-    def _exported_files(self, place: Path, plan: Plan) -> dict[str, bytes]:
-        """The files of an exported bundle, each compared with what the journal says was written."""
+    def _exported(self, plan: Plan) -> dict[str, str]:
+        """Every file written for this plan, with its SHA-256, as the journal records it."""
         recorded: dict[str, str] = {}
         for entry in self._journal.entries():
             if entry.act in ("export", "pin") and entry.details["digest"] == plan.digest:
                 recorded.update(entry.details["files"])
-        if not recorded:
-            raise RefusedError(
-                f"No bundle was exported for the plan as it is now. First: carecover batch CASE --output {place}"
-            )
-        files = {}
-        for name, digest in recorded.items():
-            path = place / name
-            if not path.is_file():
-                # revoke.cmd comes only with the pins; everything else belongs to the export.
-                raise RefusedError(f"{path} is missing: the bundle is not whole. Export it again.")
-            data = path.read_bytes()
-            if sha256_hex(data) != digest:
-                raise RefusedError(f"{path} was changed since it was exported. Do not run it; export the bundle again.")
-            files[name] = data
-        return files
+        return recorded
 
     def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
         """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
@@ -689,61 +657,64 @@ class Case:
             # The CA's own key is not in evidence: what this CA signs is checked with its stand-in's certificate.
             signers = ca.stand_in_certificates
             place = Path(name)
-            _write_files(place, files)
-            phases: list[tuple[str, int]] = []
+            bundles.write_files(place, files)
+            before: bundles.Phases = ()
             if plan.needs_dummies and "revoke.cmd" not in files:
-                phases.append(("prepare.cmd GO", host.execute(place, "prepare.cmd", ["GO"], show)))
-                if phases[0][1] != 0:
+                before = bundles.run_scripts(host, place, bundles.PREPARE, show)
+                if before[-1][1] != 0:
                     raise RunError(
-                        f"prepare.cmd ended with exit code {phases[0][1]} on the simulated CA: see its output."
+                        f"prepare.cmd ended with exit code {before[-1][1]} on the simulated CA: see its output."
                     )
-                dummies = _read_dummies(place)
+                dummies = bundles.read_dummies(place)
                 pins = remediation.check_dummies(plan, dummies, signers)
-                _refuse_problems(pins)
-                _write_files(place, self._pinned(plan, pins, dummies))
-            scripts = [("revoke.cmd", phase) for phase in ("preflight", "apply", "publish")]
-            return self._execute(plan, host, place, scripts, kind, show, signers, phases)
+                bundles.refuse_problems(pins)
+                bundles.write_files(place, self._pinned(plan, pins, dummies))
+            return self._execute(plan, host, place, bundles.scripts(plan), kind, show, signers, before)
 
     def _execute(
         self,
         plan: Plan,
         backend: remediation.Backend,
         place: Path,
-        scripts: Sequence[tuple[str, str]],
+        calls: Sequence[tuple[str, str]],
         kind: str,
         show: Callable[[str], None],
         signers: pd.DataFrame,
-        before: Sequence[tuple[str, int]] = (),
+        before: bundles.Phases = (),
     ) -> Run:
-        """Run scripts in turn until one fails; keep transcript and CRLs; judge what came out."""
+        """Run scripts in turn; keep transcripts and CRLs; judge what came out."""
         shown: list[str] = []
 
         def output(text: str) -> None:
             shown.append(text)
             show(text)
 
-        phases: list[tuple[str, int]] = list(before)
-        for script, argument in scripts:
-            code = backend.execute(place, script, [argument], output)
-            phases.append((f"{script} {argument}", code))
-            if code != 0:
-                break
-        finished = len(phases) == len(before) + len(scripts) and all(code == 0 for _, code in phases)
+        phases = bundles.run_scripts(backend, place, calls, output)
+        finished = len(phases) == len(calls) and phases[-1][1] == 0
         # Two runs within one second are two runs.
         stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
         taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
         target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
-        target.mkdir(parents=True)
-        for name in ("logs", "out", "dummies"):
-            if (place / name).is_dir():
-                shutil.copytree(place / name, target / name)
-        (target / "output.txt").write_text("".join(shown), encoding="utf-8")
-        outcomes = self._judge(plan, [p for p in target.rglob("*") if p.is_file()], signers)
-        (target / "outcomes.json").write_text(TABLES["outcomes"].to_json(outcomes), encoding="utf-8")
-        details = {"digest": plan.digest, "backend": backend.name, "phases": [f"{p}: {c}" for p, c in phases]}
+        left = bundles.keep(place, target, "".join(shown))
+        outcomes = self._judge(plan, left, signers)
+        self._folder.write(f"runs/{target.name}/outcomes.json", TABLES["outcomes"].to_json(outcomes).encode("utf-8"))
+        details = {"digest": plan.digest, "backend": backend.name, "directory": target.name, "finished": finished}
         with self._folder.locked():
-            self._record(kind, {**details, "directory": target.name})
-        return Run(kind, backend.name, tuple(phases), "".join(shown), outcomes, target, finished)
+            self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
+        return Run(kind, backend.name, (*before, *phases), "".join(shown), outcomes, target, finished)
+
+    def _judge(self, plan: Plan, places: Iterable[Path], signers: pd.DataFrame) -> pd.DataFrame:
+        """Hold what came back from a CA against the plan."""
+        returned = bundles.read_back(places, self._context, signers)
+        return proof.judge(
+            plan,
+            transcripts=returned.transcripts,
+            view=returned.view,
+            crls=returned.crls,
+            crl_entries=returned.crl_entries,
+            before_crls=self._readings()["crls"],
+            now=self._clock(),
+        )
 
     def _outcomes(self) -> pd.DataFrame:
         """What the files handed to ``verify`` prove about the plan as it is now."""
@@ -753,44 +724,18 @@ class Case:
         places = [self._folder.evidence(f["sha256"]) if f["copied"] else Path(f["path"]) for f in files]
         return self._judge(self.plan(), places, self._ca_certificates())
 
-    def _judge(self, plan: Plan, places: Sequence[Path], signers: pd.DataFrame) -> pd.DataFrame:
-        """Hold transcripts, later views and CRLs against the plan."""
-        transcripts, frames = [], {n: [TABLES[n].empty()] for n in ("ca_rows", "crls", "crl_entries")}
-        for place in dict.fromkeys(places):
-            with place.open("rb") as stream:
-                head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
-            if proof.is_transcript(head):
-                transcripts.append(proof.read_transcript(head))
-                continue
-            reading = evidence.read(place, self._context)
-            for name, kept in frames.items():
-                if name in reading.tables:
-                    kept.append(reading.tables[name])
-        joined = {name: concat(name, kept) for name, kept in frames.items()}
-        crls = evidence.verify_signatures(signers, joined["crls"], ca_name=None)[1]
-        tables = self._readings()
-        return proof.judge(
-            plan,
-            transcripts=transcripts,
-            view=joined["ca_rows"] if len(joined["ca_rows"]) else None,
-            crls=crls,
-            crl_entries=joined["crl_entries"],
-            before_crls=tables["crls"],
-            now=self._clock(),
+    def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:
+        """The newest rehearsal or run of the plan as it is now."""
+        entry = self._last(kind)
+        if entry is None or plan is None or entry.details["digest"] != plan.digest:
+            return None
+        return Execution(
+            outcomes=bundles.outcome_rows(self.path / "runs" / entry.details["directory"] / "outcomes.json"),
+            at=_time(entry.at),
+            name=entry.details["backend"],
+            plan_digest=entry.details["digest"],
+            phases=tuple((name, int(code)) for name, _, code in (p.rpartition(": ") for p in entry.details["phases"])),
         )
-
-    def _last_rehearsal(self) -> pd.DataFrame | None:
-        """Outcomes of the newest rehearsal of the plan as it is now."""
-        last = self._last("rehearsal")
-        if last is None:
-            return None
-        try:
-            rows = json.loads(
-                (self.path / "runs" / last.details["directory"] / "outcomes.json").read_text(encoding="utf-8")
-            )
-        except (OSError, ValueError):
-            return None
-        return TABLES["outcomes"].frame(rows)
 
 
 # ------------------------------------------------------------------------------ plain helpers
@@ -833,63 +778,3 @@ def _walk(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
 def _same(left: pd.DataFrame, right: pd.DataFrame) -> bool:
     """Equal but for the order of columns' storage; NA equals NA."""
     return left.shape == right.shape and bool(left.reset_index(drop=True).equals(right.reset_index(drop=True)))
-
-
-def _empty_folder(target: Path) -> Path:
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RefusedError(f"{target} is not empty: the bundle gets a folder of its own. Name a new one.")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PathError(f"{target} cannot be made: {error.strerror}.") from None
-    return target
-
-
-def _write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
-    written = []
-    try:
-        for name, data in files.items():
-            write_atomically(target / name, data)
-            written.append(target / name)
-    except OSError as error:
-        raise PathError(f"{target} cannot be written: {error.strerror}. The bundle is not whole: delete it.") from None
-    return written
-
-
-def _bundle_folder(place: Path, plan: Plan) -> Path:
-    name = place / "plan.json"
-    try:
-        found = Plan.from_json(json.loads(name.read_text(encoding="utf-8"))).digest
-    except (OSError, ValueError, UsageError):
-        raise PathError(f"{place} is no bundle: {name.name} is missing or damaged there.") from None
-    if found != plan.digest:
-        raise RefusedError(
-            f"{place} was made for plan {found[:12]}…, but the signed plan of this case is {plan.digest[:12]}…. "
-            "Something was changed after the export: export the bundle again."
-        )
-    return place
-
-
-def _read_dummies(place: Path) -> dict[str, bytes]:
-    folder = place / "dummies"
-    return {p.name: p.read_bytes() for p in sorted(folder.glob("*.cer"))} if folder.is_dir() else {}
-
-
-def _refuse_problems(pins: Sequence[Pin]) -> None:
-    problems = [f"{p.serial}: {text}" for p in pins for text in p.problems]
-    if problems:
-        shown = " ".join(problems[:10])
-        more = f" … and {len(problems) - 10} more." if len(problems) > 10 else ""
-        raise RefusedError(f"The dummies may not be imported as they are. {shown}{more}")
-
-
-def _pin_table(pins: Sequence[Pin]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "serial": p.serial, "sha256": p.sha256, "not_after": utc_text(p.not_after), "subject": p.subject,
-                "is_ca": p.is_ca, "eku": list(p.eku), "problems": list(p.problems),
-            }
-            for p in pins
-        ]
-    )  # fmt: skip

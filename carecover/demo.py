@@ -9,42 +9,45 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from itertools import count
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from carecover.case import Case, Run
+from carecover.bundles import Run
+from carecover.case import Case
 from carecover.errors import PathError, RefusedError, RunError
 from carecover.simulator import Scenario, SimulatedCA, SimulatedHost, make_incident
 
 ANALYST: Final = "Ada Analyst"
 REVIEWER: Final = "Rob Reviewer"
+# The incident's CA runs again 30 hours after the failure, and is exported 20 hours later.
+_AGO: Final = timedelta(hours=52)
 # Marks a folder that an earlier demonstration made, and that a later one may replace.
 _MARK: Final = ".carecover-demo"
 _MAKING: Final = ".making"
-_PARTS: Final = ("evidence", "case", "bundle", "proof", "report.html", "facts.json", "truth.json", _MAKING, _MARK)
+_PARTS: Final = ("evidence", "case", "bundle", "report.html", "facts.json", "truth.json", _MAKING, _MARK)
 
 
-def run_demo(out: Path, seed: int, say: Callable[[str], None]) -> str:
+def run_demo(out: Path, seed: int, say: Callable[[str], None], clock: Callable[[], datetime] | None = None) -> str:
     """Carry the demonstration out in ``out``; return the summary to print.
 
+    The CA failed two days ago by ``clock``, so that what is looked at later is still fresh.
     Raises RefusedError where ``out`` holds anything that no demonstration made.
     """
     _clear(out)
     say("1/7  A CA lives, is lost, and is restored from its backup …")
-    incident = make_incident(Scenario(seed=seed))
+    clock = clock or (lambda: datetime.now(UTC))
+    incident = make_incident(Scenario(seed=seed, failure=clock().replace(microsecond=0) - _AGO))
     # Beside its place first: an interrupted demonstration can always be replaced.
     incident.write(out / _MAKING)
     for part in sorted((out / _MAKING).iterdir()):
         part.rename(out / part.name)
     (out / _MAKING).rmdir()
-    tick = _clock(incident.restored.exported_at)
 
     say("2/7  The evidence is handed in …")
     facts = json.loads((out / "facts.json").read_text(encoding="utf-8"))
-    case = Case.create(out / "case", clock=lambda: next(tick), **facts)
+    case = Case.create(out / "case", clock=clock, **facts)
     handed_in = case.add([out / "evidence"])
 
     say("3/7  The gap is found, and two people decide …")
@@ -67,10 +70,7 @@ def run_demo(out: Path, seed: int, say: Callable[[str], None]) -> str:
 
     say("6/7  It runs on the incident's own simulated CA, and the new CRL is held against the plan …")
     run = _expect(case.run(bundle, on=host))
-    (out / "proof").mkdir()
-    for key, crl in ca.crls.items():
-        (out / "proof" / f"new-{key}.crl").write_bytes(crl)
-    outcomes = case.verify([out / "proof", bundle / "logs"])
+    outcomes = case.verify([bundle / "logs", bundle / "out"])
 
     say("7/7  The report is written …")
     case.report(out / "report.html")
@@ -124,11 +124,6 @@ def _expect(run: Run) -> Run:
     if not run.finished:
         raise RunError(f"The bundle stopped: {run.phases}. Its output is in {run.directory}.")
     return run
-
-
-def _clock(start: datetime) -> Iterator[datetime]:
-    """A minute an act, from the export on: the same demonstration every time."""
-    return (start + timedelta(minutes=minutes) for minutes in count(10))
 
 
 def _clear(out: Path) -> None:

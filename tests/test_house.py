@@ -23,6 +23,7 @@ LAYERS = [
     {"journal", "facts", "folder"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "report"},
     {"register"},
+    {"bundles"},
     {"case"},
     {"demo", "notebook"},
     {"cli"},

@@ -9,14 +9,26 @@ is two set look-ups a row.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import pandas as pd
 
+from carecover.analysis.dossier import (
+    CLOCK_SKEW,
+    CrlStates,
+    Dossier,
+    Known,
+    Mark,
+    Row,
+    cell_moment,
+    cell_value,
+    gather,
+    place,
+    until,
+)
 from carecover.errors import QuestionError, UsageError
 from carecover.model import (
     TABLES,
@@ -27,12 +39,6 @@ from carecover.model import (
     SerialNumber,
     utc_text,
 )
-
-# A row of a table as pandas hands it out: column name → cell.
-Row: TypeAlias = Mapping[Any, Any]
-
-# AD CS backdates thisUpdate and NotBefore by ClockSkewMinutes; the default is 10 minutes.
-CLOCK_SKEW: Final = timedelta(minutes=10)
 
 _CANONICAL: Final = r"(?:[1-9a-f][0-9a-f]|0[1-9a-f])(?:[0-9a-f]{2}){0,19}"
 # [MS-WCCE] 3.1.1.4.1.1 SanitizedCAName: a character that is not allowed becomes !xxxx.
@@ -72,40 +78,6 @@ _INFRASTRUCTURE_EKUS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """One thing that happened to a serial: revoked (reason 0…), released (-1) or issued (None)."""
-
-    at: datetime | None
-    reason: int | None
-    source: str
-    evidence: str
-    revoked_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class _Dossier:
-    """Everything known about one serial from outside the baseline."""
-
-    serial: str
-    marks: list[_Mark] = field(default_factory=list)
-    request_ids: set[int] = field(default_factory=set)
-    thumbprints: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    certificate: Row | None = None
-    issued_at: datetime | None = None
-    flags: set[str] = field(default_factory=set)
-
-    def sources(self) -> set[str]:
-        return {mark.source for mark in self.marks}
-
-    def learn(self, **facts: object) -> None:
-        """Keep the first value that is known for each fact."""
-        for name, value in facts.items():
-            if value is not None and name not in self.facts:
-                self.facts[name] = value
-
-
 def find_gap(
     notifications: pd.DataFrame | None = None,
     ca_rows: pd.DataFrame | None = None,
@@ -138,15 +110,18 @@ def find_gap(
     mails = _of_this_ca(mails, rows, facts.ca)
     known_ca = certs[(certs["is_ca"] == True) & (certs["from_mail"] != True) & certs["ca_version"].notna()]  # noqa: E712
     key_of_index = {int(v) & 0xFFFF: int(v) >> 16 for v in known_ca["ca_version"]}
-    lists = lists[(lists["signed_by_ca"] == True) & _until(lists["this_update"], cut)]  # noqa: E712
+    lists = lists[(lists["signed_by_ca"] == True) & until(lists["this_update"], cut)]  # noqa: E712
 
-    dossiers: dict[str, _Dossier] = {}
     present = _present(rows)
-    _read_mails(dossiers, mails[_until(mails["sent_at"], cut)], present)
-    _read_certificates(dossiers, certs, cut)
-    _read_events(dossiers, events[_until(events["recorded_at"], cut)], present)
-    crl_states = _CrlStates(lists, entries)
-    crl_states.fill(dossiers)
+    crl_states = CrlStates(lists, entries)
+    dossiers = gather(
+        mails[until(mails["sent_at"], cut)],
+        certs,
+        events[until(events["recorded_at"], cut)],
+        crl_states,
+        _known(rows, present, cut),
+        cut,
+    )
 
     held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
     wanted = set(dossiers) | set(held["serial"].dropna())
@@ -163,7 +138,7 @@ def find_gap(
     found: list[dict[str, Any]] = []
     for serial in sorted(wanted, key=lambda s: int(s, 16)):
         row = of_serial.get(serial)
-        finding = judge.judge(dossiers.get(serial) or _Dossier(serial), row)
+        finding = judge.judge(dossiers.get(serial) or Dossier(serial), row)
         if finding is not None:
             found.append(finding)
     return TABLES["findings"].frame(found)
@@ -187,13 +162,6 @@ def _table(name: str, table: pd.DataFrame | None) -> pd.DataFrame:
                 raise UsageError(f"Table {name}: {error}") from None
             frame.loc[odd, "serial"] = canonical
     return frame
-
-
-def _until(times: pd.Series[Any], cut: datetime | None) -> pd.Series[Any]:
-    """True where the time is not after the cut; what has no time is kept and judged on its own."""
-    if cut is None:
-        return pd.Series(data=True, index=times.index)
-    return times.isna() | (times <= cut)
 
 
 def plain_ca_name(name: str) -> str:
@@ -227,164 +195,12 @@ def _present(rows: pd.DataFrame) -> set[str]:
     return set(rows.loc[rows["disposition"].isna() | rows["disposition"].isin(holding), "serial"].dropna())
 
 
-def _value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
-    """The cell, or None where it is NA, NaT or NaN."""
-    return None if cell is None or (not isinstance(cell, list) and pd.isna(cell)) else cell  # type: ignore[call-overload]
-
-
-def _moment(cell: object) -> datetime | None:
-    value = _value(cell)
-    return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
-
-
-def _dossier(dossiers: dict[str, _Dossier], serial: str) -> _Dossier:
-    return dossiers.setdefault(serial, _Dossier(serial))
-
-
-def _place(row: Row, what: str) -> str:
-    where = " ".join(str(v) for v in (_value(row.get("evidence_id")), _value(row.get("location"))) if v is not None)
-    return f"{where} ({what})" if where else what
-
-
-def _read_mails(dossiers: dict[str, _Dossier], mails: pd.DataFrame, present: set[str]) -> None:
-    """Mails that can matter: about a serial that is missing, or about a change of state."""
-    changing = mails["event"].isin(["revoked", "unrevoked"])
-    issuing = mails["event"].isin(["issued", "retrieve_pending"])
-    # An issued mail about a row that is there matters only where it names another certificate.
-    missing = ~mails["serial"].isin(present)
-    candidates = mails[mails["serial"].notna() & (changing | (issuing & (missing | mails["thumbprint"].notna())))]
-    for row in candidates.to_dict("records"):
-        event, serial = str(row["event"]), str(row["serial"])
-        dossier = _dossier(dossiers, serial)
-        sent_at = _moment(row["sent_at"])
-        reason = _value(row["reason"])
-        if event == "unrevoked":
-            reason = int(RevocationReason.UNREVOKE)
-        elif event == "revoked":
-            reason = int(RevocationReason.UNSPECIFIED) if reason is None else int(reason)
-        else:
-            reason = None
-            dossier.issued_at = min(filter(None, (dossier.issued_at, sent_at)), default=None)
-        dossier.marks.append(_Mark(sent_at, reason, "mail", _place(row, f"{event} mail"), _moment(row["revoked_at"])))
-        if (request_id := _value(row["request_id"])) is not None:
-            dossier.request_ids.add(int(request_id))
-        if (thumbprint := _value(row["thumbprint"])) is not None:
-            dossier.thumbprints.setdefault(str(thumbprint), _place(row, f"{event} mail"))
-        dossier.flags.update(row["flags"])
-        dossier.learn(
-            subject=_value(row["subject"]),
-            requester=_value(row["requester"]),
-            template=_value(row["template"]),
-            not_before=_moment(row["not_before"]),
-            not_after=_moment(row["not_after"]),
-        )
-
-
-def _read_certificates(dossiers: dict[str, _Dossier], certs: pd.DataFrame, cut: datetime | None) -> None:
-    """Certificates whose signature was checked; a CA's own self-issued ones are no loss."""
-    own = certs["subject"] == certs["issuer"]
-    mine = certs[(certs["signed_by_ca"] == True) & ~own.fillna(value=False).astype(bool)]  # noqa: E712
-    mine = mine[_until(mine["not_before"], cut) & mine["serial"].notna()]
-    for row in mine.to_dict("records"):
-        serial = str(row["serial"])
-        dossier = _dossier(dossiers, serial)
-        if dossier.certificate is not None and dossier.certificate["certificate_sha256"] != row["certificate_sha256"]:
-            dossier.flags.add("two_certificates")
-        first = dossier.certificate is None
-        if first:
-            dossier.certificate = row
-        dossier.thumbprints.setdefault(str(row["thumbprint"]), _place(row, "certificate"))
-        not_before = _moment(row["not_before"])
-        issued = None if not_before is None else not_before + CLOCK_SKEW
-        dossier.marks.append(_Mark(issued, None, "certificate", _place(row, "certificate, signature verified")))
-        if first:
-            # What the CA signed wins over what a mail says.
-            for name in ("subject", "template", "not_before", "not_after"):
-                value = _moment(row[name]) if name.startswith("not_") else _value(row[name])
-                if value is not None:
-                    dossier.facts[name] = value
-            dossier.issued_at = dossier.issued_at or issued
-
-
-def _read_events(dossiers: dict[str, _Dossier], events: pd.DataFrame, present: set[str]) -> None:
-    """4887 version 1 (issued, with serial) and 4870 (revoked; reason -1 is a release)."""
-    issued = (events["event_id"] == 4887) & ~events["serial"].isin(present)
-    revoked = events["event_id"] == 4870
-    for row in events[events["serial"].notna() & (issued | revoked)].to_dict("records"):
-        dossier = _dossier(dossiers, str(row["serial"]))
-        at = _moment(row["recorded_at"])
-        if row["event_id"] == 4870:
-            reason = _value(row["reason"])
-            reason = 0 if reason is None else int(reason)
-            dossier.marks.append(_Mark(at, reason, "audit", _place(row, "event 4870"), at))
-            continue
-        dossier.marks.append(_Mark(at, None, "audit", _place(row, "event 4887")))
-        dossier.issued_at = dossier.issued_at or at
-        if (request_id := _value(row["request_id"])) is not None:
-            dossier.request_ids.add(int(request_id))
-        dossier.learn(
-            subject=_value(row["subject"]), requester=_value(row["requester"]), template=_value(row["template"])
-        )
-
-
-class _CrlStates:
-    """What the CA's signed CRLs, in order, say about a serial; each CA key has its own."""
-
-    def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame) -> None:
-        self._lists: list[tuple[datetime, Row, Mapping[str, Any]]] = []
-        for row in crls.sort_values("this_update", kind="stable").to_dict("records"):
-            mine = entries[entries["crl_sha256"] == row["crl_sha256"]]
-            serials = dict(zip(mine["serial"], zip(mine["revoked_at"], mine["reason"], strict=True), strict=True))
-            published = _moment(row["this_update"])
-            if published is not None:
-                self._lists.append((published + CLOCK_SKEW, row, serials))
-
-    def keys(self) -> set[int | None]:
-        return {self.key(row) for _, row, _ in self._lists}
-
-    @staticmethod
-    def key(row: Row) -> int | None:
-        version = _value(row["ca_version"])
-        return None if version is None else int(version) >> 16
-
-    def fill(self, dossiers: dict[str, _Dossier]) -> None:
-        """Add a mark for every entry, and one for every entry that a later base list lacks."""
-        named: defaultdict[str, int | None] = defaultdict(lambda: None)
-        for published, row, serials in self._lists:
-            number = _value(row["crl_number"])
-            name = f"CRL {number}" if number is not None else "CRL"
-            if row["is_delta"] == True:  # noqa: E712
-                name = f"delta {name}"
-            for serial, (revoked_at, reason) in serials.items():
-                code = _value(reason)
-                code = 0 if code is None else int(code)
-                if code == RevocationReason.REMOVE_FROM_CRL:
-                    code = int(RevocationReason.UNREVOKE)
-                named[serial] = self.key(row)
-                _dossier(dossiers, serial).marks.append(
-                    _Mark(published, code, "crl", _place(row, name), _moment(revoked_at))
-                )
-        for serial, key in named.items():
-            newest = self.latest_base(key)
-            if newest is None:
-                continue
-            published, row, serials = newest
-            marks = [m for m in dossiers[serial].marks if m.source == "crl" and m.at is not None]
-            if serial not in serials and marks and max(m.at for m in marks if m.at) < published:
-                dossier = dossiers[serial]
-                ends = dossier.facts.get("not_after")
-                if ends is None or ends > published:
-                    text = _place(row, f"CRL {_value(row['crl_number'])} no longer lists it")
-                    dossier.marks.append(_Mark(published, int(RevocationReason.UNREVOKE), "crl", text))
-
-    def latest_base(self, key: int | None) -> tuple[datetime, Row, Row] | None:
-        """The newest base CRL of a key, or of the only key where the key is not known."""
-        if key is None and len(self.keys()) > 1:
-            return None
-        for published, crl, serials in reversed(self._lists):
-            if crl["is_delta"] != True and (key is None or self.key(crl) in (key, None)):  # noqa: E712
-                return published, crl, serials
-        return None
+def _known(rows: pd.DataFrame, present: set[str], cut: datetime | None) -> Known:
+    revoked = (rows["disposition"] == Disposition.REVOKED) & (rows["reason"] != RevocationReason.CERTIFICATE_HOLD)
+    hashed = rows[rows["serial"].notna() & rows["thumbprint"].notna()].drop_duplicates("serial")
+    settled = set(rows.loc[revoked.fillna(value=False).astype(bool), "serial"].dropna())
+    late = set() if cut is None else set(rows.loc[rows["submitted_at"] > cut, "serial"].dropna())
+    return Known(present, settled - late, late & present, hashed.set_index("serial")["thumbprint"])
 
 
 # --------------------------------------------------------------------------------- judging
@@ -409,9 +225,9 @@ class _Judge:
     key_of_index: Mapping[int, int]
     first_request_id: int | None
     cut: datetime | None
-    crl_states: _CrlStates
+    crl_states: CrlStates
 
-    def judge(self, dossier: _Dossier, row: Row | None) -> dict[str, Any] | None:
+    def judge(self, dossier: Dossier, row: Row | None) -> dict[str, Any] | None:
         anatomy = SerialNumber.parse(dossier.serial).anatomy
         state, last = self._state(dossier)
         if row is None:
@@ -419,14 +235,14 @@ class _Judge:
         conflict = self._conflict(dossier, row)
         if conflict is not None:
             return self._finding("serial_conflict", dossier, anatomy, row, None, "high", conflict)
-        disposition = _value(row["disposition"])
+        disposition = cell_value(row["disposition"])
         if disposition == Disposition.ISSUED and state is not None:
             return self._lost_revocation(dossier, anatomy, row, state)
-        if disposition == Disposition.REVOKED and _value(row["reason"]) == RevocationReason.CERTIFICATE_HOLD:
+        if disposition == Disposition.REVOKED and cell_value(row["reason"]) == RevocationReason.CERTIFICATE_HOLD:
             return self._lost_release(dossier, anatomy, row, last)
         return None
 
-    def _state(self, dossier: _Dossier) -> tuple[_Mark | None, _Mark | None]:
+    def _state(self, dossier: Dossier) -> tuple[Mark | None, Mark | None]:
         """The revocation in force before the failure, and the last change of any kind.
 
         At equal times the stronger source speaks last: a CRL is what the CA itself signed.
@@ -443,9 +259,9 @@ class _Judge:
         # Several sources tell of one revocation; the effective time comes from whoever has it.
         same = [m for m in changes if m.reason == last.reason and m.revoked_at is not None]
         best = max(same, key=lambda m: strength.get(m.source, 0), default=last)
-        return _Mark(last.at, last.reason, last.source, last.evidence, best.revoked_at), last
+        return Mark(last.at, last.reason, last.source, last.evidence, best.revoked_at), last
 
-    def _missing(self, dossier: _Dossier, anatomy: SerialAnatomy, state: _Mark | None) -> dict[str, Any] | None:
+    def _missing(self, dossier: Dossier, anatomy: SerialAnatomy, state: Mark | None) -> dict[str, Any] | None:
         covered_from = self.first_request_id or 0
         if anatomy.request_id is not None and anatomy.layout in self.learnt and anatomy.request_id < covered_from:
             # The baseline does not cover it: missing from a page is not missing.
@@ -477,7 +293,7 @@ class _Judge:
                 why += " A mail can be forged, and nothing else confirms it."
         return self._finding("orphaned", dossier, anatomy, None, state, confidence, why)
 
-    def _doubts(self, dossier: _Dossier, anatomy: SerialAnatomy) -> list[str]:
+    def _doubts(self, dossier: Dossier, anatomy: SerialAnatomy) -> list[str]:
         """Reasons not to believe a serial that only mails show."""
         doubts = []
         native = anatomy.layout in ("number", "default")
@@ -488,22 +304,24 @@ class _Judge:
             doubts.append(f"Serials of this CA have the form {', '.join(sorted(self.learnt))}; this one has not.")
         return doubts
 
-    def _conflict(self, dossier: _Dossier, row: Row) -> str | None:
-        theirs = _value(row["thumbprint"])
-        others = {t: place for t, place in dossier.thumbprints.items() if theirs is not None and t != theirs}
-        if not others:
-            return None
+    def _conflict(self, dossier: Dossier, row: Row) -> str | None:
+        theirs = cell_value(row["thumbprint"])
+        others = sorted(t for t in dossier.thumbprints if theirs is not None and t != theirs)
         verified = dossier.certificate is not None and dossier.certificate["thumbprint"] in others
-        submitted = _moment(row["submitted_at"])
+        submitted = cell_moment(row["submitted_at"])
         reissued = self.cut is not None and submitted is not None and submitted > self.cut
-        if not verified and not reissued:
+        if reissued and dossier.marks:
+            seen = "was requested after the restore, yet the serial was in use before the failure"
+        elif verified:
+            seen = f"has the hash {theirs}, a certificate that the CA signed has {', '.join(others)}"
+        else:
             return None
         return (
-            f"One serial, two certificates: the database has {theirs}, the evidence shows {', '.join(sorted(others))}. "
-            "Revoking the serial revokes both; importing is refused. A person must look."
+            f"One serial, two certificates: the row {seen}. Revoking the serial revokes both; importing is refused. "
+            "A person must look."
         )
 
-    def _lost_revocation(self, dossier: _Dossier, anatomy: SerialAnatomy, row: Row, state: _Mark) -> dict[str, Any]:
+    def _lost_revocation(self, dossier: Dossier, anatomy: SerialAnatomy, row: Row, state: Mark) -> dict[str, Any]:
         proven = {m.source for m in dossier.marks if m.reason is not None} & {"crl", "audit"}
         if proven:
             confidence, why = "high", "The row is good, but the CA had revoked it before the failure."
@@ -513,31 +331,38 @@ class _Judge:
                 "The row is good; only a mail says that it was revoked, and a mail can be forged: a person must decide."
             )
             newest = self.crl_states.latest_base(_key_index(row))
-            ends = _moment(row["not_after"])
+            ends = cell_moment(row["not_after"])
             later = newest is not None and state.at is not None and newest[0] > state.at
             if newest and later and dossier.serial not in newest[2] and (ends is None or ends > newest[0]):
                 confidence = "low"
-                why += f" CRL {_value(newest[1]['crl_number'])} of a later time does not list it: suspect."
+                why += f" CRL {cell_value(newest[1]['crl_number'])} of a later time does not list it: suspect."
         finding = self._finding("lost_revocation", dossier, anatomy, row, state, confidence, why)
         if not proven:
             finding["suggested_action"] = finding["suggested_reason"] = None
         return finding
 
     def _lost_release(
-        self, dossier: _Dossier, anatomy: SerialAnatomy, row: Row, last: _Mark | None
+        self, dossier: Dossier, anatomy: SerialAnatomy, row: Row, last: Mark | None
     ) -> dict[str, Any] | None:
-        held_at = _moment(row["effective_revoked_at"]) or _moment(row["revoked_at"])
+        held_at = cell_moment(row["effective_revoked_at"]) or cell_moment(row["revoked_at"])
         newest = self.crl_states.latest_base(_key_index(row))
-        ends = _moment(row["not_after"])
+        ends = cell_moment(row["not_after"])
         evidence = list(dossier.marks)
         released = last is not None and last.reason == RevocationReason.UNREVOKE
         proven = any(m.reason == RevocationReason.UNREVOKE and m.source != "mail" for m in dossier.marks)
         # The service may have published between effective time and entry only within the skew.
         later = newest is not None and held_at is not None and newest[0] > held_at + CLOCK_SKEW
         listed = newest is not None and dossier.serial in newest[2]
-        if newest and later and not listed and (ends is None or ends > newest[0]) and (last is None or released):
-            text = _place(newest[1], f"CRL {_value(newest[1]['crl_number'])} does not list it")
-            evidence.append(_Mark(newest[0], int(RevocationReason.UNREVOKE), "crl", text))
+        older = newest is not None and last is not None and last.at is not None and last.at < newest[0]
+        if (
+            newest
+            and later
+            and not listed
+            and (ends is None or ends > newest[0])
+            and (last is None or released or older)
+        ):
+            text = place(newest[1], f"CRL {cell_value(newest[1]['crl_number'])} does not list it")
+            evidence.append(Mark(newest[0], int(RevocationReason.UNREVOKE), "crl", text))
             released = proven = True
         if not released:
             return None
@@ -554,10 +379,10 @@ class _Judge:
     def _finding(
         self,
         kind: str,
-        dossier: _Dossier,
+        dossier: Dossier,
         anatomy: SerialAnatomy,
         row: Row | None,
-        state: _Mark | None,
+        state: Mark | None,
         confidence: str,
         why: str,
     ) -> dict[str, Any]:
@@ -565,17 +390,17 @@ class _Judge:
         known = dossier.facts
 
         def best(name: str) -> Any:  # noqa: ANN401 - a cell of any kind
-            from_row = _moment(row.get(name)) if name.startswith("not_") else _value(row.get(name))
+            from_row = cell_moment(row.get(name)) if name.startswith("not_") else cell_value(row.get(name))
             return from_row if from_row is not None else known.get(name)
 
         index = anatomy.ca_cert_index if anatomy.layout != "foreign" else None
-        name_id = _value(row.get("issuer_name_id"))
+        name_id = cell_value(row.get("issuer_name_id"))
         if name_id is not None:
             index = int(name_id) & 0xFFFF
         index = 0 if index is None else index
         key = int(name_id) >> 16 if name_id is not None else self.key_of_index.get(index, 0)
         verified = dossier.certificate
-        row_id = _value(row.get("request_id"))
+        row_id = cell_value(row.get("request_id"))
         native = anatomy.layout in ("number", "default") or anatomy.layout in self.learnt
         request_id = anatomy.request_id if native else row_id
         if request_id is None and dossier.request_ids:
@@ -603,7 +428,7 @@ class _Judge:
             "template": template,
             "not_before": best("not_before"),
             "not_after": ends,
-            "issued_at": dossier.issued_at or _moment(row.get("submitted_at")),
+            "issued_at": dossier.issued_at or cell_moment(row.get("submitted_at")),
             "original_revoked_at": state.revoked_at or state.at if state else None,
             "original_reason": state.reason if state else None,
             "evidence": list(dict.fromkeys(m.evidence for m in dossier.marks)),
@@ -614,12 +439,12 @@ class _Judge:
             "suggested_reason": reason,
             "infrastructure": infrastructure,
             "original_sha256": verified["certificate_sha256"] if verified else None,
-            "row_thumbprint": _value(row.get("thumbprint")),
+            "row_thumbprint": cell_value(row.get("thumbprint")),
         }
 
 
 def _key_index(row: Row) -> int | None:
-    version = _value(row.get("issuer_name_id"))
+    version = cell_value(row.get("issuer_name_id"))
     return None if version is None else int(version) >> 16
 
 

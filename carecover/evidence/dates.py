@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -82,6 +83,7 @@ class _Shape:
         return datetime(year, month, day, *self.clock)  # noqa: DTZ001 - the zone comes afterwards
 
 
+@lru_cache(maxsize=4096)
 def _shape(text: str) -> _Shape | None:
     plain = _BLANKS.sub(" ", text[:_MAX_TEXT]).strip().lower().replace("a. m.", "a.m.").replace("p. m.", "p.m.")
     match = _DATE.fullmatch(plain) if len(text) <= _MAX_TEXT else None
@@ -146,20 +148,17 @@ class DateReader:
         self._zone = zone_named(context.time_zone)
         self._stated = context.date_order
         self._proved: set[DateOrder] = set()
-        self._shapes: dict[str, _Shape | None] = {}
 
     def see(self, texts: Iterable[str]) -> None:
         """Learn from values what order the file's dates have."""
         for text in texts:
-            if text not in self._shapes:
-                shape = self._shapes[text] = _shape(text)
-                if shape is not None and not shape.year_first and (proved := shape.order()) is not None:
-                    self._proved.add(proved)
+            shape = _shape(text)
+            if shape is not None and not shape.year_first and (proved := shape.order()) is not None:
+                self._proved.add(proved)
 
     def read(self, printed: PrintedTime) -> tuple[datetime | None, tuple[str, ...]]:
         """The moment in UTC, or None, and the flags that say how far it can be trusted."""
-        self.see([printed.text])
-        shape = self._shapes[printed.text]
+        shape = _shape(printed.text)
         if shape is None:
             return None, (UNREADABLE,)
         order, problem = self._order(shape)

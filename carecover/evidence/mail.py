@@ -30,7 +30,6 @@ from carecover.evidence.units import (
     Duplicate,
     Irrelevant,
     Parsed,
-    PrintedTime,
     Reader,
     Rejected,
     Row,
@@ -68,9 +67,7 @@ _CHARSETS: Final = frozenset(
 _NO_SUCH_CODEC: Final = {"ks_c_5601-1987": "cp949", "shift-jis": "shift_jis"}
 
 # Behind an empty line, or with a time in it; and a header must follow: prose begins with "From" too.
-_FROM_LINE = re.compile(
-    rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))From (?=[^\r\n]*\r?\n[!-9;-~]{1,100}[ \t]*:)"
-)
+_FROM_LINE = re.compile(rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))From (?=[^\r\n]*\r?\n[!-9;-~]{1,100}[ \t]*:)")
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
@@ -170,7 +167,11 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
     sent_at, zone = _date(headers.get(b"date"))
     if sent_at is None:
         flags.append("date_header_unreadable")
-    reading = profiles.read(wording, ca_name, profiles.Mail(subject, body, PrintedTime("", zone)))
+    # The zone of who forwarded a mail says nothing about the CA's.
+    reading = profiles.read(wording, ca_name, body, None if forwarded else zone)
+    if reading.problem and forwarded:
+        # An answer that quotes, not a notification that is damaged.
+        return Irrelevant()
     if reading.problem:
         return Rejected.of(location, "validate", reading.problem, raw)
     certificates = _carried(reading, location)

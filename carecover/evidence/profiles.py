@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timezone
 from typing import Final
 
 from carecover.evidence import values
@@ -148,15 +149,6 @@ _PEM_EDGE = re.compile(r"-----[A-Z0-9 ]{1,60}-----")
 _BASE64_LINE = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """What the engine needs of a mail: decoded subject and body, and the zone of its Date header."""
-
-    subject: str
-    body: str
-    zone: PrintedTime | None = None
-
-
 @dataclass(slots=True)
 class Reading:
     """A notification as far as it was understood; ``problem`` says why it cannot be used."""
@@ -215,16 +207,19 @@ def looks_like_notification(body: str) -> bool:
     )
 
 
-def read(each: _Compiled, ca_name: str, mail: Mail) -> Reading:
-    """Read a body by a wording; values by shape, everything else NA with a flag."""
+def read(each: _Compiled, ca_name: str, body: str, zone: timezone | None) -> Reading:
+    """Read a body by a wording; values by shape, everything else NA with a flag.
+
+    ``zone`` is that of the mail's Date header, for times that are printed without one.
+    """
     wording = each.wording
     reading = Reading({"event": wording.event, "ca_name": ca_name or None, "profile": each.profile})
-    for column, text in _fields(each, mail.body, reading).items():
+    for column, text in _fields(each, body, reading).items():
         if column == "certificate":
             _certificate(text, reading)
         elif column in _TIMES:
             if (printed := values.given(text)) is not None:
-                reading.fields[column] = PrintedTime(printed, mail.zone.fallback if mail.zone else None)
+                reading.fields[column] = PrintedTime(printed, zone)
         elif column in _CHECKS:
             try:
                 reading.fields[column] = _CHECKS[column](text)

@@ -8,6 +8,7 @@ ValueError for "given, but not this".
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from carecover.errors import UsageError
@@ -23,7 +24,11 @@ _NUMBER = re.compile(
 )
 _THUMBPRINT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _OID_AND_NAME = re.compile(r"(\d+(?:\.\d+){3,})(?:\s+(\S.*))?", re.ASCII | re.DOTALL)
+# What SerialNumber.parse would give back unchanged: lower case, even, no leading zeros.
+_CANONICAL_SERIAL = re.compile(r"(?!00)(?:[0-9a-f]{2}){1,20}", re.ASCII)
 _UNSIGNED: Final = 1 << 32
+# Views repeat these values in nearly every row.
+_REMEMBERED: Final = 4096
 
 _REASONS: Final = {
     **{reason.designation.replace(" ", "").lower(): int(reason) for reason in RevocationReason},
@@ -37,7 +42,7 @@ def given(text: str | None) -> str | None:
     if text is None:
         return None
     stripped = text.strip(" \t\r\n\u00a0")
-    if stripped in _ABSENT or _PLACEHOLDER.fullmatch(stripped):
+    if stripped in _ABSENT or (stripped[0] == "%" and _PLACEHOLDER.fullmatch(stripped)):
         return None
     return stripped
 
@@ -47,6 +52,7 @@ def plain(text: str | None) -> str | None:
     return (text or "").strip() or None
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def integer(text: str | None) -> int | None:
     """``85``, ``0x55``, ``0x55 (85)`` or ``0x15 (21) -- Revoked``, as the number."""
     value = given(text)
@@ -74,6 +80,8 @@ def serial(text: str | None) -> str | None:
     value = given(text)
     if value is None:
         return None
+    if _CANONICAL_SERIAL.fullmatch(value):
+        return value
     try:
         return SerialNumber.parse(value).text
     except UsageError as error:
@@ -91,6 +99,7 @@ def thumbprint(text: str | None) -> str | None:
     return digits
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def reason(text: str | None) -> int | None:
     """A revocation reason: number, ``0x1 -- Reason: Key Compromise``, designation or CRL_REASON_*."""
     value = given(text)
@@ -109,6 +118,7 @@ def reason(text: str | None) -> int | None:
     return number
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def template(text: str | None) -> str | None:
     """A template: the name where the OID has one behind it, else the OID or the v1 name."""
     value = given(text)

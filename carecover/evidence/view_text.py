@@ -71,12 +71,24 @@ class _Page:
     claimed: int | None = None
     failed: bool = False
     damaged: bool = False
-    ids: list[int] = field(default_factory=list)
-    template: re.Pattern[str] | None = None
+    first_id: int | None = None
+    last_id: int | None = None
+    template: re.Pattern[str] | None = field(init=False)
+    needed: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Learn what a uniform row of these columns looks like."""
+        self.template = _template(self.columns)
+        self.needed = tuple(column.name for column in self.columns or () if column.name in NEEDED)
+
+    def met(self, request_id: object) -> None:
+        """Widen the range of request IDs."""
+        if isinstance(request_id, int):
+            self.first_id = request_id if self.first_id is None else min(self.first_id, request_id)
+            self.last_id = request_id if self.last_id is None else max(self.last_id, request_id)
 
     def summary(self) -> Row:
         """The row of ``views``."""
-        ids = [i for i in self.ids if i]
         return {
             "location": self.location,
             "columns": [column.name for column in self.columns or ()],
@@ -84,8 +96,8 @@ class _Page:
             "rows_claimed": self.claimed,
             "complete": not self.failed and not self.damaged and not self.rejected and self.claimed == self.rows,
             "restriction": self.restriction,
-            "first_request_id": min(ids, default=None),
-            "last_request_id": max(ids, default=None),
+            "first_request_id": self.first_id,
+            "last_request_id": self.last_id,
         }
 
 
@@ -162,7 +174,6 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             if page is not None and (page.rows or page.rejected or page.claimed == 0):
                 yield Parsed((("views", page.summary()),), units=0)
             page = _Page(f"line {text.line_number}", _schema(text, following), restriction)
-            page.template = _template(page.columns)
             restriction = None
             continue
         if (number := _row_header(text, line, following, page)) is not None:
@@ -170,7 +181,6 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
                 if page is not None:
                     yield Parsed((("views", page.summary()),), units=0)
                 page = _Page(f"line {text.line_number}", page.columns if page else None, restriction)
-                page.template = _template(page.columns)
             text.go(following)
             units += 1
             yield _row(text, page, number, flags)
@@ -221,8 +231,10 @@ def _template(columns: tuple[_Column, ...] | None) -> re.Pattern[str] | None:
     """
     if not columns:
         return None
-    value = r'("[^"\n]*"(?: [^"\n]*)?|[^"\n ][^"\n]*)'
-    lines = "".join(f"  {re.escape(column.label)}: {value}\n" for column in columns)
+    value = r'"[^"\n]*"(?: [^"\n]*)?|[^"\n ][^"\n]*'
+    lines = "".join(
+        f"  {re.escape(column.label)}: ({'' if column.name in NEEDED else '?:'}{value})\n" for column in columns
+    )
     return re.compile(lines + r"(?=\n\S|\n?\Z)")
 
 
@@ -254,12 +266,12 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
         noted.append("row_number_odd")
     page.last_number = number
     start = text.at
-    if page.template is not None and page.columns is not None:
+    if page.template is not None:
         text.reach(start + _AHEAD)
         match = page.template.match(text.window, start)
         if match is not None:
             text.go(match.end())
-            cells = {c.name: _cell(c.name, v) for c, v in zip(page.columns, match.groups(), strict=True)}
+            cells = {name: _cell(name, value) for name, value in zip(page.needed, match.groups(), strict=True)}
             return _finish(page, cells, None, location, noted)
     lines, end, cut = _lines_of_row(text, page, number)
     raw = text.window[start:end]
@@ -287,18 +299,19 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
 def _finish(page: _Page, cells: dict[str, str | None], der: bytes | None, location: str, flags: list[str]) -> Unit:
     page.rows += 1
     row = ca_row(cells, location=location, der=der, flags=tuple(flags))
-    if isinstance(request_id := row.get("request_id"), int):
-        page.ids.append(request_id)
+    page.met(row.get("request_id"))
     return Parsed((("ca_rows", row),))
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a row; ``column`` where it begins with a label at the columns' indentation, outside quotes."""
+    """A line of a row; ``columns`` where it begins with a label at the columns' indentation."""
 
     text: str
     columns: tuple[str, ...] = ()
     value: str = ""
+    quoted: bool = False
+    """Inside a value whose quote is open: no label, unless the quote was damaged."""
 
 
 def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], int, bool]:
@@ -317,8 +330,11 @@ def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], i
         line, following = found
         if len(lines) >= MAX_ROW_LINES:
             return lines, at, True
+        head, colon, rest = line.partition(":")
+        bare = head.lstrip(" \t")
+        labelled = bool(colon) and bare in by_label and indent in (None, head[: len(head) - len(bare)])
         if quoted_since is not None:
-            lines.append(_Line(line))
+            lines.append(_Line(line, tuple(by_label[bare]), rest.strip(), quoted=True) if labelled else _Line(line))
             stripped = line.rstrip()
             if stripped.endswith('"') or (named and re.search(r'"\s[^"]*$', stripped)):
                 quoted_since = None
@@ -333,11 +349,11 @@ def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], i
             continue
         if _ends_row(text, line, following, page, number):
             break
-        head, colon, rest = line.partition(":")
-        bare = head.lstrip(" \t")
-        if colon and bare in by_label and (indent is None or head[: len(head) - len(bare)] == indent):
+        if labelled:
             indent = head[: len(head) - len(bare)]
             value = rest.strip()
+            if value.startswith('"') and not _closed(value):
+                value = rest.lstrip()
             lines.append(_Line(line, tuple(by_label[bare]), value))
             named = any(name in _NAMED for name in by_label[bare])
             if value.startswith('"') and not _closed(value) and following not in never_closed:
@@ -379,16 +395,18 @@ def _sequence(lines: Sequence[_Line], page: _Page) -> tuple[dict[str, int], bool
     """Column → index of its line, and whether all columns are there; None where that is not certain.
 
     certutil prints every column of the view once, in order. The first such sequence and the
-    last one are the same unless a value forges labels.
+    last one are the same unless a value forges labels. Lines inside an open quote are no
+    candidates, unless nothing fits without them: then a closing quote was lost.
     """
-    candidates = [index for index, line in enumerate(lines) if line.columns]
+    candidates = [index for index, line in enumerate(lines) if line.columns and not line.quoted]
     if page.columns:
         names = [column.name for column in page.columns]
-        first = _embed(names, candidates, lines)
-        if first is not None:
-            last = _embed(names[::-1], candidates[::-1], lines)
-            same = last is not None and all(first[name] == last[name] or name not in NEEDED for name in names)
-            return (first, True) if same else None
+        for tried in (candidates, [index for index, line in enumerate(lines) if line.columns]):
+            first = _embed(names, tried, lines)
+            if first is not None:
+                last = _embed(names[::-1], tried[::-1], lines)
+                same = last is not None and all(first[name] == last[name] or name not in NEEDED for name in names)
+                return (first, True) if same else None
     places: dict[str, int] = {}
     for index in candidates:
         for name in lines[index].columns:
@@ -427,8 +445,8 @@ def _cells(lines: Sequence[_Line], places: dict[str, int]) -> tuple[dict[str, st
         value = lines[start].value
         if value.startswith('"') and not _closed(value):
             for line in body:
-                value += "\n" + line.rstrip()
-                if value.endswith('"') or (name in _NAMED and re.search(r'"\s[^"]*$', line)):
+                value += "\n" + line
+                if line.rstrip().endswith('"') or (name in _NAMED and re.search(r'"\s[^"]*$', line)):
                     break
         cells[name] = _cell(name, value)
     return cells, der
@@ -442,6 +460,8 @@ def _cell(name: str, value: str) -> str | None:
     """
     value = value.strip()
     if value.startswith('"'):
+        if name not in _NAMED and value[-1] == '"' and len(value) > 1:
+            return value[1:-1]
         inner, _, behind = value[1:].rpartition('"')
         if name in _NAMED:
             # A console that wraps breaks the long OID.

@@ -17,21 +17,21 @@ from carecover.errors import CarecoverError
 from carecover.model import RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
-from carecover.notebook.panel import button, choice, entry, row
+from carecover.notebook.panel import FULL, button, choice, entry, row
 from carecover.report.document import cell
 
 # A list box is quick to draw and to scroll up to here; the pager has the rest.
 PAGE_ROWS: Final = 200
 _EVERY: Final = ""
-_NARROW: Final = widgets.Layout(width="330px")
+_NARROW: Final = {"width": "330px"}
 
 _COLUMNS: Final = (
-    ("decision", 24),
+    ("decision", 27),
     ("serial number", 20),
-    ("kind", 15),
+    ("kind", 17),
     ("subject", 30),
     ("template", 18),
-    ("issued (UTC)", 16),
+    ("issued (UTC)", 18),
 )
 _COMMON_NAME = re.compile(r"(?:^|,\s*)CN=((?:\\.|[^,\\])+)", re.IGNORECASE)
 _PLACE = re.compile(r"(E\d{4,}) (.*) \(([^()]+)\)", re.DOTALL)
@@ -64,13 +64,14 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.search = entry("Search", placeholder="serial, subject, requester, template", layout=_NARROW)
         self.search.continuous_update = False
         kind_of_list = widgets.SelectMultiple if several else widgets.Select
-        self.list = kind_of_list(rows=14, layout=widgets.Layout(width="100%"))
+        self.list = kind_of_list(rows=14, layout=FULL)
         self._head = widgets.HTML()
         self._count = widgets.Label()
         self._back = button("◀ Earlier", lambda: self._turn(-1))
         self._on = button("Later ▶", lambda: self._turn(+1))
         self._pager = row(self._back, self._on)
         for control in (self.kind, self.state, self.search):
+            control.style.description_width = "60px"
             control.observe(lambda _: self._filter(), "value")
         self.list.observe(lambda _: self._on_choice(), "value")
         self.children = [row(self.kind, self.state, self.search), self._head, self.list, row(self._pager, self._count)]

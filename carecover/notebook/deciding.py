@@ -43,7 +43,7 @@ class DecidePanel(Panel):
         self.counts = widgets.HTML()
         self.list = FindingList(self._chosen, several=True)
         self.all = button(
-            "Select these",
+            "Select all shown",
             self.list.choose_all,
             tooltip="Select all that are shown, without infrastructure and low confidence",
         )

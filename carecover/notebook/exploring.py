@@ -306,23 +306,36 @@ class BaselinePanel(Panel):
         self.by = entry("Your name", layout=WIDE)
         self.choose = button("This is the baseline", self._choose, main=True)
         self.form = widgets.VBox([self.pick, self.by, self.choose])
-        return [self.views, self.form]
+        self.answer = widgets.HTML()
+        return [self.views, self.answer, self.form]
 
     def show(self) -> None:
         views, files = self.desk.table("views"), self.desk.table("evidence")
         names = {r["evidence_id"]: Path(r["path"]).name for r in files.to_dict("records")}
         shown = views.assign(
             file=views["evidence_id"].map(names),
+            complete=views["complete"].map({True: "yes", False: "no"}),
             range=[f"{cell(a)} to {cell(b)}" for a, b in
                    zip(views["first_request_id"], views["last_request_id"], strict=True)],
         )  # fmt: skip
         self.views.show(shown)
         ids = list(dict.fromkeys(views["evidence_id"]))
         self.pick.options = [(f"{i}  {clean(names.get(i, ''), 80)}", i) for i in ids]
-        self.form.layout.display = None if ids else "none"
+        self.form.layout.display = "none"
+        self.answer.value = ""
         if not ids:
             raise QuestionError("No view of the restored database was handed in yet.")
+        last = next((e for e in reversed(self.desk.history) if e.act == "baseline"), None)
+        self.form.layout.display = None
         self.desk.table("findings")
+        # Where there is no question, nobody has to think about an answer; an answer given can be corrected.
+        self.form.layout.display = "none" if last is None else None
+        said = (
+            "There is nothing to ask: the views fit together."
+            if last is None
+            else (f"{last.details['by']} chose {', '.join(last.details['evidence_ids'])}, {last.at}.")
+        )
+        self.answer.value = markup.note(said, "good")
 
     def _choose(self) -> None:
         def verb() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ import pandas as pd
 
 import carecover
 from carecover.case import Case
-from carecover.errors import CarecoverError
+from carecover.errors import CarecoverError, QuestionError, RefusedError
+from carecover.model import Plan
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
 from carecover.notebook.markup import Head
@@ -27,9 +28,10 @@ from carecover.report.document import clean
 # The Jupyter server drops messages above 1000 a second; ten are enough for any eye.
 UPDATE_SECONDS: Final = 0.1
 
-WIDE: Final = widgets.Layout(width="100%", max_width="640px")
-NAME: Final = widgets.Layout(width="260px")
-BUTTON: Final = widgets.Layout(width="auto", min_width="120px")
+# Plain mappings: ipywidgets makes a layout of each widget's own from them. A shared one would hide all at once.
+WIDE: Final = {"width": "100%", "max_width": "640px"}
+FULL: Final = {"width": "auto", "align_self": "stretch"}
+_BUTTON: Final = {"width": "auto", "min_width": "120px", "align_self": "flex-start"}
 _LABEL: Final = {"description_width": "130px"}
 
 
@@ -97,6 +99,15 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.desk.changed()
         self.say(sentence, tone)
 
+    def need_plan(self) -> Plan:
+        """The plan as it is now; raises RefusedError, in few words, where there can be none yet."""
+        try:
+            return self.desk.plan
+        except (RefusedError, QuestionError):
+            raise RefusedError(
+                "There is no plan yet that this step could work with; the panel of the plan says why."
+            ) from None
+
     def say(self, sentence: str, tone: str = "plain") -> None:
         """Show a sentence at the foot of the panel."""
         self.message.value = markup.note(sentence, tone)  # type: ignore[arg-type] # one of Tone
@@ -131,6 +142,7 @@ class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._on = button("Later rows ▶", lambda: self._turn(+1))
         self._bar = widgets.HBox([self._back, self._on, self._count])
         self.children = [self._html, self._bar]
+        self._draw()
 
     def show(self, rows: pd.DataFrame) -> None:
         """Show these rows from the first; nothing where there are none."""
@@ -178,7 +190,7 @@ class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic, self._shown_at = monotonic, float("-inf")
-        self._bar = widgets.IntProgress(layout=NAME, style={"bar_color": None})
+        self._bar = widgets.IntProgress(layout={"width": "260px"})
         self._label = widgets.Label()
         self.children = [self._bar, self._label]
         self.stop()
@@ -202,29 +214,31 @@ class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
 def button(label: str, on_click: Callable[[], None], *, main: bool = False, tooltip: str = "") -> widgets.Button:
     """A button; ``main`` marks the one that the step is about."""
     made = widgets.Button(
-        description=label, tooltip=tooltip or label, layout=BUTTON, button_style="primary" if main else ""
+        description=label, tooltip=tooltip or label, layout=_BUTTON, button_style="primary" if main else ""
     )
     made.on_click(lambda _: on_click())
     return made
 
 
-def entry(label: str, *, placeholder: str = "", tooltip: str = "", layout: widgets.Layout = WIDE) -> widgets.Text:
+def entry(label: str, *, placeholder: str = "", tooltip: str = "", layout: Mapping[str, str] = WIDE) -> widgets.Text:
     """A line to type in, with its label."""
     return widgets.Text(
-        description=label, placeholder=placeholder, tooltip=tooltip or label, layout=layout, style=_LABEL
+        description=label, placeholder=placeholder, tooltip=tooltip or label, layout=dict(layout), style=_LABEL
     )
 
 
 def choice(
-    label: str, options: Sequence[tuple[str, Any]], *, tooltip: str = "", layout: widgets.Layout = WIDE
+    label: str, options: Sequence[tuple[str, Any]], *, tooltip: str = "", layout: Mapping[str, str] = WIDE
 ) -> widgets.Dropdown:
     """A list to choose from, as (what is shown, what it stands for)."""
-    return widgets.Dropdown(options=options, description=label, tooltip=tooltip or label, layout=layout, style=_LABEL)
+    return widgets.Dropdown(
+        options=options, description=label, tooltip=tooltip or label, layout=dict(layout), style=_LABEL
+    )
 
 
 def row(*parts: widgets.Widget) -> widgets.HBox:
     """Controls side by side; they wrap where the window is narrow."""
-    return widgets.HBox(parts, layout=widgets.Layout(flex_flow="row wrap", align_items="center", overflow="visible"))
+    return widgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"})
 
 
 def paths_of(typed: str) -> list[Path]:

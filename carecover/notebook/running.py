@@ -9,14 +9,15 @@ from typing import Final
 import ipywidgets as widgets
 import pandas as pd
 
-from carecover.case import Case, Run
+from carecover.bundles import Run
+from carecover.case import Case
 from carecover.errors import RefusedError, UsageError
 from carecover.folder import hash_file
 from carecover.notebook import markup
 from carecover.notebook.desk import PastRun
 from carecover.notebook.exploring import FilesPanel
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import Live, Panel, Rows, button, choice, entry
+from carecover.notebook.panel import FULL, Live, Panel, Rows, button, choice, entry
 
 _VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
 _OUTCOMES: Final = (
@@ -55,9 +56,7 @@ class FolderPanel(Panel):
 
     def folder_entry(self) -> widgets.Text:
         """The box for the bundle's folder."""
-        self.folder = entry(
-            "Bundle folder", tooltip="Where the bundle is, or is to be", layout=widgets.Layout(width="100%")
-        )
+        self.folder = entry("Bundle folder", tooltip="Where the bundle is, or is to be", layout=FULL)
         self._proposed = ""
         return self.folder
 
@@ -102,7 +101,7 @@ class BatchPanel(FolderPanel):
         self.files.show(pd.DataFrame())
         self.pick.options = []
         self.pick.layout.display = "none"
-        self.desk.plan  # noqa: B018 - says what is still missing
+        self.need_plan()
         place = self.folder.value.strip()
         if not place or not (Path(place) / "manifest.json").is_file():
             return
@@ -141,7 +140,7 @@ class RunPanel(FolderPanel):
     def build_view(self) -> Sequence[widgets.Widget]:
         """Output and outcome."""
         self.summary, self.outcomes, self.output = widgets.HTML(), Outcomes(), widgets.HTML()
-        self.whole = widgets.Accordion([self.output], layout=widgets.Layout(width="100%"))
+        self.whole = widgets.Accordion([self.output], layout=FULL)
         self.whole.set_title(0, "Output of the scripts")
         return [self.summary, self.outcomes, self.whole]
 
@@ -190,7 +189,7 @@ class RehearsePanel(RunPanel):
 
     def show(self) -> None:
         self.show_last()
-        self.desk.plan  # noqa: B018 - says what is still missing
+        self.need_plan()
 
     def _start(self) -> None:
         def verb() -> str:
@@ -228,7 +227,7 @@ class PinPanel(FolderPanel):
     def show(self) -> None:
         self.propose()
         self.needed.value = ""
-        plan = self.desk.plan
+        plan = self.need_plan()
         number = sum(1 for item in plan.items if item.method == "dummy")
         self.form.layout.display = None if number else "none"
         last = next(
@@ -270,7 +269,7 @@ class CarryOutPanel(RunPanel):
     def show(self) -> None:
         self.propose()
         self.show_last()
-        self.desk.plan  # noqa: B018 - says what is still missing
+        self.need_plan()
 
     def _start(self) -> None:
         def verb() -> str:
@@ -317,9 +316,7 @@ class ReportPanel(Panel):
     hint = "One self-contained page. It says how far the case has come; write it again after every step that matters."
 
     def build(self) -> Sequence[widgets.Widget]:
-        self.file = entry(
-            "File", tooltip="Where the report is to be written, ending in .html", layout=widgets.Layout(width="100%")
-        )
+        self.file = entry("File", tooltip="Where the report is to be written, ending in .html", layout=FULL)
         self.file.value = str(self.case.path.resolve().with_name(f"{self.case.path.resolve().name}-report.html"))
         self.write = button("Write the report", self._write, main=True)
         self.page = widgets.HTML()

@@ -254,6 +254,11 @@ def _verdict_valid(
     item: PlanItem, step: Step | None, rows: list[_Row] | None, public: _Public, listed: int | None
 ) -> _Verdict:
     """restore, unrevoke and leave: it must not be on the list; what was acted on must be good in the database."""
+    if item.action == "unrevoke" and listed == RevocationReason.CERTIFICATE_HOLD:
+        if step is not None and step.code != 0:
+            return _Verdict(FAILED, f"{_stopped(step)} {public.name} still lists it as on hold.")
+        what = "publish a CRL" if step is not None and step.well else "undo.cmd has not been applied to it yet"
+        return _Verdict(PENDING, f"{public.name} still lists it as on hold: {what}.")
     if listed is not None:
         return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {_reason(listed)}, {_MUST_STAY}")
     if item.method == "none":

@@ -45,6 +45,9 @@ MAX_ITEMS: Final = 20_000
 # set /a and certutil's numbers have 32 bits with a sign.
 _MAX_LONG: Final = (1 << 31) - 1
 
+# The index takes the lower half of 1.3.6.1.4.1.311.21.1.
+_MAX_INDEX: Final = 1 << 16
+
 _SERIAL = re.compile(r"(?:[0-9a-f]{2}){1,20}", re.ASCII)
 _SHA1 = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -134,11 +137,12 @@ def _common_files(plan: Plan, certificates: Mapping[str, bytes]) -> dict[str, by
 def _run_files(plan: Plan, pins: Mapping[str, Pin]) -> dict[str, bytes]:
     """revoke.cmd, and undo.cmd where the plan releases something or sets a hold."""
     listed = [item for item in plan.items if item.action in ("revoke", "restore")]
-    files = {"revoke.cmd": _revoke(plan, [_item_line(item, item.action, pins) for item in listed])}
+    calls = [_item_line(item, item.action, pins) for item in listed]
+    files = {"revoke.cmd": _batch(plan, scripts.REVOKE, calls)}
     undone = [_item_line(item, "unrevoke", pins) for item in plan.items if item.action == "unrevoke"]
     undone += [_item_line(item, "release", pins) for item in listed if item.reason == RevocationReason.CERTIFICATE_HOLD]
     if undone:
-        files["undo.cmd"] = _undo(plan, undone)
+        files["undo.cmd"] = _batch(plan, scripts.UNDO, undone)
     return files
 
 
@@ -181,27 +185,7 @@ def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
                 )
             name = certificate_name(item).replace("/", "\\")
             calls.append(f'call :sign "{item.number}" "{item.serial}" "{signers[str(item.ca_cert_index)]}" "{name}"')
-    return _batch(
-        plan,
-        scripts.PREPARE,
-        calls,
-    )
-
-
-def _revoke(plan: Plan, calls: Sequence[str]) -> bytes:
-    return _batch(
-        plan,
-        scripts.REVOKE,
-        calls,
-    )
-
-
-def _undo(plan: Plan, calls: Sequence[str]) -> bytes:
-    return _batch(
-        plan,
-        scripts.UNDO,
-        calls,
-    )
+    return _batch(plan, scripts.PREPARE, calls)
 
 
 def _batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
@@ -209,12 +193,16 @@ def _batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
     config = plan.config if plan.config is not None and _CONFIG.fullmatch(plan.config) else None
     last_crl = max((int(number) for number in plan.last_crl_numbers.values()), default=None)
     settings = [
+        f'set "CASHA={plan.ca_certificate_sha256}"',
+        f'set "CASPACED={_spaced(plan.ca_certificate_sha256)}"',
         *([f'set "CACONFIG={config}"'] if config else []),
         f'set "NEWEST={"" if plan.newest_request_id is None else plan.newest_request_id}"',
         f'set "LASTCRL={last_crl if last_crl is not None and last_crl <= _MAX_LONG else ""}"',
     ]
-    newest = max(plan.signer_sha256, key=int)
-    indexes = sorted({int(newest), *(item.ca_cert_index for item in plan.items if item.method != "none")})
+    # The CRL of the newest CA certificate, and of each other one that signed something planned.
+    signers = {int(index) for index in plan.signer_sha256}
+    used = {item.ca_cert_index for item in plan.items if item.method != "none"}
+    indexes = sorted({max(signers), *(used & signers)})
     values = {
         "@PLAN@": plan.digest,
         "@SETTINGS@": "\n".join(settings),
@@ -280,6 +268,7 @@ def _check(plan: Plan) -> None:
             item.number == number
             and _SERIAL.fullmatch(item.serial)
             and SerialNumber.parse(item.serial).text == item.serial
+            and item.ca_cert_index in range(_MAX_INDEX)
             and item.action in ACTIONS
             and writes == (item.action in ("revoke", "restore", "unrevoke"))
             and (item.action != "restore" or item.method in ("original", "row"))

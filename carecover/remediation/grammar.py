@@ -11,7 +11,7 @@ left out is one that they read differently, or that lets a value become a comman
     if %NAME% GEQ N S (EQU NEQ GEQ GTR LSS LEQ)
     for /f "delims=characters" %%a in ("%~2") do goto :label
     echo text | >>"%LOG%" echo text | mkdir "x" | del "x"
-    "%CERTUTIL%" one of the calls in _CERTUTIL, output to "%OUT%", "%LOG%" or out\view.txt
+    "%CERTUTIL%" one of the calls in _CERTUTIL, output to "%OUT%", "%LOG%" or "%VIEW%"
     "%FIND%" "x" "file" >nul | "%FC%" /b "a" "b" >nul | "%WHOAMI%" /groups > "%OUT%" 2>&1
 
 No blocks, pipes, ``&``, ``^``, ``!``, no delayed expansion, no ``for`` over commands.
@@ -41,7 +41,7 @@ _TO_LOG = r' >> "%LOG%" 2>&1'
 # -f, no foreign import, no -deleterow, no republish, nothing that stops the service.
 _CERTUTIL: Final = (
     rf'{_CONFIG}-ca\.cert "work\\ca\.cer"{_TO_OUT}',
-    rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "[A-Za-z,.]+"(?: CRL)?(?:{_TO_OUT}| >> "out\\view\.txt" 2>&1)',
+    rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "[A-Za-z,.]+"(?: CRL)?(?:{_TO_OUT}| >> "%VIEW%" 2>&1)',
     rf'-hashfile "%FILE%" SHA256{_TO_OUT}',
     rf'{_CONFIG}-importcert "%FILE%"{_TO_LOG}',
     rf"{_CONFIG}-revoke %S% (?:%REASON%|-1){_TO_LOG}",

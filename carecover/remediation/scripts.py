@@ -16,9 +16,13 @@ How the batch decides, and why so:
   certificate (pending, failed, denied) do not count.
 
 Assumed of real CAs, in the lack of a machine to try: an imported row has disposition 20
-and its CertificateHash; a row revoked without a reason has RevokedReason 0; -ca.cert writes
-the newest CA certificate in DER; -view CRL knows the column CRLNumber and prints numbers
-as 0x...; a signing dialog is kept away by -Cert.
+and its CertificateHash; a row revoked without a reason has RevokedReason 0; ``Disposition``
+is understood without its table's name, and one column may be restricted twice; -ca.cert
+writes the newest CA certificate in DER; -getcrl takes the index of a CA certificate; -view
+CRL knows the column CRLNumber and prints numbers as 0x...; -Cert before -sign keeps the
+dialog away. Where one of these is wrong, a batch stops or says that it does not know.
+
+The module is long because three batches are, and because they share most of their text.
 """
 
 # ruff: noqa: E501 - a statement of a batch is one line
@@ -54,13 +58,16 @@ set "LEFT=0"
 """
 
 # Opens the log, then makes the checks that every phase needs: the files belong together, the
-# session is elevated, and this is the CA of the plan.
+# session is elevated, and this is the CA of the plan: its certificate is compared byte by byte
+# with the bundle's and its hash with the plan's (ca.cer may have been changed with the CA; and
+# fc.exe of Wine 8 finds everything equal).
 START: Final = r"""
 :start
 if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
+set "VIEW=out\%PREFIX%view.txt"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
 set "WHY=folder"
@@ -82,9 +89,18 @@ if exist "work\ca.cer" goto :refused
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
 if not "%RC%"=="0" goto :refused
+if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
+set "FILE=work\ca.cer"
+"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
+if not "%ERRORLEVEL%"=="0" goto :refused
+"%FIND%" "%CASHA%" "%OUT%" >nul
+if "%ERRORLEVEL%"=="0" goto :right_ca
+"%FIND%" "%CASPACED%" "%OUT%" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+:right_ca
 """
 
 REFUSED: Final = r"""
@@ -336,7 +352,7 @@ call :items
 goto :finish
 
 :status
-if exist "out\view.txt" del "out\view.txt"
+if exist "%VIEW%" del "%VIEW%"
 set "DO=status"
 call :items
 goto :finish
@@ -494,9 +510,7 @@ goto :status_view
 :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% as-planned
 set /a SKIPPED=SKIPPED+1
-:status_view
-"%CERTUTIL%" @CONFIG@-view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "out\view.txt" 2>&1
-exit /b 0
+goto :status_view
 
 :apply_item
 if defined ABORT goto :item_left
@@ -604,6 +618,9 @@ exit /b 2
 
 UNDO_PHASES: Final = r"""
 if "%PHASE%"=="preflight" goto :checked
+if not "%PHASE%"=="status" goto :undo_items
+if exist "%VIEW%" del "%VIEW%"
+:undo_items
 call :items
 if "%PHASE%"=="status" goto :finish
 if not "%PHASE%"=="hold" goto :finish
@@ -650,10 +667,17 @@ if "%STATE%"=="good" goto :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% %STATE%
 echo %N% %SERIAL% is not off hold: %STATE%
 set /a LEFT=LEFT+1
-exit /b 0
+goto :status_view
 :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% as-planned
 set /a SKIPPED=SKIPPED+1
+goto :status_view
+"""
+
+# The rows as they are, for carecover verify: in both files, so that each can be judged by itself.
+STATUS_VIEW: Final = r"""
+:status_view
+"%CERTUTIL%" @CONFIG@-view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
 exit /b 0
 """
 
@@ -666,9 +690,9 @@ exit /b 0
 PREPARE: Final = (PROLOGUE, PREPARE_MAIN, START, PREPARE_ITEMS, FINISH, REFUSED, ENDINGS)
 REVOKE: Final = (
     *(PROLOGUE, REVOKE_MAIN, START, REVOKE_PHASES, FINISH, REFUSED),
-    *(ITEM, REVOKE_ITEM, ENDINGS, QUESTIONS, ITEMS),
+    *(ITEM, REVOKE_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, ITEMS),
 )
 UNDO: Final = (
     *(PROLOGUE, UNDO_MAIN, START, UNDO_PHASES, FINISH, REFUSED),
-    *(ITEM, UNDO_ITEM, ENDINGS, QUESTIONS, ITEMS),
+    *(ITEM, UNDO_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, ITEMS),
 )

@@ -90,6 +90,15 @@ class Material:
         )
 
     @cached_property
+    def proved(self) -> int:
+        """Items of the plan that have a proved outcome for exactly what was decided."""
+        if self.plan is None or self.outcomes is None:
+            return 0
+        green = self.outcomes.loc[self.outcomes["verdict"] == "proved", ["finding_id", "action"]]
+        pairs = set(green.itertuples(index=False, name=None))
+        return sum((item.finding_id, item.action) in pairs for item in self.plan.items)
+
+    @cached_property
     def verdicts(self) -> dict[str, int]:
         """What is proved about the real CA, counted."""
         return counts(self.outcomes, "verdict", VERDICTS)
@@ -170,6 +179,10 @@ def zone(name: str | None) -> ZoneInfo | None:
 
 def local(moment: datetime, zone: ZoneInfo) -> str:
     """A time in a zone, with its offset from UTC."""
-    there = moment.astimezone(zone)
+    try:
+        there = moment.astimezone(zone)
+    except OverflowError:
+        # The first and last hours that Python's calendar has: a forged date, shown as it is.
+        there = moment
     offset = there.strftime("%z")
     return f"{there:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:5]}"

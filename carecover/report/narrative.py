@@ -35,22 +35,20 @@ MAX_GROUPS: Final = 10
 
 def status(case: Material) -> Paragraph:
     """How far the case has come, in one sentence; the worst news first."""
-    say, n = case.say, sum(case.verdicts.values())
+    say, proved = case.say, case.proved
     if case.facts.key_exposed == "yes":
         return Paragraph(say("status_exposed"), "bad")
     if case.plan is None:
         return Paragraph(say("status_no_plan"), "warning")
     if not case.signed:
         return Paragraph(say("status_unsigned"), "warning")
-    if n == 0:
-        return Paragraph(say("status_not_verified"), "warning")
-    bad = case.verdicts["failed"] + case.verdicts["contradicted"]
+    n, bad = len(case.plan.items), case.verdicts["failed"] + case.verdicts["contradicted"]
     if bad:
         return Paragraph(say("status_bad", bad=bad, n=n), "bad")
-    if case.verdicts["pending"]:
-        return Paragraph(
-            say("status_open", proved=case.verdicts["proved"], open=case.verdicts["pending"], n=n), "warning"
-        )
+    if not sum(case.verdicts.values()):
+        return Paragraph(say("status_not_verified"), "warning")
+    if proved < n:
+        return Paragraph(say("status_open", proved=proved, open=n - proved, n=n), "warning")
     return Paragraph(say("status_proved", n=n), "good")
 
 
@@ -80,13 +78,12 @@ def summary(case: Material) -> Section:
     say, facts = case.say, case.facts
     lost, revoked = case.kinds.get("orphaned", 0), case.kinds.get("lost_revocation", 0)
     decided = len(case.plan.items) if case.plan else 0
-    proved = case.verdicts["proved"]
-    all_proved = 0 < proved == sum(case.verdicts.values())
+    proved = case.proved
     tiles: list[tuple[int, str, Tone]] = [
         (lost, "tile_lost", "bad" if lost else "plain"),
         (revoked, "tile_revoked", "bad" if revoked else "plain"),
         (decided, "tile_decided", "plain"),
-        (proved, "tile_proved", "good" if all_proved else "plain"),
+        (proved, "tile_proved", "good" if 0 < proved == decided else "plain"),
     ]
     texts = []
     if facts.backup or facts.failure or facts.restored:
@@ -161,8 +158,9 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
             (moment_of(issued.min()), say("event_first_lost")),
             (moment_of(issued.max()), say("event_last_lost")),
         ]
-    for row in case.table("evidence").head(MAX_LIST).to_dict("records"):
-        events.append((moment_of(row["added_at"]), say("event_evidence", name=file_name(row["path"]))))
+    for at, paths in case.table("evidence").groupby("added_at")["path"]:
+        what = say("event_evidence", n=len(paths), name=file_name(paths.iloc[0]))
+        events.append((moment_of(pd.Timestamp(str(at))), what))
     for row in case.table("crls").head(MAX_LIST).to_dict("records"):
         if row["signed_by_ca"] is True and isinstance(row["crl_number"], str):
             key = "event_crl_delta" if row["is_delta"] is True else "event_crl"
@@ -227,7 +225,7 @@ def risks(case: Material) -> Section:
     elif until > case.made_at:
         texts.append(say("risk_until", until=case.when(until)))
     counted = {
-        "risk_unproved": sum(case.verdicts.values()) - case.verdicts["proved"],
+        "risk_unproved": len(items) - case.proved,
         "risk_undecided": case.undecided,
         "risk_watch": sum(item.action == "leave" for item in items),
         "risk_dummies": sum(item.method == "dummy" for item in items),

@@ -248,7 +248,7 @@ class _Label:
         """True where it lies on the other label, or under the rule that climbs to it."""
         if self.level == other.level:
             return self.begin <= other.end and other.begin <= self.end
-        return other.level > self.level and self.begin <= other.x <= self.end
+        return other.level > self.level and self.begin < other.x < self.end
 
 
 def _chart(drawn: Timeline, width: int) -> alt.TopLevelMixin:

@@ -13,7 +13,8 @@ disagree about those, or an expanded value could break out of them.
 
 Like cmd.exe it expands percent signs first and looks at special characters afterwards, so
 a value that would start a second command there is refused here. Sources: ``cmd /?``,
-``for /?``, ``if /?``, ``set /?``, ``call /?`` of Windows, and runs under Wine 8.
+``for /?``, ``if /?``, ``set /?``, ``call /?`` of Windows; compared with Wine 8's cmd, which
+differs where a comment says so.
 """
 
 from __future__ import annotations
@@ -363,7 +364,8 @@ class _Run:
         if not match:
             raise _OutsideError(f"{text[:60]!r} is no for /f over a string that is allowed")
         delimiters, variable, value, body = match.groups()
-        # The default end-of-line character: cmd.exe skips a line that begins with it, unseen.
+        # The default end-of-line character (for /?): cmd.exe skips a line that begins with it,
+        # unseen; Wine 8 does not.
         if value.startswith(";"):
             return None
         token = re.split(f"[{re.escape(delimiters)}]", value.lstrip(delimiters))[0] if delimiters else value
@@ -528,7 +530,7 @@ class _Run:
             self._folder.write(streams.target, b"", append=streams.append)
         except OSError:
             self._console(b"The system cannot find the path specified." + NEWLINE)
-            self._errorlevel = 1
+            self._errorlevel = 1  # Wine 8 leaves it as it was.
             return False
         return True
 

@@ -32,6 +32,10 @@ _SIGNS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 _CLAUSE = re.compile(r"\s*([A-Za-z. ]+?)\s*(<=|>=|==|=|<|>)\s*(.*?)\s*")
 _NUMBER = re.compile(r"-?(?:0x[0-9a-fA-F]+|[0-9]+)", re.ASCII)
+_LOADED: Final = (
+    *("request_id", "disposition", "requester", "subject", "template", "serial", "reason", "issuer_name_id"),
+    *("thumbprint", "submitted_at", "not_before", "not_after", "revoked_at", "effective_revoked_at"),
+)
 _TIMES: Final = ("submitted_at", "not_before", "not_after", "revoked_at", "effective_revoked_at")
 
 
@@ -77,10 +81,12 @@ class Database:
             )
         table = table.sort_values("request_id", kind="stable", ignore_index=True)
         position = {int(request_id): at for at, request_id in enumerate(table["request_id"])}
+        # A single cell of an array is found ten times faster than a row of the frame.
+        arrays = {name: table[name].array for name in _LOADED}
         with_serial = table[table["serial"].notna()]
         return cls(
             list(position),
-            lambda request_id: _row_of(table.iloc[position[request_id]]),
+            lambda request_id: _row_of(arrays, position[request_id]),
             serials=[
                 (int(s, 16), int(i)) for s, i in zip(with_serial["serial"], with_serial["request_id"], strict=True)
             ],
@@ -187,8 +193,8 @@ def _holds(row: DatabaseRow, column: ViewColumn, sign: str, value: str | int, *,
     return type(cell) is type(value) and _SIGNS[sign](cell, value)
 
 
-def _row_of(record: pd.Series[Any]) -> DatabaseRow:
-    values: dict[str, Any] = {str(n): None if n == "flags" or pd.isna(v) else v for n, v in record.items()}
+def _row_of(arrays: Mapping[str, Any], at: int) -> DatabaseRow:
+    values: dict[str, Any] = {name: None if pd.isna(cell := array[at]) else cell for name, array in arrays.items()}
     times = {name: values[name] and values[name].to_pydatetime() for name in _TIMES}
     template, serial, reason, issuer = (values[n] for n in ("template", "serial", "reason", "issuer_name_id"))
     return DatabaseRow(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-_NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
+_NAMESPACE: Final = "http://schemas.microsoft.com/win/2004/08/events/event"
 
 
 def security_log(computer: str, events: Iterable[tuple[datetime, int, Mapping[str, str]]]) -> Iterator[bytes]:

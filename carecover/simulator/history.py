@@ -35,6 +35,7 @@ from carecover.simulator.scenario import MAX_CERTIFICATES, Scenario
 
 # Signing costs about 0.15 ms a certificate; up to here everything is signed.
 SIGN_ALL: Final = 20_000
+_CA_VALIDITY: Final = timedelta(days=12 * 365)
 
 
 @dataclass(frozen=True)
@@ -83,73 +84,75 @@ class History:
         return [Publication(i + 1, last - period * (count - i)) for i in range(count + 1)]
 
     def _live(self) -> None:
+        """The first life: how many requests of which kind, and what became of them."""
         s = self.scenario
         before = s.certificates - s.lost_count
         late = _count(s.late_approvals, s.lost_count // 12, s.lost_count - 1)
-        approved = before // 40
-        pending = before // 200 + (before >= 50)
-        denied = before // 30
-        renewed = s.renewal != "none"
-        self.last_before = 1 + renewed + before + pending + late + denied
+        approved, pending, denied = before // 40, before // 200 + (before >= 50), before // 30
+        self.last_before = 1 + (s.renewal != "none") + before + pending + late + denied
         window_pending = _count(s.pending, s.lost_count // 12 + 1)
         window_denied = _count(s.denied, s.lost_count // 12 + 1)
         width = s.lost_count - late + window_pending + window_denied + s.lost_renewal
         self.last = self.last_before + width
+        self.life = self._born(self._submissions(width))
 
-        first_calendar = Calendar(self.start, self.backup, self.zone)
-        window_calendar = Calendar(self.backup, self.failure, self.zone)
+        known, window = (2, self.last_before), (self.last_before + 1, self.last)
+        rare = self._pick("rare", *known, approved + pending + late + denied, self._unsettled)
+        self._settle(rare, approved, late, denied, self.backup)
+        rare = self._pick("rare in window", *window, window_pending + window_denied, self._unsettled)
+        self._settle(rare, 0, 0, window_denied, self.failure)
+        for i in self._pick("approved in window", *window, (s.lost_count - late) // 8, self._unsettled):
+            decided = 0.02 + 0.6 * self.share("approved", i)
+            self.life.pending.add(i)
+            self.life.approved[i] = between(self.life.submitted(i), self.failure, decided)
+        self._revoke_before()
+        self._revoke_in_window()
+        self.found_known = set(self._pick("found", *known, min(5, before // 10), self._is_known))
+        self._needed |= self.found_known
+
+    def _submissions(self, width: int) -> Callable[[int], datetime]:
+        """When each request came, by its ID; ``width`` of them came between backup and failure."""
+        known = Calendar(self.start, self.backup, self.zone)
+        window = Calendar(self.backup, self.failure, self.zone)
         second = timedelta(seconds=1)
 
         @lru_cache(maxsize=4_096)  # asked for again and again while one request is told
         def submitted(request_id: int) -> datetime:
             if request_id == 1:
                 return self.start
-            jitter = derive(s.seed, "jitter", request_id)[0] / 256
+            jitter = derive(self.scenario.seed, "jitter", request_id)[0] / 256
             if request_id <= self.last_before:
-                moment = first_calendar.moment((request_id - 2 + jitter) / (self.last_before - 1))
+                moment = known.moment((request_id - 2 + jitter) / (self.last_before - 1))
                 return min(max(moment, self.start), self.backup - second)
-            moment = window_calendar.moment((request_id - self.last_before - 1 + jitter) / width)
+            moment = window.moment((request_id - self.last_before - 1 + jitter) / width)
             return min(max(moment, self.backup + second), self.failure - second)
 
+        return submitted
+
+    def _born(self, submitted: Callable[[int], datetime]) -> Life:
+        """The CA with all certificates that it will ever have before the failure."""
+        s = self.scenario
         authority = Authority(
             s.seed, lives.CA_SUBJECT, HighSerial.of(s.serial_layout, s.seed), f"http://pki.{lives.DOMAIN}"
         )
-        ca_requests = {1: 0}
-        if renewed:
-            ca_requests[2 + (self.last_before - 2) * 3 // 5] = 1
+        own = [1]
+        if s.renewal != "none":
+            own.append(2 + (self.last_before - 2) * 3 // 5)
         if s.lost_renewal:
-            ca_requests[self.last_before + 1 + width // 2] = len(ca_requests)
-        renewed_at = tuple(submitted(i) for i in list(ca_requests)[1:])
-        for index, moment in enumerate((self.start, *renewed_at)):
-            # Twelve years from each renewal.
-            ends = moment + timedelta(days=12 * 365)
-            authority.renew(moment - CLOCK_SKEW, ends, new_key=not (index == 1 and s.renewal == "same_key"))
-        self.life = Life(
+            own.append((self.last_before + 1 + self.last) // 2)
+        for index, request_id in enumerate(own):
+            at = submitted(request_id)
+            same_key = index == 1 and s.renewal == "same_key"
+            authority.renew(at - CLOCK_SKEW, at + _CA_VALIDITY, new_key=not same_key)
+        return Life(
             s.seed,
             "first",
             authority,
-            renewed_at,
+            tuple(submitted(i) for i in own[1:]),
             submitted,
             signs=lambda i: s.certificates <= SIGN_ALL or i > self.last_before or i in self._needed,
-            ca_requests=ca_requests,
+            ca_requests={request_id: index for index, request_id in enumerate(own)},
         )
-
-        rare = self._pick("rare", 2, self.last_before, approved + pending + late + denied, self._unsettled)
-        self._settle(rare, approved, late, denied, self.backup)
-        window = self._pick(
-            "rare in window", self.last_before + 1, self.last, window_pending + window_denied, self._unsettled
-        )
-        self._settle(window, 0, 0, window_denied, self.failure)
-        waiting = self._pick(
-            "approved in window", self.last_before + 1, self.last, (s.lost_count - late) // 8, self._unsettled
-        )
-        for i in waiting:
-            self.life.pending.add(i)
-            self.life.approved[i] = between(submitted(i), self.failure, 0.02 + 0.6 * self.share("approved", i))
-        self._revoke_before()
-        self._revoke_in_window()
-        self.found_known = set(self._pick("found", 2, self.last_before, min(5, before // 10), self._is_known))
-        self._needed |= self.found_known
 
     def _settle(self, ids: Sequence[int], approved: int, late: int, denied: int, end: datetime) -> None:
         """Officers decide: the first ``approved`` of ids, then ``late`` in the window, then ``denied``."""
@@ -383,28 +386,36 @@ class History:
         index = life.ca_cert_index(request_id)
         return life.authority.serial_for(request_id, ca_cert_index=index, life=life.name)
 
-    def _on_known_crl(self, request_id: int) -> Act | None:
-        """What the last CRL says, if it is handed in and its signature can be checked.
-
-        A CRL of a key that the restored CA does not have proves nothing to anybody.
-        """
+    def _checkable(self, request_id: int) -> bool:
+        """Whether a signature can be checked: nobody has the certificate of a key that was lost."""
         key = self.life.authority.key_index[self.life.ca_cert_index(request_id)]
-        known = self.scenario.crl and key in self.restored.authority.keys
+        return key in self.restored.authority.keys
+
+    def _listed(self, request_id: int) -> Act | None:
+        """What the last CRL says, if it is handed in and can be checked."""
+        known = self.scenario.crl and self._checkable(request_id)
         return self.on_last_crl.get(request_id) if known else None
 
-    def acts_shown_by(self, request_id: int, *, release: bool) -> list[str]:
-        """What reveals the last revocation (or release) of a certificate."""
-        life = self.life
-        acts = [act for act in life.acts[request_id] if act.at >= self.backup]
+    def _unlisted(self, request_id: int, released: Act) -> bool:
+        """Whether the last CRL shows a release: on hold before it, valid, and not on it."""
+        published = self.last_crl.at
+        held = next(act for act in self.life.acts[request_id] if act.reason == HOLD)
+        return (
+            self.scenario.crl
+            and released.at < published
+            and held.effective + CLOCK_SKEW < published
+            and self.life.not_after(request_id) > published
+        )
+
+    def acts_shown_by(self, request_id: int) -> list[str]:
+        """What reveals the last revocation or release of a certificate, if it came after the backup."""
+        last = self.life.acts[request_id][-1]
         shown = []
-        event: Event = "unrevoked" if release else "revoked"
-        if self.arrived(event, request_id):
-            shown.append(f"mail_{event}")
-        if not release and self._on_known_crl(request_id) in acts:
+        if self.arrived(event_of(last), request_id):
+            shown.append(f"mail_{event_of(last)}")
+        if self._listed(request_id) is last:
             shown.append("crl")
-        # On hold at the backup, valid, and not on a later CRL: it was released.
-        unlisted = life.last_act(request_id, self.last_crl.at) in acts
-        if release and self.scenario.crl and unlisted and life.not_after(request_id) > self.last_crl.at:
+        if last.reason == UNREVOKE and self._unlisted(request_id, last):
             shown.append("crl_absence")
         if self.scenario.audit:
             shown.append("audit")
@@ -419,11 +430,11 @@ class History:
             shown.append("mail_retrieved")
         events = {event_of(act) for act in life.acts.get(request_id, ())}
         shown += [f"mail_{event}" for event in sorted(events) if self.arrived(event, request_id)]
-        if self._on_known_crl(request_id):
+        if self._listed(request_id):
             shown.append("crl")
         if self.scenario.audit:
             shown.append("audit")
-        if request_id in self.found_ids:
+        if request_id in self.found_ids and self._checkable(request_id):
             shown.append("found")
         return shown
 

@@ -35,11 +35,20 @@ class CrlCounter:
 
 
 def own_certificates(table: pd.DataFrame) -> dict[int, x509.Certificate]:
-    """CA certificates by CA-certificate index, from their CA version extension (0 where it is missing)."""
+    """CA certificates by CA-certificate index, from their CA version extension (0 where it is missing).
+
+    Raises EvidenceError where there is none, or two for one index.
+    """
     own: dict[int, x509.Certificate] = {}
     for version, data in zip(table["ca_version"], table["der"], strict=True):
         if isinstance(data, bytes):
-            own[0 if pd.isna(version) else int(version) & 0xFFFF] = x509.load_der_x509_certificate(data)
+            index = 0 if pd.isna(version) else int(version) & 0xFFFF
+            certificate = x509.load_der_x509_certificate(data)
+            if own.setdefault(index, certificate) != certificate:
+                raise EvidenceError(
+                    f"Two different certificates claim to be number {index} of this CA, so it cannot be rebuilt for "
+                    "a rehearsal; keep the one that certutil -ca.cert writes."
+                )
     if not own:
         raise EvidenceError(
             "The CA's own certificate is not in the evidence, so the CA cannot be rebuilt for a rehearsal; add it."
@@ -62,6 +71,7 @@ def with_reasons(ca_rows: pd.DataFrame, crl_entries: pd.DataFrame) -> pd.DataFra
 
 
 def certificate_record(certificate: x509.Certificate, ca_version: int) -> dict[str, object]:
+    """A CA certificate as a row of the table certificates."""
     data = der(certificate)
     return {
         "certificate_sha256": hashlib.sha256(data).hexdigest(),

@@ -13,6 +13,8 @@ from carecover.simulator.correspondence import ArchiveFormat
 from carecover.simulator.rendering import DateLocale
 
 MAX_CERTIFICATES: Final = 2_000_000
+# Before: no AD CS. After: the Next CRL Publish extension is a UTCTime, which ends in 2049.
+_YEARS: Final = (2000, 2045)
 
 Renewal = Literal["none", "same_key", "new_key"]
 Encoding = Literal["cp850", "utf-8", "utf-16"]
@@ -96,21 +98,24 @@ class Scenario:
             raise UsageError(
                 f"{self.lost} of {self.certificates} certificates cannot be lost: at least one is, and one is not."
             )
+        for name in ("originals", "mail_carries_certificate", "lost_mails"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, float) and not 0 <= value <= 1:
-                raise UsageError(f"{item.name} is a share from 0 to 1, not {value}.")
-            if isinstance(value, int) and item.name != "seed" and value < 0:
-                raise UsageError(f"{item.name} cannot be negative.")
-        if self.failure.tzinfo is None or self.failure.microsecond:
-            raise UsageError("The time of the failure needs a time zone, and is given in whole seconds.")
+            if isinstance(value, int) and item.name != "seed" and not 0 <= value <= MAX_CERTIFICATES:
+                raise UsageError(f"{item.name} is a count from 0 to {MAX_CERTIFICATES:,}, not {value}.")
+        if self.failure.tzinfo is None or not _YEARS[0] <= self.failure.year <= _YEARS[1]:
+            raise UsageError(f"The failure needs a time zone, and a year from {_YEARS[0]} to {_YEARS[1]}.")
+        if self.failure.microsecond or self.window.microseconds or self.history.microseconds:
+            raise UsageError("The times of an incident are given in whole seconds.")
         if self.window < timedelta(hours=1) or self.history < timedelta(days=1):
             raise UsageError("At least a day passes before the backup, and an hour between it and the failure.")
         if not timedelta(hours=1) <= self.crl_period <= self.history:
             raise UsageError("A CRL period is between an hour and the CA's whole history.")
         try:
             ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise UsageError(f"'{self.time_zone}' is no time zone; names look like Europe/Berlin.") from None
 
     @property

@@ -186,7 +186,10 @@ def find(arguments: Sequence[str], folder: Folder) -> CallResult:
 
 
 def fc(arguments: Sequence[str], folder: Folder) -> CallResult:
-    """fc.exe /b "one" "other": 0 for equal bytes, 1 for different ones, 2 where a file is missing."""
+    """fc.exe /b "one" "other": 0 for equal bytes, 1 for different ones, 2 where a file is missing.
+
+    (fc.exe of Wine 8 does nothing and leaves 0 for any two files.)
+    """
     if len(arguments) != 3 or arguments[0].lower() != "/b":
         return CallResult(-1, b"FC: Invalid Switch" + NEWLINE)
     try:

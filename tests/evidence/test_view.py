@@ -224,7 +224,10 @@ def test_pages_labels_of_any_language_and_foreign_lines(read_bytes: ReadBytes) -
     values = changed(Locality="LEER", NotAfter="25.07.2027 13:06", Disposition="0x14 (20) -- Ausgestellt")
     page = schema(german) + row(1, values, german).replace("Row", "Zeile")
     second = page.replace("0x3\n", "0x4\n").replace('0003"', '0004"')
-    end = "Maximaler Zeilenindex: 1\n\n1 Zeilen\n  9 Zeileneigenschaften, Gesamt = 1, Max = 1, Mittel = 1\nCertUtil: -view-Befehl ok.\n"
+    end = (
+        "Maximaler Zeilenindex: 1\n\n1 Zeilen\n"
+        "  9 Zeileneigenschaften, Gesamt = 1, Max = 1, Mittel = 1\nCertUtil: -view-Befehl ok.\n"
+    )
     data = f"Fri 07/25/2026\nC:\\>certutil -view -restrict 'RequestID>0'\n{page}{end}{second}{end}_ADCS_ROW_COUNT: 2\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp850"):
         reading = read_bytes(data.replace("\n", "\r\n").encode(encoding))
@@ -320,7 +323,8 @@ def test_a_value_cannot_move_the_columns(read_bytes: ReadBytes, lie: str) -> Non
 
 
 def test_a_row_that_can_be_read_in_two_ways_is_rejected(read_bytes: ReadBytes) -> None:
-    rest = f'"x"\n  Request City: EMPTY\n  Serial Number: "{EVIL}"\n  Issued Common Name: "y"\n' + (
+    rest = (
+        f'"x"\n  Request City: EMPTY\n  Serial Number: "{EVIL}"\n  Issued Common Name: "y"\n'
         f'  Certificate Expiration Date: 7/25/2027 1:06 PM\n  Certificate Hash: "{" ".join(["cd"] * 20)}"'
     )
     data = schema() + row(1, changed(RequestCN=rest)) + row(2, changed(RequestID="0x4")) + trailer(2)
@@ -391,12 +395,16 @@ def test_hostile_sizes_are_bounded(read_bytes: ReadBytes, monkeypatch: pytest.Mo
 # ----------------------------------------------------------------------------------------------- csv
 
 
-HEADER = '"Request ID","Request Disposition","Requester Name","Serial Number","Certificate Template","Certificate Expiration Date","Binary Certificate"\n'
+HEADER = (
+    '"Request ID","Request Disposition","Requester Name","Serial Number","Certificate Template",'
+    '"Certificate Expiration Date","Binary Certificate"\n'
+)
 
 
 def test_csv(read_bytes: ReadBytes, tmp_path: Path) -> None:
     data = HEADER + (
-        f'"101","20 -- Issued","CORP\\a, ""b""\nc","{SERIAL}","1.3.6.1.4.1.311.21.8.9904716 RDP_Template","25/07/2027 13:06","1657 Bytes"\n'
+        f'"101","20 -- Issued","CORP\\a, ""b""\nc","{SERIAL}",'
+        '"1.3.6.1.4.1.311.21.8.9904716 RDP_Template","25/07/2027 13:06","1657 Bytes"\n'
         f"102,0x15 (21) -- Revoked,CORP\\b,{EVIL},Machine,02/03/2027 13:06,EMPTY\n"
         '"103","31 -- Denied","EMPTY","EMPTY","User","EMPTY","EMPTY"\n'
         '"104","31 -- Denied"\n'

@@ -250,8 +250,17 @@ def test_what_stays_valid_needs_the_database_and_the_list(story: Story, action: 
     assert_verdict(story, "contradicted", "no row")
     story.rows = [ROW]
     assert_verdict(story, "contradicted", "as revoked")
-    story.rows, story.entries = [good], [{"crl_sha256": "new", "serial": SERIAL, "reason": 6}]
+    story.rows, story.entries = [good], [{"crl_sha256": "new", "serial": SERIAL, "reason": 1}]
     assert_verdict(story, "contradicted", "though it was to stay valid")
+
+
+def test_a_hold_that_is_still_listed_waits_for_undo_and_for_the_next_list(story: Story) -> None:
+    story.change(action="unrevoke", reason=None, method="row").entries[0]["reason"] = 6
+    assert_verdict(story, "pending", "undo.cmd has not been applied")
+    story.log = [f"@@CR 1 {SERIAL} unrevoke 0", f"@@CR 1 {SERIAL} done 0"]
+    assert_verdict(story, "pending", "publish a CRL")
+    story.log = [f"@@CR 1 {SERIAL} failed-unrevoke 87"]
+    assert_verdict(story, "failed", "still lists it as on hold")
 
 
 def test_what_is_left_alone_is_proved_by_a_list_without_it(story: Story) -> None:

@@ -272,6 +272,8 @@ def _without_digests(data: bytes) -> bytes:
         {"action": "unrevoke"},
         {"action": "erase"},
         {"number": 2},
+        {"ca_cert_index": -1},
+        {"ca_cert_index": '0" & calc'},
     ],
 )
 def test_a_plan_with_a_value_of_another_kind_is_refused(incident: Incident, change: dict[str, Any]) -> None:

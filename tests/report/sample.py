@@ -151,7 +151,7 @@ def realistic() -> dict[str, Any]:
         items=tuple(acted),
         waivers=("baseline: the CA issued 40 certificates after the restore; all were looked at one by one.",),
     )
-    outcomes = [
+    outcomes: list[dict[str, object]] = [
         {
             "finding_id": i.finding_id,
             "serial": i.serial,
@@ -351,7 +351,7 @@ EVIL = (
 )
 
 
-def hostile(rows: int = 100_000) -> dict[str, Any]:
+def hostile(rows: int = 2000) -> dict[str, Any]:
     """Markup, templates, RTL, controls, lone surrogates and huge texts wherever a text can be; many findings."""
     case = realistic()
     plan = case["plan"]

@@ -144,8 +144,9 @@ def test_the_notebook_renderer_draws_offline() -> None:
     try:
         use_offline_renderer()
         assert alt.renderers.active == "svg"
-        bundle = timeline({}, FACTS)._repr_mimebundle_()  # type: ignore[attr-defined]
+        bundle = timeline({}, FACTS)._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
+        assert data is not None
         assert set(data) == {"image/svg+xml"}
         assert "cdn" not in str(data)
     finally:

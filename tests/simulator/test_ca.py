@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from cryptography import x509
 
-from carecover.errors import EvidenceError
+from carecover.errors import EvidenceError, PathError
 from carecover.model import TABLES, CaseFacts, SerialNumber
-from carecover.simulator import Behaviour, Faults, Incident, Scenario, SimulatedCA, make_incident
+from carecover.simulator import Behaviour, Faults, Incident, Scenario, SimulatedCA, SimulatedHost, make_incident
 from carecover.simulator import behaviour as known
 from carecover.simulator.authority import der, thumbprint
 from carecover.simulator.behaviour import EVERYTHING
@@ -624,6 +624,12 @@ def test_reasons_that_the_view_does_not_show_come_from_the_crl() -> None:
 def test_a_ca_without_certificate_or_request_ids_cannot_be_rebuilt() -> None:
     with pytest.raises(EvidenceError, match="certificate"):
         _rebuilt(ca_certificates=TABLES["certificates"].empty())
+    own = SimulatedCA.from_state(incident().restored).stand_in_certificates
+    other = SimulatedCA.from_state(
+        make_incident(Scenario(seed=6, certificates=10, lost=2)).restored
+    ).stand_in_certificates
+    with pytest.raises(EvidenceError, match="Two different certificates"):
+        _rebuilt(ca_certificates=pd.concat([own, other], ignore_index=True))
     rows = SimulatedCA.from_state(incident().restored).table()
     rows["request_id"] = rows["request_id"].mask(rows["request_id"] == 2)
     with pytest.raises(EvidenceError, match="request ID"):
@@ -669,3 +675,19 @@ def test_serials_with_leading_zeros_and_high_bits_are_kept(tmp_path: Path) -> No
         assert '"0abc"' in place.text("-view", "-restrict", "SerialNumber=0abc", "-out", "SerialNumber")
         place.text("-revoke", one, "1")
         assert place.state("ff01") == (21, 1)
+
+
+def test_a_host_tells_of_a_missing_script_and_lives_with_a_call_that_nobody_knows(tmp_path: Path) -> None:
+    ca = SimulatedCA.from_state(incident().restored)
+    host = SimulatedHost(ca)
+    lines: list[str] = []
+    with pytest.raises(PathError, match=r"revoke\.cmd"):
+        host.execute(tmp_path, "revoke.cmd", [], lines.append)
+    batch = (
+        b'@echo off\r\n"%SystemRoot%\\System32\\certutil.exe" -deleterow 1 > "out.txt" 2>&1\r\necho %ERRORLEVEL%\r\n'
+    )
+    (tmp_path / "x.cmd").write_bytes(batch)
+    assert host.execute(tmp_path, "x.cmd", [], lines.append) == -2147024809
+    assert lines == ["-2147024809\n"]
+    assert b"no answer to certutil -deleterow 1" in (tmp_path / "out.txt").read_bytes()
+    assert ca.calls == []

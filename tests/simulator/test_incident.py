@@ -15,7 +15,7 @@ import zipfile
 from base64 import b64decode
 from collections import Counter
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
 from itertools import pairwise
@@ -407,6 +407,43 @@ def test_a_string_serial_layout_makes_the_restored_ca_issue_lost_serials_again()
     }
 
 
+def test_a_release_shows_on_the_last_crl_by_what_is_no_longer_there() -> None:
+    incident = make_incident(Scenario(seed=4, mail=False, releases=12))
+    (crl,) = incident.history.last_crls.values()
+    listed = {SerialNumber(entry.serial_number).text for entry in crl}
+    releases = incident.truth["lost_releases"]
+    assert len(releases) == 12
+    for item in releases:
+        if item["serial"] in listed:
+            assert item["shown_by"] == []
+        else:
+            assert item["shown_by"] == ["crl_absence"]
+    assert 0 < len(incident.truth["expected"]["lost_release"]) < 12
+
+
+def test_what_a_lost_ca_key_signed_shows_nothing_that_could_be_checked() -> None:
+    incident = make_incident(Scenario(mail=False, lost_renewal=True, originals=1.0))
+    for item in incident.truth["lost"]:
+        gone = item["ca_cert_index"] == 1
+        assert ("found" in item["shown_by"]) is not gone
+        assert not (gone and item["shown_by"])
+    assert incident.truth["expected"]["lost_ca_certificate"] == []
+
+
+def test_passing_holds_leave_no_finding_and_no_stale_evidence() -> None:
+    incident = make_incident(Scenario(seed=6, certificates=120, passing_holds=4, lost_mails=1.0))
+    history, truth = incident.history, incident.truth
+    assert len(history.passing) == 8
+    known = {history.serial(i).text for i in history.passing if i not in history.lost_ids}
+    assert len(known) == 4
+    assert not known & {item["serial"] for item in truth["lost_revocations"] + truth["lost_releases"]}
+    assert not history.passing & set(history.on_last_crl)
+    for item in truth["lost"]:
+        if item["request_id"] in history.passing:
+            assert item["state"] == "issued"
+            assert {"mail_revoked", "mail_unrevoked"} <= set(item["shown_by"])
+
+
 # ---------------------------------------------------------------------------------- the files
 
 
@@ -502,12 +539,18 @@ def test_dates_follow_the_cas_locale(locale: Any, gmt: bool, pattern: str) -> No
         {"certificates": 10, "lost": 10},
         {"lost": 0},
         {"originals": 1.5},
+        {"originals": 2},
+        {"holds": 10**9},
         {"after_restore": -1},
         {"time_zone": "Mars/Olympus"},
+        {"time_zone": "Europe"},
+        {"time_zone": ""},
         {"time_zone": "../etc/passwd"},
         {"serial_layout": "octal"},
         {"failure": datetime(2026, 1, 1)},  # noqa: DTZ001 - the point
+        {"failure": datetime(1995, 1, 1, tzinfo=UTC)},
         {"window": timedelta(minutes=1)},
+        {"window": timedelta(days=1, microseconds=5)},
         {"crl_period": timedelta(days=1000)},
     ],
 )

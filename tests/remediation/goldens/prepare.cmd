@@ -3,6 +3,8 @@ setlocal EnableExtensions DisableDelayedExpansion
 cd /d "%~dp0"
 rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
 set "PLAN=7b840f7a1c384ac515b3131b33206e2a1be0d93033809c197f4cd9ece9d496d7"
+set "CASHA=0c703d59c1e12776db09aad7feeef992574716969539ca2a8e23770072b232ee"
+set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 ca 2a 8e 23 77 00 72 b2 32 ee"
 set "CACONFIG=CA01\Corp Issuing CA (1)"
 set "NEWEST=12"
 set "LASTCRL=41"
@@ -62,9 +64,18 @@ if exist "work\ca.cer" goto :refused
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
 if not "%RC%"=="0" goto :refused
+if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
+set "FILE=work\ca.cer"
+"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
+if not "%ERRORLEVEL%"=="0" goto :refused
+"%FIND%" "%CASHA%" "%OUT%" >nul
+if "%ERRORLEVEL%"=="0" goto :right_ca
+"%FIND%" "%CASPACED%" "%OUT%" >nul
+if not "%ERRORLEVEL%"=="0" goto :refused
+:right_ca
 
 if not exist "dummies" mkdir "dummies"
 call :sign "3" "4400000014178d21c3ed6a4575000000000014" "1122334455667788" "dummies\0003-4400000014178d21c3ed6a4575000000000014.cer"

@@ -1,0 +1,92 @@
+"""One small incident for all notebook tests, and copies of its case at several stages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+
+from carecover.case import Case
+from carecover.simulator import Incident, Scenario, make_incident
+
+ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
+
+
+@pytest.fixture(scope="session")
+def incident(tmp_path_factory: pytest.TempPathFactory) -> tuple[Incident, Path]:
+    """A small incident, and the folder with its evidence and facts."""
+    made = make_incident(Scenario(seed=3, certificates=60, lost=10))
+    place = tmp_path_factory.mktemp("incident")
+    made.write(place)
+    return made, place
+
+
+@pytest.fixture(scope="session")
+def facts(incident: tuple[Incident, Path]) -> dict[str, Any]:
+    """The facts of the incident, as people know them."""
+    known: dict[str, Any] = json.loads((incident[1] / "facts.json").read_text(encoding="utf-8"))
+    return known
+
+
+@pytest.fixture(scope="session")
+def _read_once(incident: tuple[Incident, Path], facts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("cases") / "case"
+    Case.create(place, **facts).add([incident[1] / "evidence"])
+    return place
+
+
+@pytest.fixture
+def case(_read_once: Path, tmp_path: Path) -> Case:
+    """A case with its evidence; nothing is decided."""
+    shutil.copytree(_read_once, tmp_path / "case")
+    return Case.open(tmp_path / "case")
+
+
+@pytest.fixture
+def decided(case: Case) -> Case:
+    """The same with every finding decided, without dummies: what has no original is left."""
+    findings = case.findings
+    case.decide(action="suggested", serials=list(findings["serial"]), by=ANALYST)
+    needs_a_dummy = (findings["kind"] == "orphaned") & findings["original_sha256"].isna()
+    rest = findings[findings["suggested_action"].isna() | needs_a_dummy]
+    case.decide(action="leave", serials=list(rest["serial"]), by=ANALYST, note="on the watch list")
+    return case
+
+
+@pytest.fixture
+def signed(decided: Case) -> Case:
+    """The same, signed by two people."""
+    decided.sign_off(by=ANALYST, role="analyst")
+    decided.sign_off(by=REVIEWER, role="reviewer")
+    return decided
+
+
+def every(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    """A widget and everything in it."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from every(child)
+
+
+def said(widget: widgets.Widget) -> str:
+    """All HTML that a panel holds."""
+    return "\n".join(w.value for w in every(widget) if isinstance(w, widgets.HTML))
+
+
+
+def press(panel: widgets.Widget, label: str) -> str:
+    """Press the button whose label begins so, as the browser does; return what the panel says then."""
+    (button,) = (w for w in every(panel) if isinstance(w, widgets.Button) and w.description.startswith(label))
+    button._handle_button_msg(None, {"event": "click"}, [])
+    message: str = panel.message.value
+    return message
+
+
+def put(control: widgets.Widget, **state: object) -> None:
+    """Change a control as a message from the browser does."""
+    control.set_state(state)

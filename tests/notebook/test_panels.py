@@ -1,0 +1,459 @@
+"""What a person does in the panels, by the messages that a browser sends."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+import pytest
+
+import carecover.notebook
+from carecover.case import Case
+from carecover.errors import UsageError
+from carecover.notebook import (
+    add_evidence,
+    baseline,
+    batch,
+    coverage,
+    decide,
+    facts,
+    findings,
+    open_case,
+    pin,
+    rehearse,
+    report,
+    run,
+    sign,
+    timeline,
+    verify,
+)
+from carecover.notebook.choosing import PAGE_ROWS
+from carecover.notebook.exploring import MAX_UPLOAD_BYTES, OpenPanel
+from carecover.notebook.panel import Advance, Live
+from carecover.simulator import Incident, SimulatedCA, SimulatedHost
+from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
+
+PANELS = [facts, add_evidence, baseline, timeline, coverage, findings, decide, sign, batch, rehearse, pin, run, verify, report]
+
+
+@pytest.fixture(autouse=True)
+def _no_case_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARECOVER_CASE", raising=False)
+
+
+def hand_over(path: Path) -> dict[str, Any]:
+    """A file as a browser hands it over."""
+    return {"name": path.name, "type": "", "size": path.stat().st_size, "content": memoryview(path.read_bytes()),
+            "last_modified": 1_700_000_000_000}  # fmt: skip
+
+
+def pick(control: widgets.Widget, *values: object) -> None:
+    """Choose in a list, as the browser says it: by number."""
+    numbers = [[value for _, value in control._options_full].index(v) for v in values]
+    put(control, index=numbers if isinstance(control, widgets.SelectMultiple) else numbers[0])
+
+
+def sign_as(panel: Any, person: str, role: str) -> str:
+    put(panel.by, value=person)
+    pick(panel.role, role)
+    put(panel.read, value=True)
+    return press(panel, "Sign this plan")
+
+
+# ------------------------------------------------------------------------------ whole stories
+
+
+def test_from_an_empty_folder_to_the_report(
+    incident: tuple[Incident, Path], facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything a responder does, in the order of the notebooks, by nothing but the panels."""
+    shown: list[Any] = []
+    monkeypatch.setattr("carecover.notebook.exploring.display", shown.append)
+    case = open_case(tmp_path / "night")
+    assert not case.path.exists()
+    opened = shown[0]
+    known = carecover.notebook.facts(case)
+    assert "no case folder" in said(known)
+    put(opened.ca, value=facts["ca"])
+    assert "was made" in press(opened, "Make this case")
+    assert opened.form.layout.display == "none"
+
+    for name in ("config", "time_zone", "backup", "failure", "restored"):
+        put(known.fields[name], value=facts[name])
+    pick(known.date_order, facts["date_order"])
+    pick(known.key_exposed, "no")
+    assert "Saved." in press(known, "Save the facts")
+    assert case.facts.backup is not None
+    assert known.fields["backup"].value.endswith(("+01:00", "+02:00")), "shown in the CA's own time"
+
+    taken = add_evidence(case)
+    assert "Nothing was named" in press(taken, "Add to the case")
+    evidence = incident[1] / "evidence"
+    certificates = sorted((evidence / "ca").iterdir()) + sorted((evidence / "crl").iterdir())
+    put(taken.upload, value=[hand_over(p) for p in certificates])
+    put(taken.paths, value=f'"{evidence / "mail"}"\n{evidence / "database"}\n\n{evidence / "found"}')
+    message = press(taken, "Add to the case")
+    assert re.search(r"\d+ files added: [\d,]+ units", message)
+    assert taken.upload.value == ()
+    assert set(case.table("evidence")["kind"]) >= {"mbox", "view_text", "certificate", "crl"}
+    assert certificates[0].name in said(taken)
+
+    assert "nothing to ask" in said(baseline(case))
+    assert "<svg" in said(timeline(case))
+    assert "request IDs in the gap" in said(coverage(case))
+    assert "orphaned" in said(findings(case))
+
+    deciding = decide(case)
+    put(deciding.by, value=ANALYST)
+    pick(deciding.scope, "matching")
+    message = press(deciding, "Take the suggestions")
+    assert "decided: suggested" in message
+    assert "a person must decide" in message
+    pick(deciding.list.state, "not decided yet")
+    press(deciding, "Select all shown")
+    pick(deciding.scope, "selected")
+    pick(deciding.action, "leave")
+    put(deciding.note, value="owner unknown")
+    assert "decided: leave" in press(deciding, f"Decide about {len(deciding.list.chosen)}")
+    assert "undecided" not in deciding.counts.value
+
+    signing = sign(case)
+    assert "signed as analyst" in sign_as(signing, ANALYST, "analyst")
+    assert "another person" in sign_as(signing, ANALYST.upper(), "reviewer")
+    assert "signed as reviewer" in sign_as(signing, REVIEWER, "reviewer")
+    assert signing.form.layout.display == "none"
+    assert case.plan().digest in said(signing)
+
+    rehearsing = rehearse(case)
+    assert "Every script ended as it should" in press(rehearsing, "Rehearse")
+    assert "proved" in said(rehearsing)
+    assert "revoke.cmd publish: 0" in said(rehearsing)
+
+    bundle = batch(case)
+    folder = Path(bundle.folder.value)
+    assert folder.parent == tmp_path
+    assert "files were written" in press(bundle, "Export")
+    digest = hashlib.sha256((folder / "revoke.cmd").read_bytes()).hexdigest()
+    assert digest in said(bundle)
+    assert '<span class="comment">' in bundle.source.value
+    assert "is not empty" in press(bundle, "Export"), "done twice"
+    assert "needs no dummies" in said(pin(case))
+
+    running = run(case)
+    put(running.confirm, value="another CA")
+    assert "Type the name of the CA" in press(running, "Run on the simulator")
+    put(running.confirm, value=facts["ca"])
+    assert "Every script ended as it should" in press(running, "Run on the simulator")
+
+    proving = verify(case)
+    put(proving.paths, value=str(next((case.path / "runs").glob("*-run"))))
+    assert "decisions are proved" in press(proving, "Verify")
+
+    writing = report(case)
+    assert "was written" in press(writing, "Write the report")
+    page = tmp_path / "night-report.html"
+    assert page.is_file()
+    assert 'sandbox=""' in said(writing)
+    assert "✓ hand in the report" in said(opened)
+    assert case.check() == []
+
+
+def test_dummies_are_pinned_by_somebody_else(case: Case, incident: tuple[Incident, Path]) -> None:
+    rows = case.findings
+    case.decide(action="leave", serials=list(rows["serial"]), by=ANALYST, note="not today")
+    orphaned = rows[(rows["kind"] == "orphaned") & rows["original_sha256"].isna() & ~rows["infrastructure"]]
+    case.decide(action="revoke", reason=4, serials=list(orphaned["serial"][:2]), by=ANALYST)
+    signing = sign(case)
+    sign_as(signing, ANALYST, "analyst")
+    sign_as(signing, REVIEWER, "reviewer")
+    bundle, pinning = batch(case), pin(case)
+    press(bundle, "Export")
+    assert bundle.pick.value == "prepare.cmd"
+    assert "needs 2 dummies" in said(pinning)
+    folder = Path(bundle.folder.value)
+    case.run(folder, on=SimulatedHost(SimulatedCA.from_state(incident[0].restored)))
+    put(pinning.by, value=ANALYST)
+    assert "Somebody else must look" in press(pinning, "Check and pin")
+    put(pinning.by, value=REVIEWER)
+    assert "2 dummies are as they should be" in press(pinning, "Check and pin")
+    assert f"pinned by {REVIEWER}" in said(pinning)
+    assert bundle.pick.value == "revoke.cmd", "the other panel shows it at once"
+
+
+def test_a_change_voids_both_signatures_where_everybody_sees_it(signed: Case) -> None:
+    signing, deciding = sign(signed), decide(signed)
+    assert "Signed by two people" in said(signing)
+    pick(deciding.list.list, deciding.list.matching[0])
+    pick(deciding.action, "leave")
+    put(deciding.by, value=ANALYST)
+    put(deciding.note, value="second thoughts")
+    press(deciding, "Decide about 1")
+    assert f"after {ANALYST} and {REVIEWER} signed" in said(signing)
+    assert "Signed by two people" not in said(signing)
+    assert "is not signed" in press(batch(signed), "Export")
+
+
+def test_what_is_signed_is_what_was_shown(decided: Case) -> None:
+    """Another tab changes the case; the click must not sign what nobody has read."""
+    signing = sign(decided)
+    serial = decided.findings["serial"].iloc[0]
+    decided.decide(action="leave", serials=[serial], by="Somebody Else", note="from a shell")
+    assert "changed since it was shown" in sign_as(signing, ANALYST, "analyst")
+    assert decided.sign_offs() == ()
+    assert "signed as analyst" in sign_as(signing, ANALYST, "analyst"), "drawn anew, read anew, signed"
+
+
+def test_to_sign_asks_for_a_tick_each_time(decided: Case) -> None:
+    signing = sign(decided)
+    put(signing.by, value=ANALYST)
+    assert "tick the box" in press(signing, "Sign this plan")
+    sign_as(signing, ANALYST, "analyst")
+    assert (signing.read.value, signing.by.value) == (False, "")
+    assert signing.role.options == (("reviewer", "reviewer"),) or tuple(signing.role.options) == ("reviewer",)
+
+
+def test_nothing_is_kept_in_the_panels(signed: Case) -> None:
+    """Another kernel, which knows nothing but the folder, shows the same."""
+    press(rehearse(signed), "Rehearse")
+    press(batch(signed), "Export")
+    first = [said(panel(signed)) for panel in PANELS]
+    again = Case.open(signed.path)
+    assert [said(panel(again)) for panel in PANELS] == first
+
+
+def test_a_waiver_becomes_part_of_the_plan(case: Case) -> None:
+    signing = sign(case)
+    assert "are not decided" in said(signing)
+    assert signing.form.layout.display == "none"
+    put(signing.waiver, value="undecided: nobody is awake")
+    put(signing.waived_by, value=ANALYST)
+    assert "part of the plan" in press(signing, "Waive in writing")
+    assert signing.form.layout.display is None
+    assert "nobody is awake" in said(signing)
+
+
+# ------------------------------------------------------------------------------ single panels
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_panel_says_that_there_is_no_case_yet(panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda _: None)
+    shown = panel(open_case(tmp_path / "none"))
+    assert "no case" in said(shown) or "no plan yet" in said(shown)
+    for button in [w for w in every(shown) if isinstance(w, widgets.Button)]:
+        button._handle_button_msg(None, {"event": "click"}, [])
+    assert not (tmp_path / "none").exists(), "no button makes a case by the way"
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_panel_shows_an_empty_case(panel: Any, tmp_path: Path) -> None:
+    shown = panel(Case.create(tmp_path / "empty"))
+    assert "unexpected" not in said(shown)
+    for button in [w for w in every(shown) if isinstance(w, widgets.Button)]:
+        button._handle_button_msg(None, {"event": "click"}, [])
+        assert "unexpected" not in said(shown), button.description
+
+
+def test_an_open_case_needs_a_name() -> None:
+    with pytest.raises(UsageError, match="Name the folder"):
+        open_case()
+
+
+def test_the_environment_names_the_case_first(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARECOVER_CASE", str(case.path))
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda _: None)
+    assert open_case("my-case").path == case.path
+
+
+def test_facts_change_only_what_was_typed(case: Case) -> None:
+    known = facts(case)
+    before = case.facts
+    assert "Saved." in press(known, "Save the facts")
+    assert case.facts == before
+    put(known.fields["backup"], value="yesterday")
+    assert "ISO 8601" in press(known, "Save the facts")
+    put(known.fields["backup"], value="")
+    assert "not emptied" in press(known, "Save the facts")
+    assert case.facts == before
+
+
+def test_an_unreadable_path_is_said_and_the_rest_is_kept(case: Case, tmp_path: Path) -> None:
+    taken = add_evidence(case)
+    good = tmp_path / "note.txt"
+    good.write_text("nothing to see", encoding="utf-8")
+    put(taken.paths, value=f"{tmp_path / 'missing.mbox'}\n{good}")
+    message = press(taken, "Add to the case")
+    assert "missing.mbox does not exist. 1 other file(s) were added." in message
+    assert "note.txt" in said(taken)
+    assert "missing.mbox" in taken.paths.value, "to be corrected, not typed again"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../evil.cmd", "evil.cmd"),
+        ("C:\\windows\\system32\\x.cer", "x.cer"),
+        ("..", "_"),
+        ("", "_"),
+        ("NUL.txt", "_NUL.txt"),
+        ("a" * 300 + ".cer", "a" * 96 + ".cer"),
+        ("kölner\u202e<b>.mbox", "k_lner__b_.mbox"),
+    ],
+)
+def test_uploaded_names_are_harmless(case: Case, name: str, kept: str) -> None:
+    taken = add_evidence(case)
+    put(taken.upload, value=[{"name": name, "type": "", "size": 2, "content": memoryview(b"hi"), "last_modified": 0}])
+    assert "1 file added" in press(taken, "Add to the case")
+    assert Path(case.table("evidence")["path"].iloc[-1]).name == kept
+
+
+def test_too_large_an_upload_is_refused_with_advice(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_UPLOAD_BYTES == 100 << 20
+    monkeypatch.setattr("carecover.notebook.exploring.MAX_UPLOAD_BYTES", 1)
+    taken = add_evidence(case)
+    put(taken.upload, value=[{"name": "x", "type": "", "size": 2, "content": memoryview(b"hi"), "last_modified": 0}])
+    assert "write the paths into" in press(taken, "Add to the case")
+
+
+def test_the_baseline_question_is_asked_and_answered(case: Case, incident: tuple[Incident, Path], tmp_path: Path) -> None:
+    view = (incident[1] / "evidence" / "database" / "view.csv").read_text(encoding="utf-8")
+    shorter = tmp_path / "older.csv"
+    shorter.write_text("".join(view.splitlines(keepends=True)[:-3]), encoding="utf-8")
+    case.add([shorter])
+    asked, listed = baseline(case), findings(case)
+    assert "overlaps" in said(asked) or "interleave" in said(asked)
+    assert asked.form.layout.display is None
+    assert "overlaps" in said(listed) or "interleave" in said(listed), "nothing is guessed elsewhere either"
+    pick(asked.pick, "E0003", "E0004")
+    assert "printable text" in press(asked, "This is the baseline")
+    put(asked.by, value=ANALYST)
+    assert "The baseline is E0003, E0004." in press(asked, "This is the baseline")
+    assert "orphaned" in said(listed)
+
+
+def test_findings_are_filtered_and_traced_to_their_evidence(case: Case) -> None:
+    listed = findings(case)
+    everything = len(listed.list.matching)
+    pick(listed.list.kind, "orphaned")
+    assert 0 < len(listed.list.matching) < everything
+    wanted = case.findings.query("kind == 'orphaned'").iloc[0]
+    put(listed.list.search, value=" ".join(re.findall("..", wanted["serial"].upper())))
+    assert listed.list.matching == (wanted["finding_id"],)
+    pick(listed.list.list, wanted["finding_id"])
+    detail = listed.detail.value
+    assert wanted["serial"] in detail
+    assert "ca-mailbox.mbox" in detail
+    assert "message_id" in detail
+    put(listed.list.search, value="no such thing")
+    assert listed.list.matching == ()
+    assert listed.detail.value == ""
+
+
+def test_many_findings_come_in_pages(case: Case) -> None:
+    listed = findings(case)
+    one = listed.list._rows.iloc[[0]]
+    many = pd.concat([one.assign(finding_id=f"orphaned-{n}") for n in range(PAGE_ROWS + 7)], ignore_index=True)
+    listed.list.show(many)
+    assert len(listed.list.list.options) == PAGE_ROWS
+    press(listed, "Later ▶")
+    assert len(listed.list.list.options) == 7
+    press(listed, "◀ Earlier")
+    assert len(listed.list.list.options) == PAGE_ROWS
+
+
+def test_infrastructure_is_never_taken_in_bulk(case: Case) -> None:
+    deciding = decide(case)
+    rows = deciding.rows
+    important = rows.loc[rows["kind"] == "orphaned", "finding_id"].iloc[0]
+    marked = rows.assign(infrastructure=(rows["finding_id"] == important).astype("boolean"))
+    deciding.rows = marked
+    deciding.list.show(marked)
+    press(deciding, "Select all shown")
+    assert important not in deciding.list.chosen
+    assert len(deciding.list.chosen) == len(rows) - int((rows["confidence"] == "low").sum()) - 1
+    pick(deciding.scope, "matching")
+    assert important not in set(deciding._taken()["finding_id"])
+    pick(deciding.scope, "selected")
+    pick(deciding.list.list, important)
+    assert set(deciding._taken()["finding_id"]) == {important}, "by itself it can be decided"
+
+
+def test_a_reason_is_explained_and_required(case: Case) -> None:
+    deciding = decide(case)
+    put(deciding.by, value=ANALYST)
+    assert "select certificates" in press(deciding, "Take the suggestions")
+    pick(deciding.list.list, case.findings.query("kind == 'orphaned'")["finding_id"].iloc[0])
+    assert "Choose an action" in press(deciding, "Decide")
+    pick(deciding.action, "revoke")
+    assert "one of 0 to 6" in press(deciding, "Decide")
+    pick(deciding.reason, 1)
+    assert "never be undone" in deciding.meaning.value
+    pick(deciding.reason, 6)
+    assert "can be undone" in deciding.meaning.value
+    put(deciding.by, value="")
+    assert "person" in press(deciding, "Decide")
+    assert len(case.table("decisions")) == 0
+
+
+def test_an_unforeseen_error_is_told_without_its_text(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise RuntimeError("secret evidence")
+
+    rehearsing = rehearse(case)
+    monkeypatch.setattr(Case, "rehearse", fail)
+    message = press(rehearsing, "Rehearse")
+    assert "unexpected happened (RuntimeError at notebook/" in message
+    assert "secret" not in message
+    monkeypatch.setattr(Case, "table", fail)
+    shown = coverage(Case.open(case.path.rename(case.path.with_name("other"))))
+    assert "unexpected" in said(shown)
+    assert "secret" not in said(shown)
+
+
+def test_a_panel_shown_twice_says_where_it_went(case: Case) -> None:
+    old = findings(case)
+    new = findings(case)
+    assert "Shown anew" in said(old)
+    assert "orphaned" in said(new)
+
+
+def test_the_steps_follow_the_case(signed: Case) -> None:
+    panel = OpenPanel(signed)
+    assert "✓ have the plan signed by two people" in said(panel)
+    assert "Next: rehearse it." in said(panel)
+    press(rehearse(signed), "Rehearse")
+    assert "Next: export the bundle." in said(panel)
+
+
+# ------------------------------------------------------------------------------ small parts
+
+
+def test_live_output_is_drawn_ten_times_a_second() -> None:
+    view, now = widgets.HTML(), [0.0]
+    drawn: list[str] = []
+    view.observe(lambda change: drawn.append(change["new"]), "value")
+    live = Live(view, lambda: now[0])
+    for number in range(1000):
+        now[0] += 0.001
+        live(f"line {number} <script>")
+    live.flush()
+    assert 10 <= len(drawn) <= 12
+    assert "line 999 &lt;script&gt;" in drawn[-1]
+    assert "line 1 " not in drawn[-1], "bounded"
+
+
+def test_progress_is_there_only_while_there_is_some() -> None:
+    now = [0.0]
+    bar = Advance(lambda: now[0])
+    assert bar.layout.display == "none"
+    bar("reading <b>.mbox", 1, 4)
+    assert bar.layout.display is None
+    assert bar.children[1].value == "reading <b>.mbox (1 of 4)"
+    bar("reading again", 2, 4)
+    assert bar.children[0].value == 1, "not more often than an eye can follow"
+    bar.stop()
+    assert bar.layout.display == "none"

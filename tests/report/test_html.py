@@ -1,0 +1,308 @@
+"""The report page: byte-exact for a sample, whole, self-contained, and deaf to hostile text.
+
+Refresh the golden file with CARECOVER_UPDATE_GOLDENS=1 and read the diff before you keep it.
+The drawing is left out of it: where its legend stands depends on the fonts of the machine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from carecover.errors import UsageError
+from carecover.model import ACTIONS, FINDING_KINDS, CaseFacts, SignOff
+from carecover.report import Execution, make_document, render_html
+from carecover.report.document import MAX_ROWS, MAX_TEXT, Paragraph, Table, clean
+from carecover.report.material import VERDICTS
+from carecover.report.texts import LANGUAGES, Words
+
+from . import sample
+
+GOLDENS = Path(__file__).parent / "goldens"
+VOID = {"meta", "link", "br", "img", "hr", "input", "col", "wbr"}
+# All that the page is made of; the drawing has its own test.
+ELEMENTS = {"html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "footer"}
+ELEMENTS |= {"h1", "h2", "h3", "p", "a", "ol", "ul", "li", "dl", "dt", "dd", "div", "figure", "figcaption"}
+ELEMENTS |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "bdi", "span", "strong", "b"}
+DRAWING = {"svg", "title", "desc", "rect", "g", "path", "line", "text"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, checked for balance while they are read."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every element of this name."""
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def page(case: dict[str, Any]) -> str:
+    """The page of a case."""
+    return render_html(make_document(**case))
+
+
+@pytest.fixture(scope="module", params=["realistic", "empty", "hostile"])
+def html(request: pytest.FixtureRequest) -> str:
+    """The page of each sample."""
+    return page(getattr(sample, request.param)())
+
+
+def without_drawing(html: str) -> str:
+    """The page without what depends on the machine's fonts."""
+    return re.sub(r"<svg .*?</svg>", "<svg/>", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["realistic", "empty"])
+def test_the_page_is_byte_for_byte_as_it_was(name: str) -> None:
+    found = without_drawing(page(getattr(sample, name)()))
+    golden = GOLDENS / f"{name}.html"
+    if os.environ.get("CARECOVER_UPDATE_GOLDENS"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_bytes(found.encode())
+    expected = golden.read_bytes().decode()
+    diff = difflib.unified_diff(expected.splitlines(), found.splitlines(), golden.name, "found", lineterm="", n=1)
+    assert found == expected, "\n".join(diff)
+
+
+def test_the_page_is_whole(html: str) -> None:
+    parsed = Page(html)
+    assert parsed.all("html") == [{"lang": "en"}]
+    assert len(parsed.all("h1")) == len(parsed.all("main")) == len(parsed.all("figure")) == 1
+    assert {name for name, _ in parsed.elements} <= ELEMENTS | DRAWING
+    ids = [str(attrs["id"]) for _, attrs in parsed.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    targets = [str(attrs["href"]) for attrs in parsed.all("a")]
+    assert targets[0] == "#summary"
+    assert {target.removeprefix("#") for target in targets} <= set(ids)
+    labels = " ".join(str(attrs["aria-labelledby"]) for _, attrs in parsed.elements if "aria-labelledby" in attrs)
+    assert set(labels.split()) <= set(ids)
+    levels = [int(name[1]) for name, _ in parsed.elements if name in ("h1", "h2", "h3")]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(attrs.get("scope") == "col" for attrs in parsed.all("th"))
+    assert len(parsed.all("caption")) == len(parsed.all("table")) == len(parsed.all("thead"))
+
+
+def test_the_page_asks_nobody_and_runs_nothing(html: str) -> None:
+    parsed = Page(html)
+    policy = [m["content"] for m in parsed.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy
+    assert str(policy[0]).startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:;")
+    for name, attrs in parsed.elements:
+        assert name not in ("script", "iframe", "object", "embed", "link", "img", "base", "form")
+        for attribute, value in attrs.items():
+            assert not attribute.startswith("on")
+            if attribute in ("src", "href", "xlink:href", "action", "srcset", "style"):
+                assert attribute == "href"
+                assert str(value).startswith("#")
+    styles = re.findall(r"<style>(.*?)</style>", html, flags=re.DOTALL)
+    assert len(styles) == 1
+    assert not re.search(r"@import|url\(|expression\(|https?:", styles[0])
+
+
+def test_hostile_text_arrives_as_text_and_hides_nothing() -> None:
+    html = page(sample.hostile())
+    html.encode("utf-8")
+    for evil in sample.EVIL[:6]:
+        assert evil not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "{{ 7*7 }}" in html
+    assert "root:" not in html
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", html)
+    assert "[U+202E]exe.dorc[U+202C]" in html
+    assert "W" * (MAX_TEXT + 1) not in html
+    assert "W" * MAX_TEXT + "…" in html
+    assert Page(html).text.count("<script>alert(1)</script>") > 10
+
+
+def test_a_hundred_thousand_findings_show_two_hundred_and_say_so() -> None:
+    case = sample.realistic()
+    findings = pd.concat([case["tables"]["findings"]] * 2000, ignore_index=True)
+    html = page(case | {"tables": {**case["tables"], "findings": findings}})
+    assert "The first 200 of 108,000 rows. All of them: carecover table CASE findings" in html
+    assert "94,000 orphaned certificates" in html
+    assert len(html) < 400_000
+
+
+def test_no_row_is_left_out_of_a_short_table() -> None:
+    tables = [
+        block
+        for section in make_document(**sample.realistic()).sections
+        for block in section.blocks
+        if isinstance(block, Table)
+    ]
+    for table in tables:
+        assert (table.note is None) == (len(table.rows) == table.total)
+        assert all(len(row) == len(table.columns) for row in table.rows)
+        assert len(table.rows) <= MAX_ROWS
+
+
+def test_the_rehearsal_is_never_called_a_test_of_the_ca() -> None:
+    html = page(sample.realistic())
+    assert "Logic checked against assumptions, never tested on your CA." in html
+    assert "logic checked against assumptions, never tested on your CA." in html
+
+
+def status(**changes: Any) -> Paragraph:
+    """The status line of the realistic case with changes."""
+    case = sample.realistic()
+    tables = dict(case["tables"])
+    outcomes = tables["outcomes"]
+    verdict = changes.pop("verdict", None)
+    if verdict == "none":
+        del tables["outcomes"]
+    elif verdict:
+        outcomes = outcomes.assign(verdict="proved")
+        outcomes.loc[0, "verdict"] = verdict
+        tables["outcomes"] = outcomes
+    return make_document(**{**case, "tables": tables, **changes}).status
+
+
+def test_the_status_says_the_worst_first() -> None:
+    facts: CaseFacts = sample.realistic()["facts"]
+    assert status(verdict="proved") == Paragraph("All 53 decisions are proved.", "good")
+    assert status(verdict="pending").tone == "warning"
+    assert status(verdict="failed").tone == "bad"
+    assert status(verdict="contradicted").tone == "bad"
+    assert status(verdict="<i>proved</i>").tone != "good"
+    assert "not verified" in status(verdict="none").text
+    assert "no plan" in status(plan=None).text
+    assert "decommission" in status(verdict="proved", facts=replace(facts, key_exposed="yes")).text
+
+
+def test_outcomes_that_leave_decisions_out_are_not_all_proved() -> None:
+    case = sample.realistic()
+    outcomes = case["tables"]["outcomes"].assign(verdict="proved")
+    tables = {**case["tables"], "outcomes": outcomes.head(50)}
+    assert make_document(**{**case, "tables": tables}).status.text.startswith("50 of 53 decisions are proved; 3")
+    other = outcomes.assign(action="leave")
+    tables = {**case["tables"], "outcomes": other}
+    assert make_document(**{**case, "tables": tables}).status.tone == "warning"
+
+
+def test_a_plan_counts_as_signed_by_two_people_in_two_roles_only() -> None:
+    digest = sample.realistic()["plan"].digest
+    at = sample.MADE_AT
+
+    def text(*signed: SignOff) -> str:
+        return status(verdict="proved", sign_offs=signed).text
+
+    anna, joerg = SignOff(digest, "Anna", "analyst", at), SignOff(digest, "Jörg", "reviewer", at)
+    assert "proved" in text(anna, joerg)
+    assert "Not signed off" in text(anna)
+    assert "Not signed off" in text(anna, replace(joerg, person=" ANNA "))
+    assert "Not signed off" in text(anna, replace(joerg, role="analyst"))
+    assert "Not signed off" in text(anna, replace(joerg, digest="0" * 64))
+
+
+def test_until_when_old_lists_are_trusted_is_said_or_said_to_be_unknown() -> None:
+    case = sample.realistic()
+    assert "Until 2026-03-10 22:00 UTC (2026-03-10 23:00 +01:00) clients may still trust" in page(case)
+    past = case["made_at"] - timedelta(days=1)
+    assert "no client can trust it any more" in page(case | {"trusted_until": past})
+    assert "Until when clients may trust an old CRL is not known" in page(case | {"trusted_until": None})
+
+
+def test_a_broken_accounting_is_told() -> None:
+    case = sample.realistic()
+    assert "do not add up" not in page(case)
+    case["tables"]["accounting"].loc[0, "parsed"] += 1
+    assert "do not add up" in page(case)
+
+
+def test_outcomes_of_a_rehearsal_are_enough_and_another_plan_is_named() -> None:
+    case = sample.realistic()
+    outcomes = case["rehearsal"].outcomes
+    assert "CRL shows: 53 proved." in page(case | {"rehearsal": outcomes})
+    other = Execution(outcomes, plan_digest="e" * 64)
+    assert f"earlier plan (digest {'e' * 64})" in page(case | {"rehearsal": other})
+
+
+def test_equal_inputs_make_equal_documents() -> None:
+    assert make_document(**sample.realistic()) == make_document(**sample.realistic())
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "", "Europe", "<b>"])
+def test_an_unknown_zone_is_refused(zone: str) -> None:
+    case = sample.empty()
+    with pytest.raises(UsageError, match="is no time zone"):
+        make_document(**{**case, "facts": CaseFacts(time_zone=zone)})
+
+
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_the_ends_of_the_calendar_are_shown(at: datetime) -> None:
+    for zone in ("Pacific/Kiritimati", "America/Adak"):
+        assert " +" in page(sample.empty() | {"facts": CaseFacts(backup=at, failure=at, time_zone=zone)})
+
+
+def test_an_unknown_language_is_refused() -> None:
+    with pytest.raises(UsageError, match="there is one in: en"):
+        make_document(**sample.empty(), language="xx")
+
+
+def test_every_language_has_every_word_of_every_list() -> None:
+    for language, texts in LANGUAGES.items():
+        say = Words(language)
+        assert texts.keys() == LANGUAGES["en"].keys()
+        for prefix, words in (("kind", FINDING_KINDS), ("action", ACTIONS), ("verdict", VERDICTS)):
+            for word in words:
+                assert "2" in say(f"{prefix}_{word}", n=2)
+
+
+def test_every_text_is_used() -> None:
+    sources = "".join(
+        p.read_text(encoding="utf-8")
+        for p in (Path(__file__).parents[2] / "carecover/report").glob("*.py")
+        if p.name != "texts.py"
+    )
+    composed = ("kind_", "action_", "verdict_", "method_", "key_", "risk_key_", "impact_", "column_")
+    unused = [key for key in LANGUAGES["en"] if f'"{key}"' not in sources and not key.startswith(composed)]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\t c", "a b c"),
+        ("\x1b[2J", "[U+001B][2J"),
+        ("\ud800", "[U+D800]"),
+        ("a\u200bb", "a[U+200B]b"),
+        ("x" * 400, "x" * MAX_TEXT + "…"),
+        ("", ""),
+        ("مرحبا", "مرحبا"),
+    ],
+)
+def test_clean_shows_what_would_be_invisible(text: str, shown: str) -> None:
+    assert clean(text) == shown
