@@ -669,7 +669,7 @@ class Case:
                 pins = remediation.check_dummies(plan, dummies, signers)
                 bundles.refuse_problems(pins)
                 bundles.write_files(place, self._pinned(plan, pins, dummies))
-            return self._execute(plan, host, place, bundles.scripts(plan), kind, show, signers, before)
+            return self._execute(plan, host, place, bundles.scripts(plan), kind, show, signers, ca, before)
 
     def _execute(
         self,
@@ -680,6 +680,7 @@ class Case:
         kind: str,
         show: Callable[[str], None],
         signers: pd.DataFrame,
+        ca: simulator.SimulatedCA | None = None,
         before: bundles.Phases = (),
     ) -> Run:
         """Run scripts in turn; keep transcripts and CRLs; judge what came out."""
@@ -696,14 +697,19 @@ class Case:
         taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
         target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
         left = bundles.keep(place, target, "".join(shown))
-        outcomes = self._judge(plan, left, signers)
+        # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
+        now = self._clock() if ca is None else max(self._clock(), ca.now)
+        outcomes = self._judge(plan, left, signers, now)
         self._folder.write(f"runs/{target.name}/outcomes.json", TABLES["outcomes"].to_json(outcomes).encode("utf-8"))
-        details = {"digest": plan.digest, "backend": backend.name, "directory": target.name, "finished": finished}
+        details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
+        details["finished"] = finished
+        details["transcripts"] = [sha256_hex(p.read_bytes()) for p in left if p.suffix == ".log"]
+        details["assumptions"] = list(simulator.Behaviour().assumptions) if ca is not None else []
         with self._folder.locked():
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
         return Run(kind, backend.name, (*before, *phases), "".join(shown), outcomes, target, finished)
 
-    def _judge(self, plan: Plan, places: Iterable[Path], signers: pd.DataFrame) -> pd.DataFrame:
+    def _judge(self, plan: Plan, places: Iterable[Path], signers: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """Hold what came back from a CA against the plan."""
         returned = bundles.read_back(places, self._context, signers)
         return proof.judge(
@@ -713,16 +719,18 @@ class Case:
             crls=returned.crls,
             crl_entries=returned.crl_entries,
             before_crls=self._readings()["crls"],
-            now=self._clock(),
+            now=now,
         )
 
     def _outcomes(self) -> pd.DataFrame:
         """What the files handed to ``verify`` prove about the plan as it is now."""
-        files = [f for e in self._acts("verify") for f in e.details["files"]]
+        acts = list(self._acts("verify"))
+        files = [f for e in acts for f in e.details["files"]]
         if not files:
             return TABLES["outcomes"].empty()
         places = [self._folder.evidence(f["sha256"]) if f["copied"] else Path(f["path"]) for f in files]
-        return self._judge(self.plan(), places, self._ca_certificates())
+        # Judged as of the last act of verifying: what was proved that night stays proved, whenever it is read.
+        return self._judge(self.plan(), places, self._ca_certificates(), _time(acts[-1].at))
 
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:
         """The newest rehearsal or run of the plan as it is now."""
@@ -735,6 +743,8 @@ class Case:
             name=entry.details["backend"],
             plan_digest=entry.details["digest"],
             phases=tuple((name, int(code)) for name, _, code in (p.rpartition(": ") for p in entry.details["phases"])),
+            transcript_sha256=tuple(entry.details["transcripts"]),
+            assumptions=tuple(entry.details["assumptions"]),
         )
 
 

@@ -32,6 +32,9 @@ ZONE_FROM_HEADER: Final = "zone_from_date_header"
 _MAX_TEXT: Final = 64
 # AD CS is of 2000 (the first CA of Windows NT of 1996); 99 years from now is a real CRL period.
 _YEARS: Final = range(1990, 2200)
+_OPEN: Final[tuple[DateOrder, ...]] = ("dmy", "mdy")
+# A notification is sent when the thing happens; zones, slow relays and back-dating take hours.
+_NEAR: Final = timedelta(days=3)
 _BLANKS = re.compile("[\\s\u00a0\u202f\u200e\u200f]+")
 _AM: Final = ("am", "a.m.", "上午", "午前", "오전")
 _PM: Final = ("pm", "p.m.", "下午", "午後", "오후")
@@ -85,8 +88,11 @@ class _Shape:
 
 @lru_cache(maxsize=4096)
 def _shape(text: str) -> _Shape | None:
-    plain = _BLANKS.sub(" ", text[:_MAX_TEXT]).strip().lower().replace("a. m.", "a.m.").replace("p. m.", "p.m.")
-    match = _DATE.fullmatch(plain) if len(text) <= _MAX_TEXT else None
+    if len(text) > _MAX_TEXT:
+        return None
+    plain = _BLANKS.sub(" ", text).strip().lower()
+    # Spanish and others write "a. m.".
+    match = _DATE.fullmatch(plain) or _DATE.fullmatch(plain.replace(". m.", ".m."))
     if match is None:
         return None
     hour, minute, second = int(match["hour"] or 0), int(match["minute"] or 0), int(match["second"] or 0)
@@ -135,12 +141,40 @@ def zone_named(name: str | None) -> ZoneInfo | None:
         ) from None
 
 
+def order_in_mail(texts: Iterable[str], sent_at: datetime | None) -> DateOrder | None:
+    """The order that the dates of one mail prove, by themselves or by lying close to its Date header.
+
+    A mail that proves its own order is out of reach of what forged mails in the same archive
+    would have the file's order be.
+    """
+    proved: set[DateOrder] = set()
+    for text in texts:
+        shape = _shape(text)
+        if shape is None or shape.year_first:
+            continue
+        own = shape.order()
+        if own is not None:
+            proved.add(own)
+        elif sent_at is not None:
+            near = [order for order in _OPEN if _is_near(shape, order, sent_at)]
+            if len(near) == 1:
+                proved.add(near[0])
+    return proved.pop() if len(proved) == 1 else None
+
+
+def _is_near(shape: _Shape, order: DateOrder, sent_at: datetime) -> bool:
+    try:
+        return abs(shape.read(order).replace(tzinfo=UTC) - sent_at) <= _NEAR
+    except ValueError:
+        return False
+
+
 class DateReader:
     """Reads the printed times of one file, after having seen them all.
 
     ``see`` every value first, ``read`` afterwards. The order of day and month is the
-    context's; else what a value proves by itself; else what the other values of the file
-    prove, unless they contradict each other.
+    context's; else what a value proves by itself; else what its mail suggests; else what the
+    other values of the file prove, unless they contradict each other.
     """
 
     def __init__(self, context: Context) -> None:
@@ -161,7 +195,7 @@ class DateReader:
         shape = _shape(printed.text)
         if shape is None:
             return None, (UNREADABLE,)
-        order, problem = self._order(shape)
+        order, problem = self._order(shape, printed.order)
         if order is None:
             return None, (problem,)
         try:
@@ -176,7 +210,7 @@ class DateReader:
         except (ValueError, OverflowError):
             return None, (UNREADABLE,)
 
-    def _order(self, shape: _Shape) -> tuple[DateOrder | None, str]:
+    def _order(self, shape: _Shape, suggested: DateOrder | None) -> tuple[DateOrder | None, str]:
         """The order to read a value in, or None and the flag that says why not."""
         own = shape.order()
         if shape.year_first:
@@ -189,6 +223,8 @@ class DateReader:
             return own, ""
         if first == second:
             return "dmy", ""
+        if suggested is not None:
+            return suggested, ""
         if len(self._proved) == 1:
             return next(iter(self._proved)), ""
         return None, ORDER_UNKNOWN

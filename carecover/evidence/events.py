@@ -140,15 +140,19 @@ def _read_xml(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]
         reason = "The XML declares a DOCTYPE or an entity, which no event log does. It is not read."
         yield Rejected.of("byte 0", "detect", reason, source.data)
         return
-    at = number = 0
+    at, number, end = 0, 0, -1
     while (start := _START.search(data, at)) is not None:
         number += 1
-        end = data.find(b"</Event>", start.start())
         location = f"event {number}"
-        if end < 0 or end - start.start() > MAX_EVENT_BYTES:
+        if end < start.start():
+            end = data.find(b"</Event>", start.start())
+        if end < 0:
+            yield Rejected.of(location, "split", "The file is cut off in this event.", data[start.start() :])
+            return
+        if end - start.start() > MAX_EVENT_BYTES:
             following = _START.search(data, start.end())
             at = following.start() if following else len(data)
-            reason = "The event is cut off." if end < 0 else f"The event has more than {MAX_EVENT_BYTES} bytes."
+            reason = f"The event has more than {MAX_EVENT_BYTES} bytes."
             yield Rejected.of(location, "split", reason, data[start.start() : at])
             continue
         at = end + len(b"</Event>")

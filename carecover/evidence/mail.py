@@ -51,6 +51,10 @@ MAX_NESTING: Final = 50
 # A Content-Type of more is made to be slow: parameters are split in quadratic time.
 MAX_STRUCTURED_HEADER: Final = 8 * 1024
 # Decoded text that is looked at; a notification with a certificate has less than 100 kB.
+# What the parser is given at most, long base64 left out: it works line by line, and keeps every header.
+MAX_PARSED_BYTES: Final = 4 * 1024 * 1024
+# Longer runs of base64 are attachments; a certificate of 16,384 bytes has 22 kB.
+MAX_BASE64_RUN: Final = 128 * 1024
 MAX_BODY_CHARS: Final = 1024 * 1024
 MAX_SUBJECT_BYTES: Final = 4 * 1024
 MAX_ENCODED_WORDS: Final = 64
@@ -73,7 +77,8 @@ _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 _CONTENT_TYPE = re.compile(rb"(?i)(?:\A|[\r\n])content-type[ \t]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*")
 _COMPOSITE = re.compile(rb"(?i)multipart/|message/")
-_MULTIPART = re.compile(rb"(?i)multipart/")
+_STATUS_REPORT = re.compile(rb"(?i)message/delivery-status")
+_BASE64_RUN = re.compile(rb"(?:[A-Za-z0-9+/=]{60,80}\r?\n)+")
 # message/delivery-status and its like have the form of mails and are none.
 _ATTACHED_MAIL: Final = frozenset({"message/rfc822", "message/global", "message/news"})
 _MIME_HEADERS = (b"content-type", b"content-transfer-encoding")
@@ -117,11 +122,12 @@ def units_of_mail(raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
     if separator and _cannot_matter(raw, block, headers):
         yield Irrelevant()
         return
-    problem = _over_a_limit(raw)
+    light = _BASE64_RUN.sub(_unless_long, raw) if len(raw) > MAX_BASE64_RUN else raw
+    problem = _over_a_limit(light)
     if problem:
         yield Rejected.of(location, "parse", problem, raw)
         return
-    message = BytesParser(policy=compat32).parsebytes(raw)
+    message = BytesParser(policy=compat32).parsebytes(light)
     yield from _units(message, headers, raw, location, seen)
 
 
@@ -167,8 +173,8 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
     sent_at, zone = _date(headers.get(b"date"))
     if sent_at is None:
         flags.append("date_header_unreadable")
-    # The zone of who forwarded a mail says nothing about the CA's.
-    reading = profiles.read(wording, ca_name, body, None if forwarded else zone)
+    # When and where somebody forwarded a mail says nothing about the CA.
+    reading = profiles.read(wording, ca_name, body, *((None, None) if forwarded else (sent_at, zone)))
     if reading.problem and forwarded:
         # An answer that quotes, not a notification that is damaged.
         return Irrelevant()
@@ -225,7 +231,9 @@ def _cannot_matter(raw: bytes, block: bytes, headers: Mapping[bytes, bytes]) -> 
 
 def _over_a_limit(raw: bytes) -> str | None:
     """A sentence where parsing would take too long; every count is linear in the mail's size."""
-    composites = 0
+    if len(raw) > MAX_PARSED_BYTES:
+        return f"The mail has more than {MAX_PARSED_BYTES} bytes besides its attachments."
+    composites, reports = 0, False
     for parts, match in enumerate(_CONTENT_TYPE.finditer(raw), 1):
         if parts > MAX_PARTS:
             return f"The mail has more than {MAX_PARTS} parts."
@@ -235,9 +243,19 @@ def _over_a_limit(raw: bytes) -> str | None:
             composites += 1
             if composites > MAX_NESTING:
                 return f"The mail has more than {MAX_NESTING} parts that can hold other parts."
+        if _STATUS_REPORT.search(match[0]):
+            reports = True
     if composites and raw.count(b"\n--") + raw.count(b"\r--") > MAX_SEPARATOR_LINES:
         return f"The mail has more than {MAX_SEPARATOR_LINES} lines that may separate parts."
+    # The parser makes a message of every block of a delivery report.
+    if reports and sum(map(raw.count, (b"\n\n", b"\r\n\r\n", b"\r\r"))) > MAX_SEPARATOR_LINES:
+        return f"The mail has a delivery report of more than {MAX_SEPARATOR_LINES} blocks."
     return None
+
+
+def _unless_long(match: re.Match[bytes]) -> bytes:
+    """A run of base64 lines, or nothing where it is longer than any text that is looked for."""
+    return match[0] if len(match[0]) <= MAX_BASE64_RUN else b""
 
 
 def _head_of(raw: bytes) -> tuple[bytes, bytes, bytes]:

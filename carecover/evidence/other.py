@@ -27,15 +27,23 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
 )
 _ESE_AT: Final = 4
 _ESE: Final = b"\xef\xcd\xab\x89"
-_STATUS = re.compile(r"(?im)^certutil:\s*(.*)$")
+# Blanks only, no line ends, before a word: the head may be 256 kB of empty lines.
+_STATUS = re.compile(r"(?im)^certutil:[ \t]*\S")
 _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
-_VERB = re.compile(r"(?i)(-[a-z]{3,20})\b")
-_CRL_DUMP = re.compile(r"(?im)^(?:x509 certificate revocation list|crl entries|\s*revocation date):")
+_CRL_DUMP = re.compile(r"(?im)^[ \t]*(?:x509 certificate revocation list|crl entries|revocation date):")
 _CERTIFICATE_DUMP = re.compile(
-    r"(?im)^\s*(?:x509 certificate:|serial number: ?\S|cert hash\(sha1\):|={5,} \S+ \d+ ={5,})"
+    r"(?im)^[ \t]*(?:x509 certificate:|serial number: ?\S|cert hash\(sha1\):|={5,} \S{1,80} \d{1,9} ={5,})"
 )
-_EVENT_TEXT = re.compile(r"(?im)^\s*(?:request id:|timecreated\s*:|event ?id\s*:|id\s*:\s*\d{4}\s*$)")
-_LDIF = re.compile(r"(?im)\A(?:#[^\n]*\n|version: 1\s*\n|\s*\n)*dn::? ?\S")
+_EVENT_TEXT = re.compile(r"(?im)^[ \t]*(?:request id:|timecreated[ \t]*:|event ?id[ \t]*:|id[ \t]*:[ \t]*\d{4}[ \t]*$)")
+_LDIF_START = re.compile(r"(?i)dn::? ?\S")
+
+
+def _is_ldif(text: str) -> bool:
+    """True where the first line that is no comment and no version is a distinguished name."""
+    for line in text.split("\n", 200)[:200]:
+        if line.strip() and not line.startswith("#") and not line.lower().startswith("version:"):
+            return _LDIF_START.match(line) is not None
+    return False
 
 
 def what_it_is(source: Source) -> str | None:
@@ -49,7 +57,7 @@ def what_it_is(source: Source) -> str | None:
     if (words := what_der_is(source.data)) is not None:
         return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
     text = head_text(head)
-    if _LDIF.match(text):
+    if _is_ldif(text):
         return "This is an LDIF export. It is not read yet; hand in the certificates as files."
     if _CRL_DUMP.search(text):
         return "This is the text of a CRL (certutil -dump). It proves nothing; hand in the .crl file itself."

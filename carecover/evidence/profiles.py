@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import Final
 
 from carecover.evidence import values
+from carecover.evidence.dates import order_in_mail
 from carecover.evidence.units import PrintedTime
 from carecover.evidence.x509 import der_of_base64
 
@@ -135,7 +136,7 @@ MICROSOFT_SAMPLE: Final = Profile(
 )
 PROFILES: Final = (MICROSOFT_SAMPLE,)
 
-_TIMES: Final = frozenset({"not_before", "not_after", "revoked_at"})
+_TIMES: Final = ("not_before", "not_after", "revoked_at")
 _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
     "request_id": values.request_id,
     "serial": values.serial,
@@ -207,19 +208,22 @@ def looks_like_notification(body: str) -> bool:
     )
 
 
-def read(each: _Compiled, ca_name: str, body: str, zone: timezone | None) -> Reading:
+def read(each: _Compiled, ca_name: str, body: str, sent_at: datetime | None, zone: timezone | None) -> Reading:
     """Read a body by a wording; values by shape, everything else NA with a flag.
 
-    ``zone`` is that of the mail's Date header, for times that are printed without one.
+    ``sent_at`` and ``zone`` are those of the mail's Date header: they tell day from month,
+    and the zone of times that are printed without one.
     """
     wording = each.wording
     reading = Reading({"event": wording.event, "ca_name": ca_name or None, "profile": each.profile})
-    for column, text in _fields(each, body, reading).items():
+    texts = _fields(each, body, reading)
+    order = order_in_mail((texts[column] for column in _TIMES if texts.get(column)), sent_at)
+    for column, text in texts.items():
         if column == "certificate":
             _certificate(text, reading)
         elif column in _TIMES:
             if (printed := values.given(text)) is not None:
-                reading.fields[column] = PrintedTime(printed, zone)
+                reading.fields[column] = PrintedTime(printed, zone, order)
         elif column in _CHECKS:
             try:
                 reading.fields[column] = _CHECKS[column](text)

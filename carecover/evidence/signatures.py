@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
-from carecover.evidence.x509 import load_certificate
+from carecover.evidence.x509 import load_certificate, quietly
 from carecover.model import TABLES
 
 # Collisions are made at will: a signature over these proves nothing. SHA-1 is still read,
@@ -46,6 +46,7 @@ def ca_key(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", plain).casefold().split())
 
 
+@quietly
 def verify_signatures(
     certificates: pd.DataFrame, crls: pd.DataFrame, *, ca_name: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

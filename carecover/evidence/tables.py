@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,14 @@ import pyarrow as pa
 
 from carecover.evidence.dates import DateReader
 from carecover.evidence.units import PrintedTime, Row
-from carecover.model import TABLES, Column, TableSchema
+from carecover.model import TABLES, Column, DateOrder, TableSchema
 
 # Rows that are kept as Python objects before they are packed: some 40 MB of the widest table.
 _BATCH: Final = 16_384
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_Hint: TypeAlias = tuple[timezone | None, DateOrder | None]
+_NO_HINT: Final[_Hint] = (None, None)
 _NOT_A_TIME: Final = np.iinfo(np.int64).min
 
 
@@ -99,9 +101,9 @@ class _Times:
             [_microseconds(c) if isinstance(c, datetime) else _NOT_A_TIME for c in cells], dtype=np.int64
         )
         self.printed = pa.array([c.text if isinstance(c, PrintedTime) else None for c in cells], pa.string())
-        self.zones = [c.fallback if isinstance(c, PrintedTime) else None for c in cells]
-        if not any(self.zones):
-            self.zones = []
+        self.hints = [(c.fallback, c.order) if isinstance(c, PrintedTime) else _NO_HINT for c in cells]
+        if not any(hint != _NO_HINT for hint in self.hints):
+            self.hints = []
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -126,17 +128,17 @@ def _microseconds(moment: datetime) -> int:
 
 def _times(parts: list[_Times], dates: DateReader, flags: list[list[str]] | None) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
     at = 0
-    known: dict[tuple[str, timezone | None], tuple[int, tuple[str, ...]]] = {}
+    known: dict[tuple[str, _Hint], tuple[int, tuple[str, ...]]] = {}
     for part in parts:
         if part.printed.null_count < len(part):
             for place, text in enumerate(part.printed.to_pylist()):
                 if text is None:
                     continue
-                zone = part.zones[place] if part.zones else None
-                found = known.get((text, zone))
+                hint = part.hints[place] if part.hints else _NO_HINT
+                found = known.get((text, hint))
                 if found is None:
-                    moment, odd = dates.read(PrintedTime(text, zone))
-                    found = known[text, zone] = (_NOT_A_TIME if moment is None else _microseconds(moment), odd)
+                    moment, odd = dates.read(PrintedTime(text, *hint))
+                    found = known[text, hint] = (_NOT_A_TIME if moment is None else _microseconds(moment), odd)
                 part.moments[place] = found[0]
                 if found[1] and flags is not None:
                     noted = flags[at + place]

@@ -59,11 +59,13 @@ class Source:
 class PrintedTime:
     """A time as some program printed it: read only when the whole file has told its date order.
 
-    ``fallback`` is a zone that the surrounding evidence suggests (a mail's Date header).
+    ``fallback`` is a zone and ``order`` an order of day and month that the surrounding evidence
+    suggests (a mail's Date header and its other dates).
     """
 
     text: str
     fallback: timezone | None = None
+    order: DateOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ MAX_VALUE_LINES: Final = 1_000
 MAX_LINE_CHARS: Final = 1024 * 1024
 # The view has 79 columns on Windows Server 2022.
 MAX_COLUMNS: Final = 500
+# Lines that carecover knows by their structure are short; on long ones the patterns would be slow.
+MAX_STRUCTURE_CHARS: Final = 2_000
 # How far the window is refilled before a row is tried against the template in one piece.
 _AHEAD: Final = 64 * 1024
 _TRIM: Final = 8 * 1024 * 1024
@@ -50,6 +52,11 @@ HOW_TO_EXPORT: Final = (
     "CertificateTemplate,NotBefore,NotAfter,Request.SubmittedWhen,Request.RevokedWhen,Request.RevokedEffectiveWhen,"
     'Request.RevokedReason,IssuerNameID,CertificateHash" > view.txt'
 )
+
+
+def _structure(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """The pattern over a whole line, if the line is short enough to have structure."""
+    return pattern.fullmatch(line) if len(line) <= MAX_STRUCTURE_CHARS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     units = 0
     while (found := text.line(text.at)) is not None:
         line, following = found
-        if _RULE.fullmatch(line):
+        if _structure(_RULE, line):
             if page is not None and (page.rows or page.rejected or page.claimed == 0):
                 yield Parsed((("views", page.summary()),), units=0)
             page = _Page(f"line {text.line_number}", _schema(text, following), restriction)
@@ -186,13 +193,13 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             yield _row(text, page, number, flags)
             progress(text.bytes_done)
             continue
-        if _COMMAND.search(line):
-            match = _RESTRICTION.search(line)
+        if _COMMAND.search(line[:MAX_STRUCTURE_CHARS]):
+            match = _RESTRICTION.search(line[:MAX_STRUCTURE_CHARS])
             restriction = next((part for part in match.groups() if part is not None), None) if match else None
         elif _STATUS.match(line):
             if page is not None:
                 page.failed = page.failed or _FAILURE.search(line) is not None
-        elif (claim := _COUNT.fullmatch(line)) is not None:
+        elif (claim := _structure(_COUNT, line)) is not None:
             if page is None and int(claim[1]) == 0:
                 page = _Page(f"line {text.line_number}", None, restriction)
             if page is not None and page.claimed is None:
@@ -215,7 +222,7 @@ def _schema(text: _Text, at: int) -> tuple[_Column, ...]:
     """The lines under the rule, up to the first that is none; leaves the text behind them."""
     columns: list[_Column] = []
     while (found := text.line(at)) is not None and len(columns) < MAX_COLUMNS:
-        match = _SCHEMA_LINE.fullmatch(found[0])
+        match = _structure(_SCHEMA_LINE, found[0])
         if match is None:
             break
         columns.append(_Column(match[1], match[2]))
@@ -240,7 +247,7 @@ def _template(columns: tuple[_Column, ...] | None) -> re.Pattern[str] | None:
 
 def _row_header(text: _Text, line: str, following: int, page: _Page | None) -> int | None:
     """The number of a row header: a line that ends in a number and a colon, above a line with a known label."""
-    match = _ROW.fullmatch(line)
+    match = _structure(_ROW, line)
     if match is None:
         return None
     below = text.line_with_words(following)
@@ -372,16 +379,16 @@ def _closed(value: str) -> bool:
 def _ends_row(text: _Text, line: str, following: int, page: _Page, number: int) -> bool:
     if not line or line[0] in " \t":
         return False
-    if _STATUS.match(line) or _RULE.fullmatch(line):
+    if _STATUS.match(line) or _structure(_RULE, line):
         return True
-    match = _ROW.fullmatch(line)
+    match = _structure(_ROW, line)
     if match is not None and _row_header(text, line, following, page) is not None:
         return int(match[2]) > number or int(match[2]) == 1
-    if _LAST_INDEX.fullmatch(line):
-        return _COUNT.fullmatch(text.line_with_words(following)) is not None
-    if _COUNT.fullmatch(line):
-        return _STATISTICS.fullmatch(text.line_with_words(following)) is not None
-    return line.rstrip().endswith(":") and _RULE.fullmatch(_second_line(text, following)) is not None
+    if _structure(_LAST_INDEX, line):
+        return _structure(_COUNT, text.line_with_words(following)) is not None
+    if _structure(_COUNT, line):
+        return _structure(_STATISTICS, text.line_with_words(following)) is not None
+    return line.rstrip().endswith(":") and _structure(_RULE, _second_line(text, following)) is not None
 
 
 def _second_line(text: _Text, at: int) -> str:
@@ -475,16 +482,16 @@ def _cell(name: str, value: str) -> str | None:
 
 def _recognises(source: Source) -> bool:
     lines = head_text(source.head).split("\n")
-    if any(_RULE.fullmatch(line) for line in lines):
-        return any(_SCHEMA_LINE.fullmatch(line) and not _RULE.fullmatch(line) for line in lines)
+    if any(_structure(_RULE, line) for line in lines):
+        return any(_structure(_SCHEMA_LINE, line) and not _structure(_RULE, line) for line in lines)
     for number, line in enumerate(lines):
-        if _ROW.fullmatch(line):
+        if _structure(_ROW, line):
             below = next((other for other in lines[number + 1 : number + 4] if other.strip()), "")
             if _is_label(below, None):
                 return True
     # The end of a capture: "8 Rows" and four lines of statistics.
     return any(
-        _COUNT.fullmatch(line) and _STATISTICS.fullmatch(next((x for x in lines[n + 1 : n + 4] if x.strip()), ""))
+        _structure(_COUNT, line) and _structure(_STATISTICS, next((x for x in lines[n + 1 : n + 4] if x.strip()), ""))
         for n, line in enumerate(lines)
     )
 

@@ -59,7 +59,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _quietly(function: Callable[P, T]) -> Callable[P, T]:
+def quietly(function: Callable[P, T]) -> Callable[P, T]:
     """Without the library's warnings: what is odd about a certificate is evidence, not a fault of ours."""
 
     @wraps(function)
@@ -71,7 +71,7 @@ def _quietly(function: Callable[P, T]) -> Callable[P, T]:
     return quiet
 
 
-@_quietly
+@quietly
 def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) -> Row:
     """One row of ``certificates`` from DER; raises ValueError where it is no usable certificate."""
     certificate = load_certificate(der)
@@ -96,7 +96,7 @@ def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) 
     }
 
 
-@_quietly
+@quietly
 def load_certificate(der: bytes) -> x509.Certificate:
     """A certificate from exactly this DER; raises ValueError with a sentence otherwise."""
     if len(der) > MAX_CERTIFICATE_BYTES:
@@ -109,7 +109,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     return certificate
 
 
-@_quietly
+@quietly
 def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
     """The row of ``crls`` and the rows of ``crl_entries`` of one CRL; ValueError if it is none."""
     try:

@@ -104,7 +104,7 @@ def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str) -> str:
     columns = [[_cell(v, h.kind, h.name in figures) for v in shown[h.name]] for h in heads]
     body = "".join("<tr>" + "".join(cells) + "</tr>" for cells in zip(*columns, strict=True))
     return block(
-        f'<div class="cc-scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f'<div class="cc-scroll" tabindex="0" role="region" aria-label="{escape(clean(caption))}">'
         f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -117,7 +117,7 @@ def output(lines: Sequence[str]) -> str:
 
 def frame(page: str, title: str) -> str:
     """A whole page in a frame that may run nothing and reach nothing."""
-    return block(f'<iframe sandbox="" title="{escape(title)}" srcdoc="{escape(page)}"></iframe>')
+    return block(f'<iframe sandbox="" title="{escape(clean(title))}" srcdoc="{escape(page)}"></iframe>')
 
 
 def picture(svg: str) -> str:

@@ -27,6 +27,8 @@ from carecover.report.document import clean
 
 # The Jupyter server drops messages above 1000 a second; ten are enough for any eye.
 UPDATE_SECONDS: Final = 0.1
+# About as much as is shown of it; the case keeps the whole.
+_LIVE_CHARACTERS: Final = markup.MAX_LINES * 120
 
 # Plain mappings: ipywidgets makes a layout of each widget's own from them. A shared one would hide all at once.
 WIDE: Final = {"width": "100%", "max_width": "640px"}
@@ -164,23 +166,22 @@ class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
 
 class Live:
-    """Lines of a running script, shown in batches; ``monotonic`` gives seconds."""
+    """Output of a running script, shown in batches; ``monotonic`` gives seconds."""
 
     def __init__(self, view: widgets.HTML, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._view, self._monotonic = view, monotonic
-        self._lines: list[str] = []
+        self._text = ""
         self._shown_at = float("-inf")
 
-    def __call__(self, line: str) -> None:
-        """Take one line; draw at most ten times a second."""
-        self._lines.append(line)
+    def __call__(self, text: str) -> None:
+        """Take a piece of output; draw at most ten times a second."""
+        self._text = (self._text + text)[-_LIVE_CHARACTERS:]
         if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Draw what has come."""
-        del self._lines[: -markup.MAX_LINES]
-        self._view.value = markup.output(self._lines)
+        self._view.value = markup.output(self._text.splitlines())
         self._shown_at = self._monotonic()
 
 

@@ -301,6 +301,7 @@ class VerifyPanel(FilesPanel):
         return [self.outcomes]
 
     def show(self) -> None:
+        self.case.facts  # noqa: B018 - says where there is no case yet
         self.outcomes.show(self.desk.table("outcomes"))
 
     def take(self, paths: Sequence[Path]) -> str:

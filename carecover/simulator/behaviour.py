@@ -85,6 +85,21 @@ class Behaviour:
     crl_overlap: timedelta = timedelta(hours=12)
     """Default overlap: a tenth of the period, at most twelve hours."""
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What a rehearsal under these settings takes for granted, in sentences for a report."""
+        life = "as long as the CA certificate" if self.dummy_validity == "ca" else f"for {self.dummy_validity}"
+        dialog = "shows no dialog" if self.cert_option_suppresses_dialog else "waits at a dialog"
+        again = "refused" if self.duplicate_import_refused else "taken as a second row"
+        start = "publishes a CRL" if self.publishes_at_start else "publishes nothing"
+        return (
+            f"A dummy made by certutil -sign lives {life}; how long it really lives is documented nowhere.",
+            f"certutil -sign with -Cert {dialog}.",
+            f"Importing a serial number that the database has is {again}.",
+            f"Importing takes the right '{self.importcert_right}', and the row carries the certificate's own hash.",
+            f"Starting the service {start}; each certutil -crl raises the number by one for every key.",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:

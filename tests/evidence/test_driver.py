@@ -60,11 +60,18 @@ def test_kinds_are_told_by_content(tmp_path: Path, kind: str) -> None:
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PRIVATE KEY"),
         (b"dn: cn=x\nuserCertificate:: AAAA\n", "LDIF"),
         (b"hello\n", "of no kind"),
+        # Patterns that would go back over what they have read have nothing to go back over.
+        (b"\n" * 300_000, "of no kind"),
+        (b" \n" * 300_000 + b"x", "of no kind"),
+        (b"certutil " * 100_000, "of no kind"),
+        (b"a  " * 300_000, "of no kind"),
+        (b"- " * 300_000, "of no kind"),
+        (b"<Event " * 100_000, "cut off"),
     ],
 )
 def test_what_is_not_read_is_one_reasoned_reject(read_bytes: ReadBytes, data: bytes, words: str) -> None:
     reading = read_bytes(data)
-    assert reading.kind == "unknown"
+    assert reading.kind == ("events" if data.startswith(b"<Event") else "unknown")
     assert (reading.accounting.rejected, reading.accounting.units) == (1, 1)
     assert words in reading.tables["rejects"]["reason"].iloc[0]
 

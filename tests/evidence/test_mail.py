@@ -314,14 +314,22 @@ def test_printed_dates(tmp_path: Path, printed: str, order: str | None, expected
 
 
 def test_the_order_of_a_file_is_learnt_from_all_its_dates(read_bytes: ReadBytes) -> None:
-    open_date = ISSUED.replace("7/11/2026", "2/9/2026").replace("7/25/2027", "2/9/2027")
+    open_date = ISSUED.replace("7/11/2026", "2/9/2025").replace("7/25/2027", "2/9/2027")
     us = make_mail(body=ISSUED, number=2)
-    eu = make_mail(body=ISSUED.replace("7/25/2027", "25/7/2027"), number=3)
+    eu = make_mail(body=ISSUED.replace("7/11/2026", "11/7/2026").replace("7/25/2027", "25/7/2027"), number=3)
     row = read_bytes(make_mbox(make_mail(body=open_date), us)).tables["notifications"].iloc[0]
     assert row["not_before"].month == 2
     row = read_bytes(make_mbox(make_mail(body=open_date), us, eu)).tables["notifications"].iloc[0]
     assert pd.isna(row["not_before"])
     assert "date_order_unknown" in row["flags"]
+
+
+def test_a_mail_close_to_its_own_dates_needs_no_other(read_bytes: ReadBytes) -> None:
+    genuine = make_mail(body=ISSUED.replace("7/25/2027", "7/11/2027"))
+    forged = make_mail(body=ISSUED.replace("7/11/2026", "25/12/2025").replace("7/25/2027", "25/12/2027"), number=2)
+    row = read_bytes(make_mbox(genuine, forged, forged)).tables["notifications"].iloc[0]
+    assert row["not_before"] == datetime(2026, 7, 11, 11, 6, tzinfo=UTC)
+    assert row["not_after"] == datetime(2027, 7, 11, 11, 6, tzinfo=UTC)
 
 
 def test_summer_time_of_the_case(tmp_path: Path) -> None:
@@ -426,6 +434,10 @@ def hostile_mails() -> dict[str, bytes]:
         "a million lines": start + b"\n" + b"Request ID: 1\n" * 1_000_000,
         "no header end": b"From: a@b\nSubject: x\n" + b"X: y\n" * 100_000,
         "NUL": b"From: a@b\nSubject: x\0y\n\n\0" * 100,
+        "delivery report of a million blocks": start
+        + b"Content-Type: message/delivery-status\n\n"
+        + b"A: b\n\n" * 1_000_000,
+        "a part of headers alone": start + b"Content-Type: multipart/mixed; boundary=x\n\n--x\n" + b"A:\n" * 2_000_000,
         "uuencoded": start + b"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n" + b"M" * 100_000,
     }
 
@@ -448,6 +460,8 @@ def test_hostile_mails_end_with_an_account(read_bytes: ReadBytes, name: str) -> 
         "1 M boundary hits",
         "1 M boundary hits in CR",
         "100k parts",
+        "delivery report of a million blocks",
+        "a part of headers alone",
     ],
 )
 def test_what_would_take_long_never_reaches_the_parser(
@@ -469,6 +483,16 @@ def test_a_mail_over_the_cap_in_an_mbox_is_rejected_and_the_rest_read(
     reading = read_bytes(make_mbox(make_mail(), make_mail(body="x" * 20_000, number=2), make_mail(number=3)))
     assert (reading.accounting.parsed, reading.accounting.rejected) == (2, 1)
     assert reading.tables["rejects"]["size"].iloc[0] > 20_000
+
+
+def test_a_notification_behind_a_large_attachment_is_found(read_bytes: ReadBytes) -> None:
+    large = base64.encodebytes(bytes(6_000_000)).decode()
+    parts = (
+        f"--x\nContent-Transfer-Encoding: base64\nContent-Type: image/png\n\n{large}\n--x\n{PLAIN}\n{ISSUED}\n--x--\n"
+    )
+    assert (
+        one(read_bytes(make_mail(body=parts, mime="Content-Type: multipart/mixed; boundary=x\n")))["serial"] == SERIAL
+    )
 
 
 def test_unknown_charsets_are_read_and_flagged(read_bytes: ReadBytes) -> None:

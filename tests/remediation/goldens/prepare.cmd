@@ -43,6 +43,7 @@ if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
+set "VIEW=out\%PREFIX%view.txt"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
 set "WHY=folder"

@@ -50,6 +50,7 @@ if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
+set "VIEW=out\%PREFIX%view.txt"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
 set "WHY=folder"
@@ -103,7 +104,7 @@ call :items
 goto :finish
 
 :status
-if exist "out\view.txt" del "out\view.txt"
+if exist "%VIEW%" del "%VIEW%"
 set "DO=status"
 call :items
 goto :finish
@@ -297,9 +298,7 @@ goto :status_view
 :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% as-planned
 set /a SKIPPED=SKIPPED+1
-:status_view
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "out\view.txt" 2>&1
-exit /b 0
+goto :status_view
 
 :apply_item
 if defined ABORT goto :item_left
@@ -367,6 +366,10 @@ if "%ERRORLEVEL%"=="0" exit /b 0
 "%FIND%" "%SPACED%" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" exit /b 0
 set "ANSWER=changed"
+exit /b 0
+
+:status_view
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
 exit /b 0
 
 :item_done

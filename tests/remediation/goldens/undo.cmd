@@ -61,6 +61,7 @@ if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
+set "VIEW=out\%PREFIX%view.txt"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
 set "WHY=folder"
@@ -96,6 +97,9 @@ if not "%ERRORLEVEL%"=="0" goto :refused
 :right_ca
 
 if "%PHASE%"=="preflight" goto :checked
+if not "%PHASE%"=="status" goto :undo_items
+if exist "%VIEW%" del "%VIEW%"
+:undo_items
 call :items
 if "%PHASE%"=="status" goto :finish
 if not "%PHASE%"=="hold" goto :finish
@@ -178,10 +182,14 @@ if "%STATE%"=="good" goto :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% %STATE%
 echo %N% %SERIAL% is not off hold: %STATE%
 set /a LEFT=LEFT+1
-exit /b 0
+goto :status_view
 :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% as-planned
 set /a SKIPPED=SKIPPED+1
+goto :status_view
+
+:status_view
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
 exit /b 0
 
 :item_done
