@@ -167,6 +167,7 @@ def demo(out: Path, seed: int) -> int:
 @click.option(
     "--layout", default="number", show_default=True, help="Serial layout: number, default, string, generated_string."
 )
+@click.option("--ordinary-mail", type=int, help="Other mails in the mailbox; by itself, in proportion.")
 @click.option("--audit/--no-audit", default=False, help="Write Security log events as well.")
 @click.option("--mail/--no-mail", default=True, help="Whether the exit module was on.")
 def simulate(directory: Path, form: Any, layout: Any, **knobs: Any) -> int:  # noqa: ANN401 - Scenario checks them

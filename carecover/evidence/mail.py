@@ -157,8 +157,8 @@ def _nested(message: Message) -> Iterator[Message]:
 def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Unit:
     subject = _decoded(headers.get(b"subject", b""))
     flags: list[str] = []
-    body = _body(message, flags)
     recognised = profiles.recognise(subject)
+    body = _body(message, flags, None if recognised else profiles.TELLING_WORD)
     if recognised is None:
         if profiles.looks_like_notification(body):
             reason = "The body is worded like a notification, but no known profile has this subject. Look at it."
@@ -348,8 +348,11 @@ def _date(value: bytes | None) -> tuple[datetime | None, timezone | None]:
         return None, None
 
 
-def _body(message: Message, flags: list[str]) -> str:
-    """The mail's text: its first text/plain wherever it is nested, else its first text/html."""
+def _body(message: Message, flags: list[str], wanted: str | None) -> str:
+    """The mail's text: its first text/plain wherever it is nested, else its first text/html.
+
+    HTML that has not even the ``wanted`` word is not worth its tags being taken away.
+    """
     fallback = ""
     waiting = [message]
     seen = 0
@@ -367,7 +370,7 @@ def _body(message: Message, flags: list[str]) -> str:
         text = _part_text(part, flags)
         if kind == "text/plain" and text.strip():
             return text
-        if kind == "text/html" and not fallback:
+        if kind == "text/html" and not fallback and (wanted is None or wanted in text.lower()):
             fallback = text_of_html(text)
     return fallback
 

@@ -34,15 +34,15 @@ _TELLING: Final = 3
 class Wording:
     """One event's mail: its title (``%1`` is the CA) and its body lines as (label, column).
 
-    A column of None is a line that is known and not needed. ``certificate`` is the column
-    of the base64. Order matters: a label is believed only where it can stand.
+    A column of None is a line that is known and not needed; ``certificate`` is the base64.
+    Order matters: a label is believed only where it can stand. A mail that gives none of
+    ``needs`` is damaged.
     """
 
     event: str
     title: str
     lines: tuple[tuple[str, str | None], ...] = ()
     needs: tuple[str, ...] = ()
-    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,6 @@ MICROSOFT_SAMPLE: Final = Profile(
             "Your certificate has been retrieved from %1",
             _ISSUED,
             ("request_id", "serial"),
-            assumed=True,
         ),
         Wording(
             "denied",
@@ -130,8 +129,8 @@ MICROSOFT_SAMPLE: Final = Profile(
         ),
         Wording("crl_issued", "A new CRL was issued by %1"),
         # Assumed: the built-in texts of Startup and Shutdown are not published.
-        Wording("startup", "The Certification Authority service on %1 has started", assumed=True),
-        Wording("shutdown", "The Certification Authority service on %1 has stopped", assumed=True),
+        Wording("startup", "The Certification Authority service on %1 has started"),
+        Wording("shutdown", "The Certification Authority service on %1 has stopped"),
     ),
 )
 PROFILES: Final = (MICROSOFT_SAMPLE,)
@@ -183,6 +182,9 @@ _COMPILED: Final = [each for profile in PROFILES for each in _compile(profile)]
 TITLE_WORDS: Final = tuple(
     sorted({max(c.wording.title.replace("%1", " ").split(), key=len).lower().encode() for c in _COMPILED})
 )
+
+# A body that has not this word has the first label of no wording.
+TELLING_WORD: Final = "request"
 
 
 def recognise(subject: str) -> tuple[_Compiled, str, bool] | None:

@@ -32,8 +32,6 @@ _TEMPLATE_NAME: Final = ObjectIdentifier("1.3.6.1.4.1.311.20.2")
 MAX_CERTIFICATE_BYTES: Final = 1024 * 1024
 # Ten million entries; a CRL that no client could fetch.
 MAX_CRL_BYTES: Final = 512 * 1024 * 1024
-# A bundle of every root in the world has some hundreds.
-MAX_PEM_BLOCKS: Final = 1_000_000
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _BASE64_ONLY = re.compile(rb"[\sA-Za-z0-9+/=]+")
@@ -184,7 +182,7 @@ def _or_none(get: Callable[[], T]) -> T | None:
         return None
 
 
-E_ = TypeVar("E_", bound=x509.ExtensionType)
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 
 def _printed(name: x509.Name) -> str | None:
@@ -192,7 +190,7 @@ def _printed(name: x509.Name) -> str | None:
     return name.rfc4514_string() or None
 
 
-def _value(extensions: x509.Extensions | None, kind: type[E_], get: Callable[[E_], T]) -> T | None:
+def _value(extensions: x509.Extensions | None, kind: type[Extension], get: Callable[[Extension], T]) -> T | None:
     if extensions is None:
         return None
     try:
@@ -331,10 +329,7 @@ def _looks_like_certificate(der: bytes) -> bool:
 def _blocks(data: bytes) -> Iterator[tuple[int, str, bytes | None, bytes]]:
     """The PEM blocks: byte position, label, DER (None where it is no base64), the block's bytes."""
     at = 0
-    for _ in range(MAX_PEM_BLOCKS):
-        begin = _PEM.search(data, at)
-        if begin is None:
-            return
+    while (begin := _PEM.search(data, at)) is not None:
         following = _PEM.search(data, begin.end())
         limit = following.start() if following else len(data)
         end = data.find(b"-----END " + begin[1] + b"-----", begin.end(), limit)

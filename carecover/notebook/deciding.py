@@ -66,8 +66,8 @@ class DecidePanel(Panel):
             control.observe(lambda _: self._explain(), "value")
         self._explain()
         return [
-            self.counts, self.list, row(self.all, self.none), self.detail, self.scope, self.action, self.reason,
-            self.meaning, self.note, self.by, row(self.save, self.suggest),
+            self.counts, self.list, row(self.all, self.none), self.scope, self.action, self.reason, self.meaning,
+            self.note, self.by, row(self.save, self.suggest), self.detail,
         ]  # fmt: skip
 
     def show(self) -> None:
@@ -198,7 +198,7 @@ class SignPanel(Panel):
         old = last.details["digest"]
         names = [e.details["by"] for e in self.desk.history if e.act == "sign" and e.details["digest"] == old]
         return markup.note(
-            f"Void since {last.at}: something was changed after {' and '.join(dict.fromkeys(names))} signed plan "
+            f"Void since {markup.moment(last.at)}: something was changed after {' and '.join(dict.fromkeys(names))} signed plan "
             f"{old[:12]}…. The plan as it is now has to be read and signed again.",
             "bad",
         )

@@ -333,7 +333,7 @@ class BaselinePanel(Panel):
         said = (
             "There is nothing to ask: the views fit together."
             if last is None
-            else (f"{last.details['by']} chose {', '.join(last.details['evidence_ids'])}, {last.at}.")
+            else f"{last.details['by']} chose {', '.join(last.details['evidence_ids'])}, {markup.moment(last.at)}."
         )
         self.answer.value = markup.note(said, "good")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from typing import Any, Final, Literal, NamedTuple
@@ -70,6 +71,11 @@ def block(inner: str, *, role: str | None = None) -> str:
     """HTML made here, in the style of the panels."""
     spoken = f' role="{role}"' if role else ""
     return f'<div class="cc"{spoken}>{inner}</div>'
+
+
+def moment(at: str) -> str:
+    """A time of the journal as plain text, to the minute."""
+    return f"{cell(datetime.fromisoformat(at))} UTC"
 
 
 def note(sentence: str, tone: Tone = "plain") -> str:
@@ -159,9 +165,11 @@ def _figure(is_figure: bool) -> str:
 
 
 def _cell(value: Any, kind: Kind, is_figure: bool) -> str:  # noqa: ANN401 - a cell of any table
+    if not isinstance(value, list) and pd.isna(value):
+        value = None
     if kind == "badge":
         return f"<td>{badge(value)}</td>"
     if kind == "code":
         # No separators in numbers that are names, such as request IDs.
-        return f'<td class="code">{text(value if pd.isna(value) else str(value))}</td>'
+        return f'<td class="code">{text(None if value is None else str(value))}</td>'
     return f"<td{_figure(is_figure)}>{text(value)}</td>"

@@ -122,7 +122,8 @@ class BatchPanel(FolderPanel):
         if self.pick.value:
             with (Path(self.folder.value.strip()) / self.pick.value).open("rb") as stream:
                 text = stream.read(_MAX_READ).decode("utf-8", "replace")
-            self.source.value = markup.batch_file(text)
+            is_batch = self.pick.value.endswith(".cmd")
+            self.source.value = markup.batch_file(text) if is_batch else markup.output(text.splitlines())
 
     def _export(self) -> None:
         def verb() -> str:
@@ -159,11 +160,11 @@ class RunPanel(FolderPanel):
 
 
 def _summary(last: PastRun, *, current: bool) -> str:
-    phases = "".join(f"<li>{markup.text(phase)}</li>" for phase in last.phases)
+    phases = " · ".join(markup.text(phase) for phase in last.phases)
     old = "" if current else markup.note("This was another plan than the one that stands now: do it again.", "warning")
     kept = f"plan {markup.code(last.digest[:12])}…; kept in {markup.code(last.directory)}"
-    what = f"Last time: {markup.text(last.at)}, {kept}."
-    return old + markup.block(f"<p>{what} Scripts and their exit codes:</p><ul>{phases}</ul>")
+    what = f"Last time: {markup.text(markup.moment(last.at))}, {kept}."
+    return old + markup.block(f"<p>{what}</p><p>Scripts and their exit codes: {phases}</p>")
 
 
 def _told(run: Run) -> str:
@@ -237,7 +238,8 @@ class PinPanel(FolderPanel):
             self.needed.value = markup.note("This plan needs no dummies: there is nothing to pin.")
         elif last is not None:
             self.needed.value = markup.note(
-                f"{len(last.details['pins']):,} dummies were pinned by {last.details['by']}, {last.at}.", "good"
+                f"{len(last.details['pins']):,} dummies were pinned by {last.details['by']}, {markup.moment(last.at)}.",
+                "good",
             )
         else:
             self.needed.value = markup.note(f"This plan needs {number:,} dummies. They are not pinned yet.", "warning")
@@ -329,7 +331,7 @@ class ReportPanel(Panel):
         self.page.value = ""
         if last is not None:
             kept = self.case.path / "reports" / f"{last.details['sha256'][:16]}.html"
-            told = markup.block(f"<p>As written {markup.text(last.at)} to {markup.code(last.details['path'])}, SHA-256 "
+            told = markup.block(f"<p>As written {markup.text(markup.moment(last.at))} to {markup.code(last.details['path'])}, SHA-256 "
                                 f"{markup.code(last.details['sha256'])}:</p>")  # fmt: skip
             self.page.value = told + markup.frame(kept.read_text(encoding="utf-8"), "preview of the report")
 

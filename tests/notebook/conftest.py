@@ -34,7 +34,9 @@ def facts(incident: tuple[Incident, Path]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _read_once(incident: tuple[Incident, Path], facts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _read_once(
+    incident: tuple[Incident, Path], facts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     place = tmp_path_factory.mktemp("cases") / "case"
     Case.create(place, **facts).add([incident[1] / "evidence"])
     return place
@@ -76,7 +78,6 @@ def every(widget: widgets.Widget) -> Iterator[widgets.Widget]:
 def said(widget: widgets.Widget) -> str:
     """All HTML that a panel holds."""
     return "\n".join(w.value for w in every(widget) if isinstance(w, widgets.HTML))
-
 
 
 def press(panel: widgets.Widget, label: str) -> str:

@@ -65,7 +65,12 @@ def harmless(page: str) -> str:
 @pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))
 def test_every_piece_of_markup_escapes(evil: str) -> None:
     rows = pd.DataFrame({"a": [evil], "b": pd.array([7], dtype="Int64")})
-    heads = [markup.Head("a", "A"), markup.Head("a", "A", "code"), markup.Head("a", "A", "badge"), markup.Head("b", "B")]
+    heads = [
+        markup.Head("a", "A"),
+        markup.Head("a", "A", "code"),
+        markup.Head("a", "A", "badge"),
+        markup.Head("b", "B"),
+    ]
     made = [
         markup.text(evil), markup.code(evil), markup.badge(evil), markup.note(evil, "bad"), markup.paragraphs([evil]),
         markup.bullets([evil]), markup.terms([("x", evil)]), markup.table(rows, heads, caption=evil),

@@ -42,7 +42,9 @@ def executed(name: str, case: Path | None, folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=120, store_widget_state=False, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=120, store_widget_state=False, resources={"metadata": {"path": str(folder)}}
+    )
     client.execute()
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
@@ -56,9 +58,13 @@ def test_there_are_these_three() -> None:
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_a_notebook_runs_from_top_to_bottom(name: str, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs_from_top_to_bottom(
+    name: str, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs = executed(name, case.path, tmp_path, monkeypatch)
-    assert {output["output_type"] for output in outputs} <= {"display_data", "execute_result"}, "no error, no stray text"
+    assert {output["output_type"] for output in outputs} <= {"display_data", "execute_result"}, (
+        "no error, no stray text"
+    )
     page = shown(outputs)
     assert [word for word in WORDS[name] if word not in page] == []
     assert OUTSIDE.search(page) is None
@@ -68,7 +74,9 @@ def test_a_notebook_runs_from_top_to_bottom(name: str, case: Case, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_a_notebook_shows_a_signed_case(name: str, signed: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_shows_a_signed_case(
+    name: str, signed: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = shown(executed(name, signed.path, tmp_path, monkeypatch))
     assert [word for word in SIGNED[name] if word not in page] == []
 

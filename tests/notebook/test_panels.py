@@ -37,7 +37,22 @@ from carecover.notebook.panel import Advance, Live
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
 from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
 
-PANELS = [facts, add_evidence, baseline, timeline, coverage, findings, decide, sign, batch, rehearse, pin, run, verify, report]
+PANELS = [
+    facts,
+    add_evidence,
+    baseline,
+    timeline,
+    coverage,
+    findings,
+    decide,
+    sign,
+    batch,
+    rehearse,
+    pin,
+    run,
+    verify,
+    report,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +256,9 @@ def test_a_waiver_becomes_part_of_the_plan(case: Case) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_every_panel_says_that_there_is_no_case_yet(panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_panel_says_that_there_is_no_case_yet(
+    panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("carecover.notebook.exploring.display", lambda _: None)
     shown = panel(open_case(tmp_path / "none"))
     assert "no case" in said(shown) or "no plan yet" in said(shown)
@@ -320,7 +337,9 @@ def test_too_large_an_upload_is_refused_with_advice(case: Case, monkeypatch: pyt
     assert "write the paths into" in press(taken, "Add to the case")
 
 
-def test_the_baseline_question_is_asked_and_answered(case: Case, incident: tuple[Incident, Path], tmp_path: Path) -> None:
+def test_the_baseline_question_is_asked_and_answered(
+    case: Case, incident: tuple[Incident, Path], tmp_path: Path
+) -> None:
     view = (incident[1] / "evidence" / "database" / "view.csv").read_bytes()
     shorter = tmp_path / "older.csv"
     shorter.write_bytes(b"".join(view.splitlines(keepends=True)[:-3]))
