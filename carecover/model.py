@@ -702,6 +702,15 @@ class Accounting:
         """All units found."""
         return self.parsed + self.irrelevant + self.duplicate + self.rejected
 
+    def since(self, before: Accounting) -> Accounting:
+        """What was counted after ``before``."""
+        return Accounting(
+            self.parsed - before.parsed,
+            self.irrelevant - before.irrelevant,
+            self.duplicate - before.duplicate,
+            self.rejected - before.rejected,
+        )
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -16,7 +16,7 @@ import pandas as pd
 from carecover import evidence
 from carecover.errors import CaseError
 from carecover.folder import CaseFolder, hash_file
-from carecover.model import TABLES, CaseFacts, canonical_json, sha256_hex
+from carecover.model import TABLES, Accounting, CaseFacts, canonical_json, sha256_hex
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
@@ -32,6 +32,7 @@ READ_TABLES: Final = (
     "rejects",
     "accounting",
 )
+_COUNTS: Final = ("parsed", "irrelevant", "duplicate", "rejected")
 # Reading a small file again is cheaper than unpacking what is kept of it.
 _WORTH_KEEPING: Final = 1 << 20
 
@@ -70,28 +71,37 @@ class EvidenceRegister:
         """The same, read from the evidence itself (``use_cache`` False: down to every file)."""
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in READ_TABLES}
         context = evidence.Context(time_zone=facts.time_zone, date_order=facts.date_order)
-        units: dict[str, int] = {}
+        first: dict[str, Mapping[str, Any]] = {}
+        for record in records:
+            first.setdefault(record["sha256"], record)
+        small = [r for r in first.values() if r["size"] <= _WORTH_KEEPING]
+        large = [r for r in first.values() if r["size"] > _WORTH_KEEPING]
         kinds: dict[str, str] = {}
-        named: list[dict[str, Any]] = []
-        for done, record in enumerate(records):
+        totals: dict[str, Accounting] = {}
+        if progress and small:
+            progress(f"reading {len(small)} small files", 0, len(first))
+        read_small, counted = evidence.read_all(
+            ((r["evidence_id"], place) for r in small for place in [self._checked(r)]), context
+        )
+        for name in READ_TABLES:
+            parts[name] += [read_small[name]] if name in read_small else []
+        for record, (_, kind, total) in zip(small, counted, strict=True):
+            kinds[record["sha256"]], totals[record["sha256"]] = kind, total
+        for done, record in enumerate(large):
             if progress:
-                progress(f"reading {Path(record['path']).name}", done, len(records))
-            sha256, evidence_id = record["sha256"], record["evidence_id"]
-            if sha256 in units:
-                # The same bytes again are the same evidence.
-                parts["accounting"].append(count(evidence_id, units=units[sha256], duplicate=units[sha256]))
-            else:
-                reading = self._read_one(record, context, use_cache=use_cache)
-                units[sha256] = int(reading["accounting"]["units"].sum())
-                kinds[sha256] = str(reading["evidence"]["kind"].iloc[0])
-                for name in READ_TABLES:
-                    table = reading.get(name)
-                    if table is not None and len(table):
-                        has_id = "evidence_id" in table.columns
-                        parts[name].append(table.assign(evidence_id=evidence_id) if has_id else table)
-            if not record["again"]:
-                named.append({"evidence_id": evidence_id, "kind": kinds[sha256], "sha256": sha256})
-        tables = {name: concat(name, frames) for name, frames in parts.items()}
+                progress(f"reading {Path(record['path']).name}", len(small) + done, len(first))
+            tables, kind, total = self._read_one(record, context, use_cache=use_cache)
+            kinds[record["sha256"]], totals[record["sha256"]] = kind, total
+            for name, table in tables.items():
+                has_id = "evidence_id" in table.columns
+                parts[name].append(table.assign(evidence_id=record["evidence_id"]) if has_id else table)
+        parts["accounting"] = [TABLES["accounting"].frame([_row(r, first, totals[r["sha256"]]) for r in records])]
+        named = [
+            {"evidence_id": r["evidence_id"], "kind": kinds[r["sha256"]], "sha256": r["sha256"]}
+            for r in records
+            if not r["again"]
+        ]
+        tables = {name: _in_order(concat(name, frames)) for name, frames in parts.items()}
         tables["evidence"] = TABLES["evidence"].frame(named)
         certificates, crls, own = evidence.verify_signatures(tables["certificates"], tables["crls"], ca_name=facts.ca)
         is_own = certificates["certificate_sha256"].isin(own["certificate_sha256"]) & ~_true(certificates["from_mail"])
@@ -100,50 +110,54 @@ class EvidenceRegister:
         tables["notifications"] = _with_certificates(tables["notifications"], certificates)
         return tables
 
-    def _read_one(
-        self, record: Mapping[str, Any], context: evidence.Context, *, use_cache: bool
-    ) -> dict[str, pd.DataFrame]:
-        settings = canonical_json([evidence.READER_VERSION, context.time_zone or "", context.date_order or ""])
-        key = f"file-{record['sha256'][:32]}-{sha256_hex(settings)[:8]}"
-        kept = self._folder.load_tables(key) if use_cache else None
-        if kept is not None:
-            return kept
+    def _checked(self, record: Mapping[str, Any]) -> Path:
+        """Where the bytes of a piece of evidence lie; raises CaseError where they are no longer the recorded ones."""
         place = self._folder.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
         try:
-            before = hash_file(place)
-            reading = evidence.read(place, context)
-            # A copy of ours is read-only; what lies elsewhere may change while it is read.
-            unchanged = before == record["sha256"] and (record["copied"] or hash_file(place) == before)
+            found = hash_file(place)
         except OSError as error:
             raise CaseError(
                 f"Evidence {record['evidence_id']} ({record['path']}) is gone: {error.strerror}. Restore the file, or "
                 "work on a copy of the case."
             ) from None
-        if not unchanged:
+        if found != record["sha256"]:
             raise CaseError(
                 f"Evidence {record['evidence_id']} ({record['path']}) was changed since it was added: its SHA-256 is "
                 "no longer the recorded one. Restore the file; nothing is read from a changed one."
             )
-        tables = {name: table for name, table in reading.tables.items() if name in READ_TABLES}
-        total = reading.accounting
-        tables["accounting"] = count(
-            None,
-            units=total.units,
-            parsed=total.parsed,
-            irrelevant=total.irrelevant,
-            duplicate=total.duplicate,
-            rejected=total.rejected,
-        )
-        tables["evidence"] = TABLES["evidence"].frame([{"kind": reading.kind}])
-        if use_cache and record["size"] > _WORTH_KEEPING:
-            self._folder.keep_tables(key, {name: TABLES[name].conform(t) for name, t in tables.items()})
-        return tables
+        return place
+
+    def _read_one(
+        self, record: Mapping[str, Any], context: evidence.Context, *, use_cache: bool
+    ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
+        """Tables, kind and accounting of one large file, kept for the next time."""
+        settings = canonical_json([evidence.READER_VERSION, context.time_zone or "", context.date_order or ""])
+        key = f"file-{record['sha256'][:32]}-{sha256_hex(settings)[:8]}"
+        kept = self._folder.load_tables(key) if use_cache else None
+        if kept is None:
+            place = self._checked(record)
+            reading = evidence.read(place, context)
+            if not record["copied"]:
+                # A copy of ours is read-only; what lies elsewhere may change while it is read.
+                self._checked(record)
+            counts = {name: getattr(reading.accounting, name) for name in _COUNTS}
+            kept = {name: TABLES[name].conform(t) for name, t in reading.tables.items() if name in READ_TABLES}
+            kept["accounting"] = TABLES["accounting"].frame([{**counts, "units": reading.accounting.units}])
+            kept["evidence"] = TABLES["evidence"].frame([{"kind": reading.kind}])
+            if use_cache:
+                self._folder.keep_tables(key, kept)
+        row = kept["accounting"].iloc[0]
+        total = Accounting(**{name: int(row[name]) for name in _COUNTS})
+        tables = {name: table for name, table in kept.items() if name not in ("accounting", "evidence")}
+        return tables, str(kept["evidence"]["kind"].iloc[0]), total
 
 
-def count(evidence_id: str | None, **counts: int) -> pd.DataFrame:
-    """One row of table ``accounting``."""
-    zero = {"units": 0, "parsed": 0, "irrelevant": 0, "duplicate": 0, "rejected": 0}
-    return TABLES["accounting"].frame([{**zero, **counts, "evidence_id": evidence_id}])
+def _row(record: Mapping[str, Any], first: Mapping[str, Mapping[str, Any]], total: Accounting) -> dict[str, object]:
+    """One row of ``accounting``: the same bytes again are the same evidence."""
+    if first[record["sha256"]] is not record:
+        total = Accounting(duplicate=total.units)
+    counts = {name: getattr(total, name) for name in _COUNTS}
+    return {"evidence_id": record["evidence_id"], "units": total.units, **counts}
 
 
 def concat(name: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -151,6 +165,13 @@ def concat(name: str, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     schema = TABLES[name]
     full = [schema.conform(frame) for frame in frames if len(frame)]
     return pd.concat(full, ignore_index=True) if full else schema.empty()
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order in which evidence was added."""
+    if "evidence_id" not in table.columns:
+        return table
+    return table.sort_values("evidence_id", kind="stable", ignore_index=True)
 
 
 def _true(flags: pd.Series[Any]) -> pd.Series[Any]:

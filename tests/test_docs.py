@@ -80,6 +80,6 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_readme_speaks_of_commands_that_exist() -> None:
-    named = set(re.findall(r"carecover ([a-z][a-z-]+)", README.read_text(encoding="utf-8")))
+    named = set(re.findall(r"^    carecover ([a-z][a-z-]+)", README.read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= set(cli.commands), named - set(cli.commands)

@@ -62,6 +62,7 @@ def cell_value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
 
 
 def cell_moment(cell: object) -> datetime | None:
+    """A time cell as a timezone-aware datetime, or None where it is NA."""
     value = cell_value(cell)
     return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
 
@@ -71,6 +72,7 @@ def _dossier(dossiers: dict[str, Dossier], serial: str) -> Dossier:
 
 
 def place(row: Row, what: str) -> str:
+    """Where a row comes from and what it is, as findings name their evidence."""
     where = " ".join(
         str(v) for v in (cell_value(row.get("evidence_id")), cell_value(row.get("location"))) if v is not None
     )

@@ -8,7 +8,7 @@ list of dicts). ``verify_signatures`` is the one place where a signature is beli
 
 from __future__ import annotations
 
-from carecover.evidence.driver import kind_of, read
+from carecover.evidence.driver import kind_of, read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.signatures import verify_signatures
 from carecover.evidence.units import Context
@@ -21,6 +21,7 @@ __all__ = [
     "Context",
     "kind_of",
     "read",
+    "read_all",
     "read_certificates",
     "read_crl",
     "read_mail",

@@ -7,7 +7,7 @@ line in ``READERS``.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,7 @@ from carecover.evidence.units import (
 from carecover.model import TABLES, Accounting, Reading
 
 UNKNOWN: Final = "unknown"
+_WITHOUT_ID: Final = {name for name, schema in TABLES.items() if "evidence_id" not in {c.name for c in schema.columns}}
 NOTHING_KNOWN: Final = Context()
 # Below this a file is simply read; above it is mapped, so that an archive need not fit into memory.
 _MAP_FROM: Final = 16 * 1024 * 1024
@@ -50,6 +51,34 @@ READERS: Final[tuple[Reader, ...]] = (
 )
 
 
+def read_all(
+    files: Iterable[tuple[str, Path]], context: Context = NOTHING_KNOWN
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str, Accounting]]]:
+    """Read many small files at once; the tables have their evidence_id filled in.
+
+    ``files`` are pairs of evidence_id and path; with the tables comes (evidence_id, kind,
+    accounting) for each. Mails in many files are one mailbox: the order of day and month is
+    inferred from all of them together. A view is another export each, and stands alone.
+    Raises like ``read``.
+    """
+    shared, counted = _Tally(), []
+    frames: dict[str, list[pd.DataFrame]] = {}
+    for evidence_id, path in files:
+        with _opened(path) as source:
+            reader = _reader_of(source)
+            alone = reader in (view_text.READER, view_csv.READER)
+            tally = _Tally() if alone else shared
+            before = tally.accounting()
+            tally.evidence_id = evidence_id
+            _read_into(tally, source, reader, before, lambda _position: None)
+            kind = UNKNOWN if reader is None else reader.kind
+            counted.append((evidence_id, kind, tally.accounting().since(before)))
+            if alone:
+                _collect(frames, tally.tables(DateReader(context)))
+    _collect(frames, shared.tables(DateReader(context)))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}, counted
+
+
 def read(
     path: Path, context: Context = NOTHING_KNOWN, *, progress: Callable[[int, int], None] | None = None
 ) -> Reading:
@@ -63,20 +92,31 @@ def read(
         dates = DateReader(context)
         reader = _reader_of(source)
         tally = _Tally()
-        if reader is None:
-            tally.take(_untold(source))
-        else:
 
-            def done(position: int) -> None:
-                if progress is not None:
-                    progress(min(position, source.size), source.size)
+        def done(position: int) -> None:
+            if progress is not None:
+                progress(min(position, source.size), source.size)
 
-            for unit in reader.read(source, done):
-                tally.take(unit)
-            if tally.accounting().units == 0:
-                tally.take(Irrelevant())
+        _read_into(tally, source, reader, tally.accounting(), done)
         kind = UNKNOWN if reader is None else reader.kind
         return Reading(kind, tally.tables(dates), tally.accounting())
+
+
+def _read_into(
+    tally: _Tally, source: Source, reader: Reader | None, before: Accounting, done: Callable[[int], None]
+) -> None:
+    if reader is None:
+        tally.take(_untold(source))
+        return
+    for unit in reader.read(source, done):
+        tally.take(unit)
+    if tally.accounting() == before:
+        tally.take(Irrelevant())
+
+
+def _collect(frames: dict[str, list[pd.DataFrame]], tables: dict[str, pd.DataFrame]) -> None:
+    for name, table in tables.items():
+        frames.setdefault(name, []).append(table)
 
 
 def kind_of(path: Path) -> str:
@@ -130,6 +170,7 @@ class _Tally:
     def __init__(self) -> None:
         self._parsed = self._irrelevant = self._duplicate = self._rejected = 0
         self._tables: dict[str, TableBuilder] = {}
+        self.evidence_id: str | None = None
 
     def take(self, unit: Parsed | Irrelevant | Duplicate | Rejected) -> None:
         match unit:
@@ -149,6 +190,8 @@ class _Tally:
     def _add(self, table: str, row: Row) -> None:
         if table not in self._tables:
             self._tables[table] = TableBuilder(table)
+        if self.evidence_id is not None and table not in _WITHOUT_ID:
+            row = {**row, "evidence_id": self.evidence_id}
         self._tables[table].add(row)
 
     def accounting(self) -> Accounting:

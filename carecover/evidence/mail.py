@@ -141,13 +141,21 @@ def _units(message: Message, headers: Mapping[bytes, bytes], raw: bytes, locatio
         yield from _units(nested, inner, raw, f"{location}, attached mail {number}", seen)
 
 
+def _children(part: Message) -> list[Message]:
+    """The parts of a multipart or of an attached mail; the payload of a leaf is never asked for.
+
+    The standard library would decode it by whatever charset the sender names.
+    """
+    payload = part.get_payload() if part.is_multipart() else []
+    return [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+
+
 def _nested(message: Message) -> Iterator[Message]:
     """The mails attached to a mail, not those inside these."""
     waiting = [message]
     while waiting:
         part = waiting.pop()
-        payload = part.get_payload()
-        children = [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+        children = _children(part)
         if part.get_content_maintype() != "message":
             waiting.extend(reversed(children))
         elif part.get_content_type() in _ATTACHED_MAIL:
@@ -359,10 +367,9 @@ def _body(message: Message, flags: list[str], wanted: str | None) -> str:
     while waiting and seen <= MAX_PARTS:
         part = waiting.pop()
         seen += 1
-        payload = part.get_payload()
-        if isinstance(payload, list):
+        if part.is_multipart():
             if part.get_content_maintype() != "message":
-                waiting.extend(child for child in reversed(payload) if isinstance(child, Message))
+                waiting.extend(reversed(_children(part)))
             continue
         kind = part.get_content_type()
         if kind not in {"text/plain", "text/html"} or part.get_content_disposition() == "attachment":
@@ -376,10 +383,12 @@ def _body(message: Message, flags: list[str], wanted: str | None) -> str:
 
 
 def _part_text(part: Message, flags: list[str]) -> str:
+    charset = part.get_param("charset", "us-ascii")
+    # With the charset gone, the library undoes the transfer encoding and nothing else.
+    del part["Content-Type"]
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    charset = part.get_param("charset", "us-ascii")
     text = _decode(data[: 4 * MAX_BODY_CHARS], charset if isinstance(charset, str) else "", flags)
     if len(text) > MAX_BODY_CHARS:
         flags.append("body_cut")

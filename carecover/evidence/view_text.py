@@ -296,6 +296,10 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
         )
         return Rejected.of(location, "parse", reason, raw.encode("utf-8", "replace"))
     places, whole = chosen
+    if not places:
+        page.rejected += 1
+        reason = f"The row has no column that its Schema block names. {HOW_TO_EXPORT}"
+        return Rejected.of(location, "parse", reason, raw.encode("utf-8", "replace"))
     if not whole:
         noted.append("incomplete")
         page.damaged = True

@@ -503,6 +503,14 @@ def test_unknown_charsets_are_read_and_flagged(read_bytes: ReadBytes) -> None:
 # ------------------------------------------------------------------------------ without a case
 
 
+@pytest.mark.parametrize("charset", ["punycode", "rot13", '"\xe9"', "*=utf-8''%ff", "idna", "x" * 500])
+def test_the_library_never_decodes_by_the_senders_charset(read_bytes: ReadBytes, charset: str) -> None:
+    mime = f"Content-Type: text/plain; charset{'' if charset[0] == '*' else '='}{charset}\n"
+    row = one(read_bytes(make_mail(body=ISSUED + "\xe9" * 100, mime=mime)))
+    assert row["serial"] == SERIAL
+    assert "charset_unknown" in row["flags"]
+
+
 def test_read_mail_takes_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "cur").mkdir()
     (tmp_path / "cur" / "1.eml").write_bytes(make_mail())

@@ -277,6 +277,12 @@ def test_counts_that_disagree_and_failures_make_a_view_incomplete(read_bytes: Re
     assert "does not prove" in reading.tables["rejects"]["reason"].iloc[0]
 
 
+def test_a_row_without_a_column_of_its_schema_is_rejected(read_bytes: ReadBytes) -> None:
+    columns = (("SerialNumber", "Serial: Number", "String"),)
+    reading = read_bytes((schema(columns) + row(1, ['"ab"\n'], columns)).encode())
+    assert (reading.accounting.parsed, reading.accounting.rejected) == (0, 1)
+
+
 def test_a_console_that_wraps(read_bytes: ReadBytes) -> None:
     columns = (("Request.RequestID", "Request ID", "Long"), ("CertificateTemplate", "Certificate Template", "String"))
     wrapped = '"1.3.6.1.4.1.311.21.8.15886664.4298044.8996776.14853544.79\n02291.169.5191136.12906913" CVI Code'
