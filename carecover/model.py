@@ -444,6 +444,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             _EVIDENCE_ID,
             _LOCATION,
             ("flags", "list", "what is odd: incomplete, zone_assumed_utc, date_order_unknown, serial_invalid"),
+            ("template_oid", "text", "OID of a v2 or later template, by which mails and certificates name it"),
         ),
         _table(
             "views",

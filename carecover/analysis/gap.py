@@ -107,7 +107,7 @@ def find_gap(
     events = _table("audit_events", audit_events)
     cut = facts.cut or baseline_at
 
-    mails = _of_this_ca(mails, rows, facts.ca)
+    mails = _as_sent_by_the_ca(_of_this_ca(mails, rows, facts.ca))
     known_ca = certs[(certs["is_ca"] == True) & (certs["from_mail"] != True) & certs["ca_version"].notna()]  # noqa: E712
     key_of_index = {int(v) & 0xFFFF: int(v) >> 16 for v in known_ca["ca_version"]}
     lists = lists[(lists["signed_by_ca"] == True) & until(lists["this_update"], cut)]  # noqa: E712
@@ -134,6 +134,7 @@ def find_gap(
         first_request_id=None if pd.isna(lowest) else int(lowest),
         cut=cut,
         crl_states=crl_states,
+        template_names=_template_names(rows),
     )
     found: list[dict[str, Any]] = []
     for serial in sorted(wanted, key=lambda s: int(s, 16)):
@@ -189,6 +190,15 @@ def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None) ->
     return mails[keep]
 
 
+def _as_sent_by_the_ca(mails: pd.DataFrame) -> pd.DataFrame:
+    """A forwarded mail was dated by who forwarded it: what it says of the event itself counts instead."""
+    forwarded = mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
+    if not forwarded.any():
+        return mails
+    told = mails["revoked_at"].where(mails["event"].isin(["revoked", "unrevoked"]), mails["not_before"] + CLOCK_SKEW)
+    return mails.assign(sent_at=mails["sent_at"].where(~forwarded, told))
+
+
 def _present(rows: pd.DataFrame) -> set[str]:
     """Serials that the baseline holds a certificate for; an unknown disposition counts as one."""
     holding = [d.value for d in Disposition if d.holds_certificate]
@@ -217,6 +227,13 @@ def _learn_layout(rows: pd.DataFrame) -> Mapping[str, set[str]]:
     return learnt
 
 
+def _template_names(rows: pd.DataFrame) -> Mapping[str, str]:
+    """Template OID → name: mails and certificates carry the OID, certutil prints both."""
+    known = rows[rows["template_oid"].notna() & (rows["template"] != rows["template_oid"])]
+    pairs = known[["template_oid", "template"]].drop_duplicates("template_oid")
+    return dict(zip(pairs["template_oid"], pairs["template"], strict=True))
+
+
 @dataclass(frozen=True)
 class _Judge:
     """Holds one dossier against one row."""
@@ -226,6 +243,7 @@ class _Judge:
     first_request_id: int | None
     cut: datetime | None
     crl_states: CrlStates
+    template_names: Mapping[str, str]
 
     def judge(self, dossier: Dossier, row: Row | None) -> dict[str, Any] | None:
         anatomy = SerialNumber.parse(dossier.serial).anatomy
@@ -291,6 +309,9 @@ class _Judge:
                 why += " The serial has this CA's form and carries the mail's request ID."
             else:
                 why += " A mail can be forged, and nothing else confirms it."
+            if "forwarded" in dossier.flags:
+                confidence = "medium"
+                why += " It was forwarded by a person, not sent by the CA."
         return self._finding("orphaned", dossier, anatomy, None, state, confidence, why)
 
     def _doubts(self, dossier: Dossier, anatomy: SerialAnatomy) -> list[str]:
@@ -413,7 +434,7 @@ class _Judge:
             action = "restore"
         if reason is not None and not 0 <= reason <= 6:
             action = reason = None
-        template = best("template")
+        template = self.template_names.get(best("template"), best("template"))
         ends = best("not_after")
         infrastructure = _is_infrastructure(template, verified)
         return {

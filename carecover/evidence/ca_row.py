@@ -61,6 +61,7 @@ _COLUMNS: Final[tuple[tuple[str, tuple[str, ...], Callable[[str | None], object]
     ("requester", ("Request.RequesterName",), values.plain),
     ("subject", ("DistinguishedName", "CommonName"), values.plain),
     ("template", ("CertificateTemplate",), values.template),
+    ("template_oid", ("CertificateTemplate",), values.template_oid),
     ("reason", ("Request.RevokedReason",), values.reason),
     ("issuer_name_id", ("IssuerNameID",), values.integer),
     ("thumbprint", ("CertificateHash",), values.thumbprint),

@@ -126,3 +126,10 @@ def template(text: str | None) -> str | None:
         return None
     match = _OID_AND_NAME.fullmatch(value)
     return (match[2] or match[1]) if match else value
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def template_oid(text: str | None) -> str | None:
+    """The OID of a v2 or later template, or None for a v1 name."""
+    match = _OID_AND_NAME.fullmatch(given(text) or "")
+    return match[1] if match else None

@@ -17,7 +17,7 @@ from carecover.errors import CarecoverError
 from carecover.model import RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
-from carecover.notebook.panel import FULL, button, choice, entry, row
+from carecover.notebook.panel import FULL, Panel, button, choice, entry, row
 from carecover.report.document import cell
 
 # A list box is quick to draw and to scroll up to here; the pager has the rest.
@@ -53,10 +53,10 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     finding IDs.
     """
 
-    def __init__(self, on_choice: Callable[[], None], *, several: bool) -> None:
+    def __init__(self, panel: Panel, on_choice: Callable[[], None], *, several: bool) -> None:
         super().__init__()
         self._rows = pd.DataFrame()
-        self._on_choice = on_choice
+        self._on_choice = panel.guarded(on_choice)
         self._page = 0
         self.matching: tuple[str, ...] = ()
         self.kind = choice("Kind", [("every kind", _EVERY)], layout=_NARROW)
@@ -72,8 +72,8 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._pager = row(self._back, self._on)
         for control in (self.kind, self.state, self.search):
             control.style.description_width = "60px"
-            control.observe(lambda _: self._filter(), "value")
-        self.list.observe(lambda _: self._on_choice(), "value")
+        panel.on_change(self._filter, self.kind, self.state, self.search)
+        panel.on_change(on_choice, self.list)
         self.children = [row(self.kind, self.state, self.search), self._head, self.list, row(self._pager, self._count)]
 
     def show(self, rows: pd.DataFrame) -> None:

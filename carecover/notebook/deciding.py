@@ -41,7 +41,7 @@ class DecidePanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.counts = widgets.HTML()
-        self.list = FindingList(self._chosen, several=True)
+        self.list = FindingList(self, self._chosen, several=True)
         self.all = button(
             "Select all shown",
             self.list.choose_all,
@@ -61,9 +61,8 @@ class DecidePanel(Panel):
         self.suggest = button(
             "Take the suggestions", self._take_suggestions, tooltip="Decide each as it is suggested in brackets"
         )
-        self.scope.observe(lambda _: self._chosen(), "value")
-        for control in (self.action, self.reason):
-            control.observe(lambda _: self._explain(), "value")
+        self.on_change(self._chosen, self.scope)
+        self.on_change(self._explain, self.action, self.reason)
         self._explain()
         return [
             self.counts, self.list, row(self.all, self.none), self.scope, self.action, self.reason, self.meaning,
@@ -197,9 +196,10 @@ class SignPanel(Panel):
             return ""
         old = last.details["digest"]
         names = [e.details["by"] for e in self.desk.history if e.act == "sign" and e.details["digest"] == old]
+        people = " and ".join(dict.fromkeys(names))
         return markup.note(
-            f"Void since {markup.moment(last.at)}: something was changed after {' and '.join(dict.fromkeys(names))} signed plan "
-            f"{old[:12]}…. The plan as it is now has to be read and signed again.",
+            f"Void since {markup.moment(last.at)}: something was changed after {people} signed plan {old[:12]}…. "
+            "The plan as it is now has to be read and signed again.",
             "bad",
         )
 

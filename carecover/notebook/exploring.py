@@ -7,16 +7,17 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import ipywidgets as widgets
 import pandas as pd
-from IPython.display import display
+from IPython.display import Javascript, display
 
 from carecover.case import Case
-from carecover.errors import CarecoverError, QuestionError, UsageError
+from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.model import CaseFacts
 from carecover.notebook import markup
@@ -45,7 +46,8 @@ def open_case(path: str | Path | None = None) -> Case:
     place = Path(named).expanduser().resolve()
     # A case that is still to be made can be passed to every panel: each says that it is not there yet.
     case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
-    display(OpenPanel(case))  # type: ignore[no-untyped-call] # IPython has no types
+    script = resources.files(__package__).joinpath("panel.js").read_text(encoding="utf-8")
+    display(OpenPanel(case), Javascript(script))  # type: ignore[no-untyped-call] # IPython has no types
     return case
 
 
@@ -203,8 +205,8 @@ class FilesPanel(Panel):
 
     def _hand_in(self) -> None:
         def verb() -> str:
-            with uploaded(self.upload.value) as files:
-                paths = [*files, *paths_of(self.paths.value)]
+            with uploaded(self.upload.value) as handed_over:
+                paths = [*handed_over, *paths_of(self.paths.value)]
                 if not paths:
                     raise UsageError("Nothing was named: choose files, or write a path into the box.")
                 try:
@@ -263,16 +265,16 @@ class EvidencePanel(FilesPanel):
 
 
 @contextmanager
-def uploaded(files: Sequence[Mapping[str, Any]]) -> Iterator[list[Path]]:
+def uploaded(handed_over: Sequence[Mapping[str, Any]]) -> Iterator[list[Path]]:
     """What a FileUpload holds, as files with harmless names in a folder that goes away again."""
-    if sum(len(f["content"]) for f in files) > MAX_UPLOAD_BYTES:
+    if sum(len(f["content"]) for f in handed_over) > MAX_UPLOAD_BYTES:
         raise UsageError(
             f"That is more than {MAX_UPLOAD_BYTES >> 20} MB at once, too much for the browser: write the paths into "
             "the box instead."
         )
     with tempfile.TemporaryDirectory(prefix="carecover-upload-") as name:
         paths = []
-        for number, file in enumerate(files, start=1):
+        for number, file in enumerate(handed_over, start=1):
             # Each in a folder of its own: two browsers' files may have the same name.
             path = Path(name) / str(number) / _harmless(str(file["name"]))
             path.parent.mkdir()
@@ -389,7 +391,7 @@ class FindingsPanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.counts = widgets.HTML()
-        self.list = FindingList(self._chosen, several=False)
+        self.list = FindingList(self, self._chosen, several=False)
         self.detail = widgets.HTML()
         return [self.counts, self.list, self.detail]
 
@@ -409,10 +411,7 @@ class FindingsPanel(Panel):
 
     def _chosen(self) -> None:
         finding = self.list.first
-        try:
-            self.detail.value = "" if finding is None else details(self.desk, finding)
-        except CarecoverError as error:
-            self.detail.value = markup.note(str(error), "warning")
+        self.detail.value = "" if finding is None else details(self.desk, finding)
 
 
 _KINDS: Final[Mapping[str, str]] = {

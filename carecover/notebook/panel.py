@@ -101,6 +101,25 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.desk.changed()
         self.say(sentence, tone)
 
+    def guarded(self, draw: Callable[[], None]) -> Callable[[], None]:
+        """The same, but an error is said in the panel: Jupyter would swallow it."""
+
+        def careful() -> None:
+            try:
+                draw()
+            except CarecoverError as error:
+                self.say(str(error), "bad")
+            except Exception as error:  # noqa: BLE001 - as in act
+                self.say(unexpected(error), "bad")
+
+        return careful
+
+    def on_change(self, draw: Callable[[], None], *controls: widgets.Widget) -> None:
+        """Draw a part of the panel anew whenever one of the controls is changed."""
+        draw = self.guarded(draw)
+        for control in controls:
+            control.observe(lambda _: draw(), "value")
+
     def need_plan(self) -> Plan:
         """The plan as it is now; raises RefusedError, in few words, where there can be none yet."""
         try:

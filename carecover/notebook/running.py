@@ -11,7 +11,7 @@ import pandas as pd
 
 from carecover.bundles import Run
 from carecover.case import Case
-from carecover.errors import RefusedError, UsageError
+from carecover.errors import PathError, RefusedError, UsageError
 from carecover.folder import hash_file
 from carecover.notebook import markup
 from carecover.notebook.desk import PastRun
@@ -93,7 +93,7 @@ class BatchPanel(FolderPanel):
         )
         self.pick = choice("Read", [])
         self.source = widgets.HTML()
-        self.pick.observe(lambda _: self._read(), "value")
+        self.on_change(self._read, self.pick)
         return [self.folder_entry(), self.export, self.files, self.pick, self.source]
 
     def show(self) -> None:
@@ -120,8 +120,12 @@ class BatchPanel(FolderPanel):
     def _read(self) -> None:
         self.source.value = ""
         if self.pick.value:
-            with (Path(self.folder.value.strip()) / self.pick.value).open("rb") as stream:
-                text = stream.read(_MAX_READ).decode("utf-8", "replace")
+            path = Path(self.folder.value.strip()) / self.pick.value
+            try:
+                with path.open("rb") as stream:
+                    text = stream.read(_MAX_READ).decode("utf-8", "replace")
+            except OSError as error:
+                raise PathError(f"{path} cannot be read: {error.strerror}.") from None
             is_batch = self.pick.value.endswith(".cmd")
             self.source.value = markup.batch_file(text) if is_batch else markup.output(text.splitlines())
 
@@ -331,9 +335,13 @@ class ReportPanel(Panel):
         self.page.value = ""
         if last is not None:
             kept = self.case.path / "reports" / f"{last.details['sha256'][:16]}.html"
-            told = markup.block(f"<p>As written {markup.text(markup.moment(last.at))} to {markup.code(last.details['path'])}, SHA-256 "
-                                f"{markup.code(last.details['sha256'])}:</p>")  # fmt: skip
-            self.page.value = told + markup.frame(kept.read_text(encoding="utf-8"), "preview of the report")
+            where, digest = markup.code(last.details["path"]), markup.code(last.details["sha256"])
+            told = f"<p>As written {markup.text(markup.moment(last.at))} to {where}, SHA-256 {digest}:</p>"
+            try:
+                page = markup.frame(kept.read_text(encoding="utf-8"), "preview of the report")
+            except (OSError, ValueError):
+                page = markup.note(f"{kept} is missing or damaged: write the report again.", "warning")
+            self.page.value = markup.block(told) + page
 
     def _write(self) -> None:
         def verb() -> str:

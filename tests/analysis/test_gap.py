@@ -51,7 +51,9 @@ def gap(**tables: list[dict[str, Any]]) -> pd.DataFrame:
 
 def only(findings: pd.DataFrame) -> dict[str, Any]:
     assert len(findings) == 1, findings[["kind", "serial", "why"]].to_string()
-    return {str(k): None if not isinstance(v, list) and pd.isna(v) else v for k, v in findings.iloc[0].to_dict().items()}
+    return {
+        str(k): None if not isinstance(v, list) and pd.isna(v) else v for k, v in findings.iloc[0].to_dict().items()
+    }
 
 
 def signed_crl(**more: Any) -> dict[str, Any]:
@@ -256,6 +258,22 @@ def test_infrastructure_is_marked() -> None:
     found = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2, template="DomainController")]))
     assert found["infrastructure"]
     assert "Replace it before you revoke it" in found["blast_radius"]
+
+
+def test_the_database_names_the_template_of_which_a_mail_knows_only_the_oid() -> None:
+    oid = "1.3.6.1.4.1.311.21.8.1.2.3"
+    known = row(1, template="OCSP Response Signing", template_oid=oid)
+    found = only(gap(ca_rows=[known], notifications=[mail("issued", 2, template=oid)]))
+    assert found["template"] == "OCSP Response Signing"
+    assert found["infrastructure"]
+
+
+def test_a_forwarded_mail_is_dated_by_what_it_tells() -> None:
+    late = {"sent_at": RESTORED + timedelta(days=1), "flags": ["forwarded"]}
+    found = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2, not_before=IN_GAP, **late)]))
+    assert found["confidence"] == "medium"
+    after = RESTORED + timedelta(hours=3)
+    assert len(gap(ca_rows=[row(1)], notifications=[mail("issued", 2, not_before=after, **late)])) == 0
 
 
 def test_two_mails_about_one_certificate_are_one_finding() -> None:

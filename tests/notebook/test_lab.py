@@ -68,7 +68,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_server_takes_these_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line, read by JupyterLab itself, ends in the settings that are meant."""
-    from jupyterlab.labapp import LabApp  # noqa: PLC0415 - only this test needs it
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped] # noqa: PLC0415 - only this test needs it
 
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
     runner = Runner()

@@ -32,6 +32,11 @@ SIGNED = {
 OUTSIDE = re.compile(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", re.IGNORECASE)
 
 
+def read(path: Path) -> nbformat.NotebookNode:
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
 def executed(name: str, case: Path | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Outputs of a notebook, run in a copy, with the case named as ``carecover lab`` names it."""
     shutil.copy(REPOSITORY / "notebooks" / f"{name}.ipynb", folder)
@@ -41,7 +46,7 @@ def executed(name: str, case: Path | None, folder: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("CARECOVER_CASE", str(case))
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+    notebook = read(folder / f"{name}.ipynb")
     client = NotebookClient(
         notebook, timeout=120, store_widget_state=False, resources={"metadata": {"path": str(folder)}}
     )
@@ -68,7 +73,9 @@ def test_a_notebook_runs_from_top_to_bottom(
     page = shown(outputs)
     assert [word for word in WORDS[name] if word not in page] == []
     assert OUTSIDE.search(page) is None
-    live = [output["data"] for output in outputs]
+    (guard,) = [output["data"] for output in outputs if "application/javascript" in output["data"]]
+    assert "data-lm-suppress-shortcuts" in guard["application/javascript"], "keys in a panel leave the cell alone"
+    live = [output["data"] for output in outputs if output["data"] is not guard]
     assert all("application/vnd.jupyter.widget-view+json" in data for data in live)
     assert all(len(data["text/plain"]) < 100 for data in live), "the values of widgets stay out of the notebook"
 
@@ -91,7 +98,7 @@ def test_a_notebook_runs_where_there_is_no_case(name: str, tmp_path: Path, monke
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_notebook_is_saved_small_and_empty(path: Path) -> None:
     assert path.stat().st_size < 20_000
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     nbformat.validate(notebook)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     for cell in notebook.cells:
@@ -106,7 +113,7 @@ def test_a_cell_is_one_call(path: Path) -> None:
     """No logic in notebooks: an import, ``case = open_case(…)``, or one function of the room."""
     imported: set[str] = set()
     called: list[str] = []
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in read(path).cells:
         if cell.cell_type != "code":
             continue
         (statement,) = ast.parse(cell.source).body

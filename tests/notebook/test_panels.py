@@ -87,7 +87,7 @@ def test_from_an_empty_folder_to_the_report(
 ) -> None:
     """Everything a responder does, in the order of the notebooks, by nothing but the panels."""
     shown: list[Any] = []
-    monkeypatch.setattr("carecover.notebook.exploring.display", shown.append)
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda *them: shown.extend(them))
     case = open_case(tmp_path / "night")
     assert not case.path.exists()
     opened = shown[0]
@@ -259,7 +259,7 @@ def test_a_waiver_becomes_part_of_the_plan(case: Case) -> None:
 def test_every_panel_says_that_there_is_no_case_yet(
     panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carecover.notebook.exploring.display", lambda _: None)
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda *_: None)
     shown = panel(open_case(tmp_path / "none"))
     assert "no case" in said(shown) or "no plan yet" in said(shown)
     for button in [w for w in every(shown) if isinstance(w, widgets.Button)]:
@@ -283,7 +283,7 @@ def test_an_open_case_needs_a_name() -> None:
 
 def test_the_environment_names_the_case_first(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARECOVER_CASE", str(case.path))
-    monkeypatch.setattr("carecover.notebook.exploring.display", lambda _: None)
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda *_: None)
     assert open_case("my-case").path == case.path
 
 
