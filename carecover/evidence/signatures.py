@@ -66,7 +66,7 @@ def verify_signatures(
     usable = _distinct([key for key in keys if key is not None])
     certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
     crls["signed_by_ca"] = pd.array([_crl_signed(each, usable) for each in lists], dtype="boolean")
-    return certificates, crls, certificates[own].reset_index(drop=True)
+    return certificates, crls, certificates.loc[pd.array(own, dtype="boolean")].reset_index(drop=True)
 
 
 def _certificate(der: object) -> x509.Certificate | None:

@@ -126,7 +126,7 @@ class DecidePanel(Panel):
             note=self.note.value.strip() or None,
             by=self.by.value,
         )
-        told = [f"{len(made.rows):,} decided: {action}."]
+        told = [f"{len(made.rows):,} decided{' as' if action == 'suggested' else ':'} {action}."]
         told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]
         if len(made.skipped) > _MAX_NAMED:
             told.append(f"… and {len(made.skipped) - _MAX_NAMED:,} more.")

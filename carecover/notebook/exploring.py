@@ -256,9 +256,8 @@ class EvidencePanel(FilesPanel):
     def take(self, paths: Sequence[Path]) -> str:
         new = self.case.add(paths, progress=self.advance)
         sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
-        many = "" if len(new) == 1 else "s"
         return (
-            f"{len(new):,} file{many} added: {sums['units']:,} units, of which {sums['parsed']:,} were read, "
+            f"Files added: {len(new):,}. Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were read, "
             f"{sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} "
             "could not be used."
         )

@@ -20,7 +20,7 @@ from carecover.folder import write_atomically
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
 FIRST_NOTEBOOK: Final = "1-explore.ipynb"
-# A file handed over in the browser is one message; Jupyter's own limit of 10 MB closes the connection.
+# A file handed over in the browser is one message; Tornado's own limit of 10 MB closes the connection.
 MAX_MESSAGE_BYTES: Final = 256 << 20
 
 Runner = Callable[[Sequence[str], Mapping[str, str]], int]

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from carecover.errors import EvidenceError
 from carecover.evidence import read, read_certificates, read_crl, verify_signatures
-from carecover.model import Reading
+from carecover.model import TABLES, Reading
 from tests.evidence.conftest import check
 
 ReadBytes = Callable[[bytes], Reading]
@@ -263,3 +263,10 @@ def test_microsoft_crls_of_the_corpus(corpus: Path) -> None:
     assert rows
     assert all(not pd.isna(row["next_publish"]) and row["next_publish"] > row["this_update"] for row in rows)
     assert all(not pd.isna(row["ca_version"]) for row in rows)
+
+
+def test_nothing_to_verify_keeps_every_column() -> None:
+    empty = TABLES["certificates"].empty(), TABLES["crls"].empty()
+    certificates, crls, own = verify_signatures(*empty, ca_name=None)
+    assert list(own.columns) == list(empty[0].columns)
+    assert len(certificates) == len(crls) == len(own) == 0

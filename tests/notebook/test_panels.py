@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import carecover.notebook
 from carecover.case import Case
 from carecover.errors import UsageError
+from carecover.folder import CaseFolder
 from carecover.notebook import (
     add_evidence,
     baseline,
@@ -112,7 +114,7 @@ def test_from_an_empty_folder_to_the_report(
     put(taken.upload, value=[hand_over(p) for p in certificates])
     put(taken.paths, value=f'"{evidence / "mail"}"\n{evidence / "database"}\n\n{evidence / "found"}')
     message = press(taken, "Add to the case")
-    assert re.search(r"\d+ files added: [\d,]+ units", message)
+    assert re.search(r"Files added: \d+\. Units found in them: [\d,]+", message)
     assert taken.upload.value == ()
     assert set(case.table("evidence")["kind"]) >= {"mbox", "view_text", "certificate", "crl"}
     assert certificates[0].name in said(taken)
@@ -126,7 +128,7 @@ def test_from_an_empty_folder_to_the_report(
     put(deciding.by, value=ANALYST)
     pick(deciding.scope, "matching")
     message = press(deciding, "Take the suggestions")
-    assert "decided: suggested" in message
+    assert "decided as suggested" in message
     assert "a person must decide" in message
     pick(deciding.list.state, "not decided yet")
     press(deciding, "Select all shown")
@@ -325,7 +327,7 @@ def test_an_unreadable_path_is_said_and_the_rest_is_kept(case: Case, tmp_path: P
 def test_uploaded_names_are_harmless(case: Case, name: str, kept: str) -> None:
     taken = add_evidence(case)
     put(taken.upload, value=[{"name": name, "type": "", "size": 2, "content": memoryview(b"hi"), "last_modified": 0}])
-    assert "1 file added" in press(taken, "Add to the case")
+    assert "Files added: 1." in press(taken, "Add to the case")
     assert Path(case.table("evidence")["path"].iloc[-1]).name == kept
 
 
@@ -432,6 +434,27 @@ def test_an_unforeseen_error_is_told_without_its_text(case: Case, monkeypatch: p
     shown = coverage(Case.open(case.path.rename(case.path.with_name("other"))))
     assert "unexpected" in said(shown)
     assert "secret" not in said(shown)
+
+
+def test_what_is_gone_from_the_case_is_said(signed: Case) -> None:
+    rehearsing, writing = rehearse(signed), report(signed)
+    press(rehearsing, "Rehearse")
+    press(writing, "Write the report")
+    shutil.rmtree(signed.path / "runs")
+    shutil.rmtree(signed.path / "reports")
+    assert "is missing or damaged" in said(rehearse(signed))
+    assert "write the report again" in said(report(signed))
+
+
+def test_a_case_in_use_by_another_window_is_left_alone(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carecover.folder.LOCK_PATIENCE_SECONDS", 0.1)
+    deciding = decide(case)
+    put(deciding.by, value=ANALYST)
+    pick(deciding.scope, "matching")
+    with CaseFolder(case.path).locked():
+        assert "is in use" in press(deciding, "Take the suggestions")
+    assert len(case.table("decisions")) == 0
+    assert "decided as suggested" in press(deciding, "Take the suggestions")
 
 
 def test_a_panel_shown_twice_says_where_it_went(case: Case) -> None:
