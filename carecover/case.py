@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +27,8 @@ from carecover import __version__, analysis, bundles, evidence, proof, remediati
 from carecover.bundles import Run
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
 from carecover.facts import change_facts, person_name
-from carecover.folder import CaseFolder, hash_file, write_atomically
-from carecover.journal import Entry, Journal
+from carecover.folder import CaseFolder, write_atomically
+from carecover.journal import GENESIS, Entry, Journal
 from carecover.model import (
     ROLES,
     TABLES,
@@ -86,7 +87,7 @@ class Case:
         folder = CaseFolder.create(place, {"created": utc_text(now), "facts": known.to_json()})
         case = cls(folder, clock)
         with folder.locked():
-            case._record("create", {"facts": known.to_json(), "name": place.resolve().name})
+            case._record("create", {"facts": known.to_json(), "name": _spelled(place.resolve().name)})
         return case
 
     @classmethod
@@ -103,30 +104,34 @@ class Case:
 
     @property
     def facts(self) -> CaseFacts:
-        """What people know about the incident."""
-        return change_facts(CaseFacts(), self._folder.read_head().get("facts", {}))
+        """What people know about the incident, as the journal records it."""
+        head = self._folder.read_head()
+        return change_facts(CaseFacts(), self._recorded_facts() or head.get("facts", {}))
 
     def _change_facts(self, **changes: object) -> None:
         """Change only the facts named; journaled, and a signature under another plan is void."""
         with self._folder.locked():
-            head = self._folder.read_head()
-            before = change_facts(CaseFacts(), head.get("facts", {}))
+            head, before = self._folder.read_head(), self.facts
             after = change_facts(before, changes)
-            if after != before:
+            if self._journal.head == GENESIS:
+                # The making of the case was interrupted: this is the rest of it.
+                self._record("create", {"facts": after.to_json(), "name": _spelled(self.path.resolve().name)})
+            elif after != before:
                 self._record("facts", {"before": before.to_json(), "after": after.to_json()})
-                body = {k: v for k, v in head.items() if k != "facts"}
-                self._folder.write_json("case.json", {**body, "facts": after.to_json()})
-                self._void_if_changed()
+            if head.get("facts") != after.to_json():
+                self._folder.write_json("case.json", {**head, "facts": after.to_json()})
+            self._void_if_changed()
 
     # ------------------------------------------------------------------ evidence → tables
 
     def add(self, paths: Iterable[str | Path], *, progress: Progress | None = None) -> pd.DataFrame:
         """Take evidence in; return the accounting of this act (table ``accounting``).
 
-        Folders are walked, links are not followed. Raises PathError at the end when a path
-        could not be opened; everything else has been added by then.
+        Folders are walked, links in them are not followed. Raises PathError at the end when a
+        path could not be opened; everything else has been added by then, and its accounting
+        is the error's ``finished``.
         """
-        files, unopened = _walk(paths)
+        files, unopened = _walk(paths, self.path)
         with self._folder.locked():
             known = self._evidence_records()
             by_digest = {r["sha256"]: r for r in reversed(known)}
@@ -137,30 +142,31 @@ class Case:
                 if progress:
                     progress(f"reading {file.name}", done, len(files))
                 try:
-                    stored = self._folder.store(file)
+                    stored = self._store(file)
                 except PathError as error:
                     unopened.append(str(error))
                     continue
-                again = (str(file), stored.sha256) in by_place
+                name = _spelled(file)
+                again = (name, stored.sha256) in by_place
                 first = by_digest.get(stored.sha256)
                 if again and first is not None:
                     evidence_id = next(
                         r["evidence_id"] for r in (*known, *added)
-                        if (r["path"], r["sha256"]) == (str(file), stored.sha256)
+                        if (r["path"], r["sha256"]) == (name, stored.sha256)
                     )  # fmt: skip
                 else:
                     number += 1
                     evidence_id = f"E{number:04d}"
                 record = {
                     "evidence_id": evidence_id,
-                    "path": str(file),
+                    "path": name,
                     "size": stored.size,
                     "sha256": stored.sha256,
                     "copied": stored.copied,
                     "again": again,
                 }
                 added.append(record)
-                by_place.add((str(file), stored.sha256))
+                by_place.add((name, stored.sha256))
                 by_digest.setdefault(stored.sha256, record)
             for start in range(0, len(added), _FILES_PER_ENTRY):
                 self._record("add", {"files": added[start : start + _FILES_PER_ENTRY]})
@@ -168,7 +174,7 @@ class Case:
                 self._void_if_changed()
         accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress))
         if unopened:
-            raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.")
+            raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.", accounting)
         return accounting
 
     def choose_baseline(self, evidence_ids: Sequence[str], *, by: str) -> None:
@@ -251,10 +257,11 @@ class Case:
 
         The words become part of the plan, and so of what both people sign.
         """
-        if not note.strip():
-            raise UsageError("A waiver says why, in words: --note TEXT.")
+        person = person_name(by)
+        # Checked here: a waiver that no plan takes would stand in the way of every later one.
+        remediation.check_waiver(_waiver(note.strip(), person))
         with self._folder.locked():
-            self._record("waive", {"note": note.strip()[:500], "by": person_name(by)})
+            self._record("waive", {"note": note.strip(), "by": person})
             self._void_if_changed()
 
     def plan(self) -> Plan:
@@ -270,7 +277,7 @@ class Case:
             ca_certificates=own,
             originals=certificates[certificates["signed_by_ca"].fillna(value=False).astype(bool)],
             crls=self._table("crls"),
-            waivers=tuple(f"{e.details['note']} ({e.details['by']})" for e in self._acts("waive")),
+            waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
         )
 
     def sign_off(self, *, by: str, role: Role | str) -> SignOff:
@@ -288,7 +295,7 @@ class Case:
                     )
                 if other.role == role:
                     raise RefusedError(f"The plan has its {role} already ({other.person}); the other role is missing.")
-            self._folder.write(f"plans/{plan.digest}/plan.json", canonical_json(plan.to_json()) + b"\n")
+            self._folder.write(_plan_file(plan.digest), canonical_json(plan.to_json()))
             entry = self._record("sign", {"digest": plan.digest, "by": person, "role": str(role)})
         return SignOff(plan.digest, person, _role(role), _time(entry.at))
 
@@ -340,6 +347,7 @@ class Case:
         analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
         if person_key(analyst.person) == person_key(person):
             raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
+        bundles.read_files(place, self._exported(plan))
         dummies = bundles.read_dummies(place)
         pins = remediation.check_dummies(plan, dummies, self._ca_certificates())
         bundles.refuse_problems(pins)
@@ -368,17 +376,17 @@ class Case:
         made and pinned, else ``revoke.cmd`` with preflight, apply and publish. The files
         must be those that were exported: each is compared with the journal first.
         """
+        if isinstance(on, str) and on != "simulator":
+            raise UsageError(
+                f"'{on}' is no backend of this version: --on simulator. On a real CA the folder is carried there "
+                "by hand (README.txt in the folder), and its logs come back with 'carecover verify'."
+            )
         plan = self._signed_plan()
         place = Path(directory)
         bundles.check_bundle(place, plan)
         files = bundles.read_files(place, self._exported(plan))
         show = on_output or (lambda _text: None)
         if isinstance(on, str):
-            if on != "simulator":
-                raise UsageError(
-                    f"'{on}' is no backend of this version: --on simulator. On a real CA the folder is carried there "
-                    "by hand (README.txt in the folder), and its logs come back with 'carecover verify'."
-                )
             return self._simulate(plan, files, "run", show)
         calls = bundles.scripts(plan) if "revoke.cmd" in files else bundles.PREPARE
         return self._execute(plan, on, place, calls, "run", show, self._ca_certificates())
@@ -386,24 +394,29 @@ class Case:
     # ------------------------------------------------------------------ proof and report
 
     def verify(self, files: Iterable[str | Path]) -> pd.DataFrame:
-        """Take transcripts, later views and new CRLs; return table ``outcomes``."""
-        paths, unopened = _walk(files)
+        """Take transcripts, later views and new CRLs; return table ``outcomes``.
+
+        Raises PathError like ``add``; the error's ``finished`` is the table.
+        """
+        paths, unopened = _walk(files, self.path)
         records = []
         with self._folder.locked():
+            digest = self.plan().digest
             for path in paths:
                 try:
-                    stored = self._folder.store(path)
+                    stored = self._store(path)
                 except PathError as error:
                     unopened.append(str(error))
                     continue
                 records.append(
-                    {"path": str(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
+                    {"path": _spelled(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
                 )
-            if records:
-                self._record("verify", {"digest": self.plan().digest, "files": records})
+            for start in range(0, len(records), _FILES_PER_ENTRY):
+                self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
+        outcomes = self._table("outcomes")
         if unopened:
-            raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.")
-        return self._table("outcomes")
+            raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.", outcomes)
+        return outcomes
 
     def report(self, output: str | Path) -> Path:
         """Write the report (.html); a copy stays in the case."""
@@ -438,13 +451,13 @@ class Case:
             version=__version__,
         )
         page = render_html(document).encode("utf-8")
-        try:
-            write_atomically(target, page)
-        except OSError as error:
-            raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
         with self._folder.locked():
-            self._folder.write(f"reports/{sha256_hex(page)[:16]}.html", page)
-            self._record("report", {"path": str(target), "sha256": sha256_hex(page)})
+            try:
+                write_atomically(target, page)
+            except OSError as error:
+                raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
+            self._folder.write(_report_copy(sha256_hex(page)), page)
+            self._record("report", {"path": _spelled(target), "sha256": sha256_hex(page)})
         return target
 
     def check(self) -> list[str]:
@@ -454,17 +467,22 @@ class Case:
             entries = list(self._journal.entries())
         except CaseError as error:
             return [str(error)]
+        if self._journal.torn:
+            problems.append(
+                f"{self.path / 'journal.jsonl'} ends in the middle of a line: the last act was interrupted and does not "
+                "count, or the file was damaged. The next act puts that line aside."
+            )
         recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
         for file in {f["sha256"]: f for f in recorded}.values():
-            place = self._folder.evidence(file["sha256"]) if file["copied"] else Path(file["path"])
             try:
-                if hash_file(place) != file["sha256"]:
-                    problems.append(f"{file['path']} was changed since it was added ({place}).")
-            except OSError as error:
-                problems.append(f"{file['path']} is gone from the case ({place}: {error.strerror}).")
-        last_facts = next((e.details for e in reversed(entries) if e.act in ("facts", "create")), {})
-        if self._folder.read_head().get("facts") != last_facts.get("after", last_facts.get("facts")):
-            problems.append("case.json does not hold the facts that the journal records.")
+                self._folder.unchanged(file)
+            except CaseError as error:
+                problems.append(str(error))
+        if self._folder.read_head().get("facts") != self._recorded_facts():
+            problems.append(
+                f"{self.path / 'case.json'} does not hold the facts that the journal records, which are those that "
+                "count. 'carecover init CASE' writes it again."
+            )
         try:
             self._decision_lines()
         except CaseError as error:
@@ -476,14 +494,11 @@ class Case:
         problems += [
             f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
         ]
-        for digest in {e.details["digest"] for e in entries if e.act == "sign"}:
-            name = self.path / "plans" / digest / "plan.json"
-            try:
-                if Plan.from_json(json.loads(name.read_text(encoding="utf-8"))).digest != digest:
-                    problems.append(f"{name} is not the plan that was signed.")
-            except (OSError, ValueError, UsageError):
-                problems.append(f"{name} is missing or damaged: the plan that was signed cannot be shown.")
-        return problems
+        return problems + [
+            f"{self.path / name} is missing or was changed: it is no longer {what}."
+            for name, (sha256, what) in self._kept_files(entries).items()
+            if not self._folder.holds(name, sha256)
+        ]
 
     # ------------------------------------------------------------------ inside: journal
 
@@ -491,6 +506,38 @@ class Case:
     def _name(self) -> str:
         first = next(self._journal.entries(), None)
         return str(first.details["name"]) if first else self.path.name
+
+    def _recorded_facts(self) -> dict[str, Any] | None:
+        """The facts by the journal; None before there is one."""
+        found: dict[str, Any] | None = None
+        for entry in self._journal.entries():
+            if entry.act in ("create", "facts"):
+                found = dict(entry.details.get("after") or entry.details["facts"])
+        return found
+
+    @staticmethod
+    def _kept_files(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
+        """Files of the case that the journal vouches for: name → SHA-256, and what the file is."""
+        kept: dict[str, tuple[str, str]] = {}
+        for entry in entries:
+            if entry.act == "sign":
+                # The digest is taken over the canonical JSON; the file has a line end as well.
+                kept[_plan_file(entry.details["digest"])] = (entry.details["digest"], "the plan that was signed")
+            elif entry.act == "report":
+                kept[_report_copy(entry.details["sha256"])] = (entry.details["sha256"], "the report that was handed out")
+            elif entry.act in ("rehearsal", "run"):
+                name = f"runs/{entry.details['directory']}/outcomes.json"
+                kept[name] = (entry.details["outcomes"], f"what the {entry.act} proved")
+        return kept
+
+    def _store(self, file: Path) -> Stored:
+        """Take a file into the case; a reference must have a name that can be written down."""
+        stored = self._folder.store(file)
+        if not stored.copied and _spelled(file) != str(file):
+            raise PathError(
+                f"{_spelled(file)} is too large to be copied, and its name is no Unicode text: give it another name."
+            )
+        return stored
 
     def _record(self, act: str, details: Mapping[str, Any]) -> Entry:
         return self._journal.append(act, self._clock(), {**details, "version": __version__})
@@ -633,13 +680,14 @@ class Case:
             journal_head=self._journal.head,
         )
 
-    def _exported(self, plan: Plan) -> dict[str, str]:
-        """Every file written for this plan, with its SHA-256, as the journal records it."""
-        recorded: dict[str, str] = {}
-        for entry in self._journal.entries():
-            if entry.act in ("export", "pin") and entry.details["digest"] == plan.digest:
-                recorded.update(entry.details["files"])
-        return recorded
+    def _exported(self, plan: Plan) -> list[dict[str, str]]:
+        """Every bundle written for this plan, oldest first: its files with their SHA-256, as the journal records them.
+
+        A plan may be exported more than once, and pinning makes a further bundle of one.
+        """
+        acts = [e for e in self._journal.entries() if e.act in ("export", "pin") and e.details["digest"] == plan.digest]
+        prepare = {n: d for e in acts if e.act == "export" for n, d in e.details["files"].items() if n == "prepare.cmd"}
+        return [{**(prepare if e.act == "pin" else {}), **e.details["files"]} for e in acts]
 
     def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
         """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""

@@ -128,21 +128,21 @@ def _expect(run: Run) -> Run:
 
 def _clear(out: Path) -> None:
     """Make room: an earlier demonstration is replaced, anything else is left alone."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / _MARK).is_file():
-            raise RefusedError(f"{out} is not empty and no demonstration made it. Name another folder: --out DIR")
-        for name in _PARTS:
-            place = out / name
-            if place.is_dir():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
-        left = [p.name for p in out.iterdir()]
-        if left:
-            raise RefusedError(
-                f"{out} holds files of yours ({', '.join(left[:3])}). Move them, or name another folder."
-            )
     try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not (out / _MARK).is_file():
+                raise RefusedError(f"{out} is not empty and no demonstration made it. Name another folder: --out DIR")
+            yours = sorted(p.name for p in out.iterdir() if p.name not in _PARTS)
+            if yours:
+                raise RefusedError(
+                    f"{out} holds files of yours ({', '.join(yours[:3])}). Move them, or name another folder."
+                )
+            # The mark goes last: what is interrupted here can be replaced as well.
+            for place in (out / name for name in _PARTS):
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink(missing_ok=True)
         out.mkdir(parents=True, exist_ok=True)
         (out / _MARK).write_text("Made by 'carecover demo', which may replace it.\n", encoding="ascii")
     except OSError as error:

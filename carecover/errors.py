@@ -35,9 +35,16 @@ class UsageError(CarecoverError):
 
 
 class PathError(CarecoverError):
-    """A path is missing or cannot be opened; whatever else was named has been handled."""
+    """A path is missing or cannot be opened; whatever else was named has been handled.
+
+    ``finished`` is what came of the rest: the result that the call would have returned.
+    """
 
     exit_code = 3
+
+    def __init__(self, text: str, finished: object = None) -> None:
+        super().__init__(text)
+        self.finished = finished
 
 
 class EvidenceError(CarecoverError):

@@ -59,17 +59,27 @@ def _zone(name: object) -> ZoneInfo | None:
 def _moment(name: str, value: object, zone: ZoneInfo | None) -> datetime:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone or UTC)
-        return moment.astimezone(UTC)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone or UTC)
+            twice = moment.utcoffset() != moment.replace(fold=1).utcoffset()
+        else:
+            twice = False
+        known = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(f"'{value}' is no time for {name}: use ISO 8601, such as 2026-11-23T04:30+01:00.") from None
+    if twice:
+        raise UsageError(
+            f"{name}: on {value} the clocks in {zone} were changed, and that time came twice or not at all. Say it with "
+            "its offset, such as +01:00."
+        )
+    return known
 
 
 def _word(name: str, value: str) -> str:
     lists = {"date_order": get_args(DateOrder), "key_exposed": get_args(KeyExposed)}
     if name in lists and value not in lists[name]:
         raise UsageError(f"{name} is {', '.join(lists[name])}, not '{value}'.")
-    if name == "config" and value.count("\\") != 1:
+    if name == "config" and (value.count("\\") != 1 or not all(part.strip() for part in value.split("\\"))):
         raise UsageError(f"'{value}' is no CA configuration string: HOST\\CA name is expected.")
     if not value or len(value) > _MAX_TEXT or not value.isprintable():
         raise UsageError(f"The fact {name} must be printable text of 1 to {_MAX_TEXT} characters.")

@@ -31,7 +31,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from carecover.errors import CaseError, PathError
+from carecover.errors import CaseError, PathError, UsageError
 from carecover.model import TABLES, sha256_hex
 
 FORMAT: Final = 1
@@ -40,6 +40,7 @@ MAX_COPY_BYTES: Final = 1 << 30
 # How long a second writer waits: acts take seconds, and a notebook and a shell may share a case.
 LOCK_PATIENCE_SECONDS: Final = 20.0
 _BLOCK: Final = 1 << 20
+_FOLDERS: Final = ("evidence", "plans", "runs", "reports", "cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +70,22 @@ class CaseFolder:
             if os.name == "posix":
                 # What a case holds is the company's worst week: nobody else's business.
                 path.chmod(0o700)
+            folder = CaseFolder(path)
+            # First, so that a folder whose making was interrupted is a case, and can be made again.
+            folder.write_json("case.json", {"format": FORMAT, **body})
+            for name in _FOLDERS:
+                (path / name).mkdir(exist_ok=True)
         except OSError as error:
             raise PathError(f"{path} cannot be made into a case folder: {error.strerror}.") from None
-        folder = CaseFolder(path)
-        for name in ("evidence", "plans", "runs", "reports", "cache"):
-            (path / name).mkdir(exist_ok=True)
-        folder.write_json("case.json", {"format": FORMAT, **body})
         return folder
 
     @staticmethod
     def is_case(path: Path) -> bool:
         """True where the folder holds a case.json."""
-        return (path / "case.json").is_file()
+        try:
+            return (path / "case.json").is_file()
+        except OSError as error:
+            raise PathError(f"{path} cannot be opened: {error.strerror}.") from None
 
     def read_head(self) -> dict[str, Any]:
         """The content of case.json; raises CaseError where it is no case of this format."""
@@ -106,7 +111,13 @@ class CaseFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the case for one act; raises CaseError when another writer keeps it too long."""
-        lock = (self.path / ".lock").open("a+b")
+        try:
+            lock = (self.path / ".lock").open("a+b")
+        except OSError as error:
+            raise CaseError(
+                f"{self.path} cannot be written ({error.strerror}): nothing was changed. Make it writable, or work on a "
+                "copy of it."
+            ) from None
         try:
             deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
             while not _try_lock(lock):
@@ -123,7 +134,10 @@ class CaseFolder:
     def write(self, name: str, data: bytes) -> Path:
         """Write one file of the case atomically: whole or not at all."""
         target = self.path / name
-        write_atomically(target, data)
+        try:
+            write_atomically(target, data)
+        except OSError as error:
+            raise self._unwritable(target, error) from None
         return target
 
     def write_json(self, name: str, body: Mapping[str, Any]) -> Path:
@@ -133,35 +147,71 @@ class CaseFolder:
     # ------------------------------------------------------------------ evidence
 
     def store(self, source: Path) -> Stored:
-        """Take a file in: hash it, and keep a copy named by its hash unless it is too large."""
+        """Take a file in: hash it, and keep a copy named by its hash unless it is too large.
+
+        Raises PathError where the file cannot be read, CaseError where the case cannot be
+        written. Only who holds the lock may call it.
+        """
+        # One name will do for one writer: what an interrupted one left is written over.
+        temporary = self.path / "evidence" / ".incoming"
+        digest, size, copied = hashlib.sha256(), 0, _size(source) <= MAX_COPY_BYTES
+        if not copied:
+            for block in _blocks(source):
+                digest.update(block)
+                size += len(block)
+            return Stored(digest.hexdigest(), size, copied)
         try:
-            size = source.stat().st_size
-            if size > MAX_COPY_BYTES:
-                return Stored(hash_file(source), size, copied=False)
-            temporary = self.path / "evidence" / f".incoming-{os.getpid()}"
-            digest = hashlib.sha256()
-            with source.open("rb") as stream, temporary.open("wb") as copy:
-                while block := stream.read(_BLOCK):
+            temporary.parent.mkdir(exist_ok=True)
+            with temporary.open("wb") as copy:
+                for block in _blocks(source):
                     digest.update(block)
-                    copy.write(block)
-                    size = copy.tell()
+                    size += copy.write(block)
+                    if size > MAX_COPY_BYTES:
+                        raise PathError(f"{source} grows while it is read. Hand in a copy of it.")
                 copy.flush()
                 os.fsync(copy.fileno())
+            target = self.evidence(digest.hexdigest())
+            # A copy that was damaged since is healed by handing its file in again.
+            if not target.exists() or hash_file(target) != target.name:
+                if os.name == "posix":
+                    temporary.chmod(0o400)
+                temporary.replace(target)
         except OSError as error:
-            raise PathError(f"{source} cannot be opened: {error.strerror or error}.") from None
-        sha256 = digest.hexdigest()
-        target = self.evidence(sha256)
-        if target.exists():
-            temporary.unlink()
-        else:
-            temporary.replace(target)
-            if os.name == "posix":
-                target.chmod(0o400)
-        return Stored(sha256, target.stat().st_size, copied=True)
+            raise self._unwritable(temporary.parent, error) from None
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return Stored(target.name, size, copied)
 
     def evidence(self, sha256: str) -> Path:
         """Where the copy of a piece of evidence lies."""
         return self.path / "evidence" / sha256
+
+    def unchanged(self, record: Mapping[str, Any]) -> Path:
+        """Where the bytes of a recorded file lie (``path``, ``sha256``, ``copied``).
+
+        Raises CaseError where they are gone, or no longer those that were recorded.
+        """
+        place = self.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
+        try:
+            found = hash_file(place)
+        except OSError as error:
+            raise CaseError(
+                f"{record['path']} is gone from the case ({place}: {error.strerror}). Hand it in again, or restore the "
+                "case from a copy."
+            ) from None
+        if found != record["sha256"]:
+            raise CaseError(
+                f"{record['path']} was changed since it was handed in ({place}): its SHA-256 is no longer the recorded "
+                "one. Hand the file in again as it was; nothing is read from a changed one."
+            )
+        return place
+
+    def _unwritable(self, place: Path, error: OSError) -> CaseError:
+        return CaseError(
+            f"{place} cannot be written ({error.strerror}): what was just asked for was not done. Make room, or make "
+            f"{self.path} writable, and try again."
+        )
 
     # ------------------------------------------------------------------ cache
 
@@ -176,7 +226,7 @@ class CaseFolder:
                 if sha256_hex(data) != digest or name not in TABLES:
                     return None
                 tables[name] = TABLES[name].conform(_lists(name, pq.read_table(pa.BufferReader(data)).to_pandas()))
-        except (OSError, ValueError, KeyError, AttributeError, pa.ArrowException):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError, pa.ArrowException):
             # A cache is only a cache: whatever is wrong with it, the evidence is read again.
             return None
         return tables
@@ -201,6 +251,23 @@ class CaseFolder:
         for place in (self.path / "cache").glob("tables-*"):
             if place.name != keep:
                 shutil.rmtree(place, ignore_errors=True)
+
+
+def _size(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError as error:
+        raise PathError(f"{source} cannot be opened: {error.strerror or error}.") from None
+
+
+def _blocks(source: Path) -> Iterator[bytes]:
+    """The file in pieces; raises PathError where it cannot be read, and lets the reader's own errors through."""
+    try:
+        with source.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+    except OSError as error:
+        raise PathError(f"{source} cannot be opened: {error.strerror or error}.") from None
 
 
 def hash_file(path: Path) -> str:

@@ -1,9 +1,10 @@
 """The append-only, hash-chained record of every act on a case.
 
-One line of canonical JSON an act. Each line carries the SHA-256 of the line before it, so
-an edit, a removal or a reordering shows at the first line after it. A chain cannot show
-that its tail was cut off: the head is therefore printed in every bundle and report, where
-the case folder's keeper cannot reach it.
+One line of canonical JSON an act. Each line carries the SHA-256 of what it says, and that
+of the line before it, so damage shows at its line, and an edit, a removal or a reordering at
+the first line after it at the latest. A chain cannot show that its tail was cut off or made
+anew: the head is therefore printed in every bundle and report, where the case folder's
+keeper cannot reach it.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from carecover.errors import CaseError
+from carecover.errors import CaseError, UsageError
 from carecover.model import canonical_json, sha256_hex, utc_text
 
 GENESIS: Final = "0" * 64
-# One act's record stays small (it names files by hash); a longer line is damage, not a record.
-MAX_LINE: Final = 1 << 20
+# The largest record names every file of a bundle of 20,000 certificates; a longer line is damage, not a record.
+MAX_LINE: Final = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act: number from 1, the digest of this line and of the one before, and the act itself."""
+    """One act: number from 1, the act itself, and the digests of this record and of the one before."""
 
     number: int
     at: str
@@ -53,22 +54,20 @@ class Journal:
         for number, line in enumerate(self._lines(), start=1):
             try:
                 record = json.loads(line)
-                entry = Entry(
-                    record["number"],
-                    record["at"],
-                    record["act"],
-                    record["details"],
-                    record["previous"],
-                    sha256_hex(line),
-                )
+                entry = Entry(**record)
                 # The same record in another spelling (blanks, key order) is an edit too.
-                authentic = canonical_json(record) == line
+                authentic = canonical_json(record) == line and _digest(record) == entry.digest
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise CaseError(
                     f"{self._path} line {number} is damaged: it is no journal record. "
                     "The case cannot be trusted from there on; restore the folder from a copy."
                 ) from None
-            if not authentic or entry.number != number or entry.previous != previous:
+            if not authentic:
+                raise CaseError(
+                    f"{self._path} line {number} is not what was written: the journal was changed or damaged. "
+                    "Compare it with a copy, and the head with the one printed in bundles and reports."
+                )
+            if entry.number != number or entry.previous != previous:
                 raise CaseError(
                     f"{self._path} line {number} does not follow from the line before it: the journal was changed. "
                     "Compare it with a copy, and the head with the one printed in bundles and reports."
@@ -84,9 +83,22 @@ class Journal:
             digest = entry.digest
         return digest
 
+    @property
+    def torn(self) -> bool:
+        """True where the last line has no end: an act that was cut off, or damage."""
+        try:
+            with self._path.open("rb") as stream:
+                if stream.seek(0, os.SEEK_END) == 0:
+                    return False
+                stream.seek(-1, os.SEEK_END)
+                return stream.read(1) != b"\n"
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self._unreadable(error) from None
+
     def append(self, act: str, at: datetime, details: Mapping[str, Any]) -> Entry:
         """Write one act to disk (flushed and synced) and return it."""
-        self.mend()
         number, previous = 1, GENESIS
         for entry in self.entries():
             number, previous = entry.number + 1, entry.digest
@@ -97,10 +109,15 @@ class Journal:
             "details": dict(details),
             "previous": previous,
         }
-        line = canonical_json(record)
+        try:
+            record["digest"] = _digest(record)
+            line = canonical_json(record)
+        except UnicodeEncodeError:
+            raise UsageError(f"What is to be recorded of '{act}' holds characters that are no Unicode text.") from None
         if len(line) > MAX_LINE:
             raise CaseError(f"The record of '{act}' is larger than {MAX_LINE} bytes and was not written.")
         try:
+            self.mend()
             with self._path.open("ab") as stream:
                 stream.write(line + b"\n")
                 stream.flush()
@@ -109,7 +126,7 @@ class Journal:
             raise CaseError(
                 f"{self._path} cannot be written ({error.strerror}). Nothing was done; make room and try again."
             ) from None
-        return Entry(number, str(record["at"]), act, details, previous, sha256_hex(line))
+        return Entry(**record)
 
     def mend(self) -> bytes:
         """Cut a torn last line off and return it (empty where there is none).
@@ -129,9 +146,13 @@ class Journal:
         return torn
 
     def _lines(self) -> Iterator[bytes]:
-        if not self._path.exists():
+        try:
+            stream = self._path.open("rb")
+        except FileNotFoundError:
             return
-        with self._path.open("rb") as stream:
+        except OSError as error:
+            raise self._unreadable(error) from None
+        with stream:
             while line := stream.readline(MAX_LINE + 1):
                 if not line.endswith(b"\n"):
                     if len(line) > MAX_LINE:
@@ -139,3 +160,11 @@ class Journal:
                     # A torn tail: a reader ignores it, the next writer cuts it off.
                     return
                 yield line[:-1]
+
+    def _unreadable(self, error: OSError) -> CaseError:
+        return CaseError(f"{self._path} cannot be read ({error.strerror}). Restore the folder from a copy.")
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of everything that the record says but this."""
+    return sha256_hex(canonical_json({name: value for name, value in record.items() if name != "digest"}))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carecover.errors import CaseError
-from carecover.journal import GENESIS, Journal
+from carecover.journal import GENESIS, MAX_LINE, Journal
 
 NOW = datetime(2026, 11, 23, 3, 14, tzinfo=UTC)
 
@@ -84,5 +84,5 @@ def test_a_crash_in_the_middle_of_a_line_loses_nothing(tmp_path: Path, keep: int
 def test_a_record_that_would_never_be_read_again_is_refused(tmp_path: Path) -> None:
     journal = _journal(tmp_path)
     with pytest.raises(CaseError, match="larger"):
-        journal.append("add", NOW, {"file": "x" * (1 << 20)})
+        journal.append("add", NOW, {"file": "x" * MAX_LINE})
     assert len(list(journal.entries())) == 3

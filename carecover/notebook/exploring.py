@@ -257,8 +257,8 @@ class EvidencePanel(FilesPanel):
         new = self.case.add(paths, progress=self.advance)
         sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
         return (
-            f"Files added: {len(new):,}. Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were read, "
-            f"{sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} "
+            f"Files added: {len(new):,}. Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were "
+            f"read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} "
             "could not be used."
         )
 

@@ -12,7 +12,7 @@ from carecover.remediation.backend import Backend
 from carecover.remediation.bundle import certificate_name, pinned_bundle, prepare_bundle
 from carecover.remediation.decisions import Decided, Skipped, current, decide, take_suggestions
 from carecover.remediation.pin import check_dummies
-from carecover.remediation.plan import check_key, check_signoffs, explain, make_plan
+from carecover.remediation.plan import check_key, check_signoffs, check_waiver, explain, make_plan
 
 __all__ = [
     "Backend",
@@ -22,6 +22,7 @@ __all__ = [
     "check_dummies",
     "check_key",
     "check_signoffs",
+    "check_waiver",
     "current",
     "decide",
     "explain",

@@ -91,6 +91,11 @@ def make_plan(
     )
 
 
+def check_waiver(text: str) -> None:
+    """Raise UsageError unless the text says what is waived, and why."""
+    _Waivers([text])
+
+
 def check_signoffs(plan: Plan, signoffs: Sequence[SignOff]) -> None:
     """Raise RefusedError unless an analyst and a reviewer, two different people, signed this digest.
 
