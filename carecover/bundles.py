@@ -17,8 +17,8 @@ from typing import Final
 import pandas as pd
 
 from carecover import evidence, proof, remediation
-from carecover.errors import PathError, RefusedError, UsageError
-from carecover.folder import write_atomically
+from carecover.errors import PathError, RefusedError
+from carecover.folder import hash_file, write_atomically
 from carecover.model import TABLES, Pin, Plan, sha256_hex, utc_text
 from carecover.register import concat
 
@@ -29,6 +29,8 @@ PREPARE: Final = (("prepare.cmd", "GO"),)
 # What a run leaves in its folder, and what the case keeps of it.
 _KEPT: Final = ("logs", "out", "dummies")
 _MAX_NAMED: Final = 10
+# Far more than the check of a dummy lets through.
+_MAX_DUMMY: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,23 @@ class Run:
     def proved(self) -> bool:
         """True where every decision took effect in the CRL that came out."""
         return self.finished and bool((self.outcomes["verdict"] == "proved").all())
+
+
+class Screen:
+    """Shows what a run says, and remembers it."""
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+        self._said: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        self._said.append(text)
+        self._show(text)
+
+    @property
+    def text(self) -> str:
+        """Everything that was said."""
+        return "".join(self._said)
 
 
 def scripts(plan: Plan) -> Sequence[tuple[str, str]]:
@@ -117,9 +136,9 @@ def read_back(places: Iterable[Path], context: evidence.Context, signers: pd.Dat
 
 def empty_folder(target: Path) -> Path:
     """A new folder for a bundle; raises RefusedError where anything is in the way."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise RefusedError(f"{target} is not empty: the bundle gets a folder of its own. Name a new one.")
     try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise RefusedError(f"{target} is not empty: the bundle gets a folder of its own. Name a new one.")
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PathError(f"{target} cannot be made: {error.strerror}.") from None
@@ -140,11 +159,11 @@ def write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 def check_bundle(place: Path, plan: Plan) -> None:
     """Raise unless the folder is a bundle that was made for exactly this plan."""
-    name = place / "plan.json"
     try:
-        found = Plan.from_json(json.loads(name.read_text(encoding="utf-8"))).digest
-    except (OSError, ValueError, UsageError):
-        raise PathError(f"{place} is no bundle: {name.name} is missing or damaged there.") from None
+        # The SHA-256 of this file is the digest that was signed.
+        found = hash_file(place / "plan.json")
+    except OSError:
+        raise PathError(f"{place} is no bundle: there is no plan.json that could be read.") from None
     if found != plan.digest:
         raise RefusedError(
             f"{place} was made for plan {found[:12]}…, but the signed plan of this case is {plan.digest[:12]}…. "
@@ -152,28 +171,48 @@ def check_bundle(place: Path, plan: Plan) -> None:
         )
 
 
-def read_files(place: Path, recorded: Mapping[str, str]) -> dict[str, bytes]:
-    """The files of an exported bundle, each compared with the SHA-256 that the journal recorded."""
-    if not recorded:
+def read_files(place: Path, exported: Sequence[Mapping[str, str]]) -> dict[str, bytes]:
+    """The files of an exported bundle, each compared with the SHA-256 that the journal recorded.
+
+    ``exported``: the bundles that were written, file name → SHA-256. The folder is held
+    against the one it shares most files with, the newer of two.
+    """
+    if not exported:
         raise RefusedError(
             f"No bundle was exported for the plan as it is now. First: carecover batch CASE --output {place}"
         )
-    files = {}
-    for name, digest in recorded.items():
-        path = place / name
+    found: dict[str, bytes | None] = {}
+    for name in dict.fromkeys(name for files in exported for name in files):
         try:
-            data = path.read_bytes()
+            found[name] = (place / name).read_bytes()
         except OSError:
-            raise RefusedError(f"{path} is missing: the bundle is not whole. Export it again.") from None
-        if sha256_hex(data) != digest:
-            raise RefusedError(f"{path} was changed since it was exported. Do not run it; export the bundle again.")
-        files[name] = data
-    return files
+            found[name] = None
+    digests = {name: sha256_hex(data) for name, data in found.items() if data is not None}
+    nearest = max(reversed(exported), key=lambda files: sum(digests.get(n) == d for n, d in files.items()))
+    kept: dict[str, bytes] = {}
+    for name, digest in nearest.items():
+        data = found[name]
+        if data is None:
+            raise RefusedError(f"{place / name} is missing: the bundle is not whole. Export it again.")
+        if digests[name] != digest:
+            raise RefusedError(
+                f"{place / name} was changed since it was exported. Do not run it; export the bundle again."
+            )
+        kept[name] = data
+    return kept
 
 
 def read_dummies(place: Path) -> dict[str, bytes]:
-    """The dummies that prepare.cmd left: file name → bytes."""
-    return {p.name: p.read_bytes() for p in sorted((place / "dummies").glob("*.cer"))}
+    """The dummies that prepare.cmd left: file name → bytes (no more of each than tells that it is too large)."""
+    dummies = {}
+    try:
+        for path in sorted((place / "dummies").glob("*.cer")):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    dummies[path.name] = stream.read(_MAX_DUMMY + 1)
+    except OSError as error:
+        raise PathError(f"{place / 'dummies'} cannot be read: {error.strerror}.") from None
+    return dummies
 
 
 def refuse_problems(pins: Sequence[Pin]) -> None:

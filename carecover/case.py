@@ -12,8 +12,6 @@ speaks to; what is behind a verb lies in ``register``, ``bundles`` and the rooms
 from __future__ import annotations
 
 import json
-import os
-import stat
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ from carecover import __version__, analysis, bundles, evidence, proof, remediati
 from carecover.bundles import Run
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
 from carecover.facts import change_facts, person_name
-from carecover.folder import CaseFolder, write_atomically
+from carecover.folder import CaseFolder, Stored, spelled, walk, write_atomically
 from carecover.journal import GENESIS, Entry, Journal
 from carecover.model import (
     ROLES,
@@ -48,8 +46,6 @@ from carecover.report import Execution, make_document, render_html
 
 # One journal line stays far below journal.MAX_LINE.
 _FILES_PER_ENTRY: Final = 500
-# A folder of single mails is large; a loop through a mistaken mount is larger.
-MAX_FILES: Final = 1_000_000
 
 
 class Case:
@@ -64,6 +60,7 @@ class Case:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._journal = Journal(folder.path / "journal.jsonl")
         self._register = EvidenceRegister(folder)
+        self._found: tuple[Any, pd.DataFrame] | None = None
 
     def __repr__(self) -> str:
         return f"Case({str(self.path)!r})"
@@ -87,7 +84,7 @@ class Case:
         folder = CaseFolder.create(place, {"created": utc_text(now), "facts": known.to_json()})
         case = cls(folder, clock)
         with folder.locked():
-            case._record("create", {"facts": known.to_json(), "name": _spelled(place.resolve().name)})
+            case._record("create", {"facts": known.to_json(), "name": spelled(place.resolve().name)})
         return case
 
     @classmethod
@@ -115,7 +112,7 @@ class Case:
             after = change_facts(before, changes)
             if self._journal.head == GENESIS:
                 # The making of the case was interrupted: this is the rest of it.
-                self._record("create", {"facts": after.to_json(), "name": _spelled(self.path.resolve().name)})
+                self._record("create", {"facts": after.to_json(), "name": spelled(self.path.resolve().name)})
             elif after != before:
                 self._record("facts", {"before": before.to_json(), "after": after.to_json()})
             if head.get("facts") != after.to_json():
@@ -131,7 +128,7 @@ class Case:
         path could not be opened; everything else has been added by then, and its accounting
         is the error's ``finished``.
         """
-        files, unopened = _walk(paths, self.path)
+        files, unopened = walk(paths, self.path)
         with self._folder.locked():
             known = self._evidence_records()
             by_digest = {r["sha256"]: r for r in reversed(known)}
@@ -146,7 +143,7 @@ class Case:
                 except PathError as error:
                     unopened.append(str(error))
                     continue
-                name = _spelled(file)
+                name = spelled(file)
                 again = (name, stored.sha256) in by_place
                 first = by_digest.get(stored.sha256)
                 if again and first is not None:
@@ -259,7 +256,8 @@ class Case:
         """
         person = person_name(by)
         # Checked here: a waiver that no plan takes would stand in the way of every later one.
-        remediation.check_waiver(_waiver(note.strip(), person))
+        for text in (note, _waiver(note.strip(), person)):
+            remediation.check_waiver(text)
         with self._folder.locked():
             self._record("waive", {"note": note.strip(), "by": person})
             self._void_if_changed()
@@ -347,7 +345,9 @@ class Case:
         analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
         if person_key(analyst.person) == person_key(person):
             raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
-        bundles.read_files(place, self._exported(plan))
+        # All but the dummies themselves: whether they may be used is what is asked here.
+        made = [{n: d for n, d in files.items() if not n.startswith("dummies/")} for files in self._exported(plan)]
+        bundles.read_files(place, made)
         dummies = bundles.read_dummies(place)
         pins = remediation.check_dummies(plan, dummies, self._ca_certificates())
         bundles.refuse_problems(pins)
@@ -389,7 +389,7 @@ class Case:
         if isinstance(on, str):
             return self._simulate(plan, files, "run", show)
         calls = bundles.scripts(plan) if "revoke.cmd" in files else bundles.PREPARE
-        return self._execute(plan, on, place, calls, "run", show, self._ca_certificates())
+        return self._execute(plan, on, place, calls, "run", bundles.Screen(show), self._ca_certificates())
 
     # ------------------------------------------------------------------ proof and report
 
@@ -398,7 +398,7 @@ class Case:
 
         Raises PathError like ``add``; the error's ``finished`` is the table.
         """
-        paths, unopened = _walk(files, self.path)
+        paths, unopened = walk(files, self.path)
         records = []
         with self._folder.locked():
             digest = self.plan().digest
@@ -409,7 +409,7 @@ class Case:
                     unopened.append(str(error))
                     continue
                 records.append(
-                    {"path": _spelled(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
+                    {"path": spelled(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
                 )
             for start in range(0, len(records), _FILES_PER_ENTRY):
                 self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
@@ -457,7 +457,7 @@ class Case:
             except OSError as error:
                 raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
             self._folder.write(_report_copy(sha256_hex(page)), page)
-            self._record("report", {"path": _spelled(target), "sha256": sha256_hex(page)})
+            self._record("report", {"path": spelled(target), "sha256": sha256_hex(page)})
         return target
 
     def check(self) -> list[str]:
@@ -469,8 +469,8 @@ class Case:
             return [str(error)]
         if self._journal.torn:
             problems.append(
-                f"{self.path / 'journal.jsonl'} ends in the middle of a line: the last act was interrupted and does not "
-                "count, or the file was damaged. The next act puts that line aside."
+                f"{self.path / 'journal.jsonl'} ends in the middle of a line: the last act was interrupted and does "
+                "not count, or the file was damaged. The next act puts that line aside."
             )
         recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
         for file in {f["sha256"]: f for f in recorded}.values():
@@ -524,7 +524,10 @@ class Case:
                 # The digest is taken over the canonical JSON; the file has a line end as well.
                 kept[_plan_file(entry.details["digest"])] = (entry.details["digest"], "the plan that was signed")
             elif entry.act == "report":
-                kept[_report_copy(entry.details["sha256"])] = (entry.details["sha256"], "the report that was handed out")
+                kept[_report_copy(entry.details["sha256"])] = (
+                    entry.details["sha256"],
+                    "the report that was handed out",
+                )
             elif entry.act in ("rehearsal", "run"):
                 name = f"runs/{entry.details['directory']}/outcomes.json"
                 kept[name] = (entry.details["outcomes"], f"what the {entry.act} proved")
@@ -533,9 +536,9 @@ class Case:
     def _store(self, file: Path) -> Stored:
         """Take a file into the case; a reference must have a name that can be written down."""
         stored = self._folder.store(file)
-        if not stored.copied and _spelled(file) != str(file):
+        if not stored.copied and spelled(file) != str(file):
             raise PathError(
-                f"{_spelled(file)} is too large to be copied, and its name is no Unicode text: give it another name."
+                f"{spelled(file)} is too large to be copied, and its name is no Unicode text: give it another name."
             )
         return stored
 
@@ -632,12 +635,18 @@ class Case:
         )
 
     def _findings(self) -> pd.DataFrame:
-        tables, baseline = self._readings(), self._baseline()
+        tables, baseline, facts = self._readings(), self._baseline(), self.facts
         added = [r["added_at"] for r in self._evidence_records() if r["evidence_id"] in baseline.evidence_ids]
-        return analysis.find_gap(
-            tables["notifications"], baseline.rows, tables["certificates"], tables["crls"], tables["crl_entries"],
-            tables["audit_events"], facts=self.facts, baseline_at=_time(max(added)) if added else None,
-        )  # fmt: skip
+        at = _time(max(added)) if added else None
+        # Every verb asks for the findings more than once; they follow from exactly this.
+        made_of = (tables["notifications"], baseline.evidence_ids, facts, at)
+        if self._found is None or self._found[0][0] is not made_of[0] or self._found[0][1:] != made_of[1:]:
+            found = analysis.find_gap(
+                tables["notifications"], baseline.rows, tables["certificates"], tables["crls"], tables["crl_entries"],
+                tables["audit_events"], facts=facts, baseline_at=at,
+            )  # fmt: skip
+            self._found = (made_of, found)
+        return self._found[1]
 
     def _coverage(self) -> pd.DataFrame:
         tables = self._readings()
@@ -685,9 +694,8 @@ class Case:
 
         A plan may be exported more than once, and pinning makes a further bundle of one.
         """
-        acts = [e for e in self._journal.entries() if e.act in ("export", "pin") and e.details["digest"] == plan.digest]
-        prepare = {n: d for e in acts if e.act == "export" for n, d in e.details["files"].items() if n == "prepare.cmd"}
-        return [{**(prepare if e.act == "pin" else {}), **e.details["files"]} for e in acts]
+        acts = (e for e in self._journal.entries() if e.act in ("export", "pin"))
+        return [e.details["files"] for e in acts if e.details["digest"] == plan.digest]
 
     def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
         """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
@@ -700,7 +708,7 @@ class Case:
             facts=self.facts,
             now=self._clock(),
         )
-        host = simulator.SimulatedHost(ca)
+        host, screen = simulator.SimulatedHost(ca), bundles.Screen(show)
         with tempfile.TemporaryDirectory(prefix="carecover-") as name:
             # The CA's own key is not in evidence: what this CA signs is checked with its stand-in's certificate.
             signers = ca.stand_in_certificates
@@ -708,7 +716,7 @@ class Case:
             bundles.write_files(place, files)
             before: bundles.Phases = ()
             if plan.needs_dummies and "revoke.cmd" not in files:
-                before = bundles.run_scripts(host, place, bundles.PREPARE, show)
+                before = bundles.run_scripts(host, place, bundles.PREPARE, screen)
                 if before[-1][1] != 0:
                     raise RunError(
                         f"prepare.cmd ended with exit code {before[-1][1]} on the simulated CA: see its output."
@@ -717,7 +725,7 @@ class Case:
                 pins = remediation.check_dummies(plan, dummies, signers)
                 bundles.refuse_problems(pins)
                 bundles.write_files(place, self._pinned(plan, pins, dummies))
-            return self._execute(plan, host, place, bundles.scripts(plan), kind, show, signers, ca, before)
+            return self._execute(plan, host, place, bundles.scripts(plan), kind, screen, signers, ca, before)
 
     def _execute(
         self,
@@ -726,36 +734,32 @@ class Case:
         place: Path,
         calls: Sequence[tuple[str, str]],
         kind: str,
-        show: Callable[[str], None],
+        screen: bundles.Screen,
         signers: pd.DataFrame,
         ca: simulator.SimulatedCA | None = None,
         before: bundles.Phases = (),
     ) -> Run:
         """Run scripts in turn; keep transcripts and CRLs; judge what came out."""
-        shown: list[str] = []
-
-        def output(text: str) -> None:
-            shown.append(text)
-            show(text)
-
-        phases = bundles.run_scripts(backend, place, calls, output)
+        phases = bundles.run_scripts(backend, place, calls, screen)
         finished = len(phases) == len(calls) and phases[-1][1] == 0
-        # Two runs within one second are two runs.
-        stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
-        taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
-        target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
-        left = bundles.keep(place, target, "".join(shown))
-        # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
-        now = self._clock() if ca is None else max(self._clock(), ca.now)
-        outcomes = self._judge(plan, left, signers, now)
-        self._folder.write(f"runs/{target.name}/outcomes.json", TABLES["outcomes"].to_json(outcomes).encode("utf-8"))
-        details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
-        details["finished"] = finished
-        details["transcripts"] = [sha256_hex(p.read_bytes()) for p in left if p.suffix == ".log"]
-        details["assumptions"] = list(simulator.Behaviour().assumptions) if ca is not None else []
         with self._folder.locked():
+            # Two runs within one second are two runs.
+            stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
+            taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
+            target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
+            left = bundles.keep(place, target, screen.text)
+            # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
+            now = self._clock() if ca is None else max(self._clock(), ca.now)
+            outcomes = self._judge(plan, left, signers, now)
+            proved = TABLES["outcomes"].to_json(outcomes).encode("utf-8")
+            self._folder.write(f"runs/{target.name}/outcomes.json", proved)
+            details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
+            details["finished"] = finished
+            details["outcomes"] = sha256_hex(proved)
+            details["transcripts"] = [sha256_hex(p.read_bytes()) for p in left if p.suffix == ".log"]
+            details["assumptions"] = list(simulator.Behaviour().assumptions) if ca is not None else []
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
-        return Run(kind, backend.name, (*before, *phases), "".join(shown), outcomes, target, finished)
+        return Run(kind, backend.name, (*before, *phases), screen.text, outcomes, target, finished)
 
     def _judge(self, plan: Plan, places: Iterable[Path], signers: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """Hold what came back from a CA against the plan."""
@@ -776,9 +780,14 @@ class Case:
         files = [f for e in acts for f in e.details["files"]]
         if not files:
             return TABLES["outcomes"].empty()
-        places = [self._folder.evidence(f["sha256"]) if f["copied"] else Path(f["path"]) for f in files]
+        try:
+            plan = self.plan()
+        except RefusedError:
+            # Decisions that make no plan have no outcome; the verb that needs the plan says why there is none.
+            return TABLES["outcomes"].empty()
+        places = [self._folder.unchanged(file) for file in files]
         # Judged as of the last act of verifying: what was proved that night stays proved, whenever it is read.
-        return self._judge(self.plan(), places, self._ca_certificates(), _time(acts[-1].at))
+        return self._judge(plan, places, self._ca_certificates(), _time(acts[-1].at))
 
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:
         """The newest rehearsal or run of the plan as it is now."""
@@ -807,30 +816,16 @@ def _role(text: str) -> Role:
     return "analyst" if text == "analyst" else "reviewer"
 
 
-def _walk(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
-    """Files below the paths in a stable order, and a sentence for each path that cannot be opened."""
-    files: list[Path] = []
-    unopened: list[str] = []
+def _waiver(note: str, person: str) -> str:
+    return f"{note} ({person})"
 
-    def complain(error: OSError) -> None:
-        unopened.append(f"{error.filename} cannot be opened: {error.strerror}.")
 
-    for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            for folder, folders, names in os.walk(path, followlinks=False, onerror=complain):
-                folders.sort()
-                inside = [Path(folder) / n for n in sorted(names)]
-                files += [f for f in inside if not f.is_symlink()]
-                if len(files) > MAX_FILES:
-                    raise UsageError(
-                        f"{path} holds more than {MAX_FILES} files. Add the folders that matter one by one."
-                    )
-        elif path.is_file():
-            files.append(path)
-        else:
-            unopened.append(f"{path} does not exist." if not path.exists() else f"{path} is neither file nor folder.")
-    return files, unopened
+def _plan_file(digest: str) -> str:
+    return f"plans/{digest}/plan.json"
+
+
+def _report_copy(sha256: str) -> str:
+    return f"reports/{sha256[:16]}.html"
 
 
 def _same(left: pd.DataFrame, right: pd.DataFrame) -> bool:

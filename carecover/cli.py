@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import click
 
 from carecover import __version__
-from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError
+from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError, PathError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +24,23 @@ if TYPE_CHECKING:
 
 # pandas and what hangs on it take a second to import: a command imports what it needs when it runs.
 
-_PATH: Final = click.Path(path_type=Path)
 _INTERRUPTED: Final = 130
+# A cell of a table for people.
+_WIDTH: Final = 60
+_NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+
+
+class _Named(click.Path):
+    """A path; an empty one (a shell variable that is not set) is no name for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """As click does it, but for the empty text."""
+        if value == "":
+            self.fail("an empty path names nothing.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_PATH: Final = _Named(path_type=Path)
 
 
 class _Guide(click.Group):
@@ -69,13 +87,17 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; every error is one paragraph on standard error, never a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # Evidence holds any script there is; a Windows console of 1995 must not stop the work.
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            # Evidence holds any script there is; a Windows console of 1995 must not stop the work, and what goes
+            # into a file or another program must arrive as it is.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     try:
         result = cli.main(args=arguments, prog_name="carecover", standalone_mode=False)
     except CarecoverError as error:
         return _complain(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         return _complain(error.format_message() + " See: carecover --help", 2)
     except (click.Abort, KeyboardInterrupt):
@@ -93,12 +115,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    click.echo(click.style("carecover: ", bold=True) + text, err=True)
+    click.echo(click.style("carecover: ", bold=True) + _one_line(text), err=True)
     return code
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(_one_line(text), err=True)
+
+
+def _one_line(text: str) -> str:
+    """One paragraph: a file name may hold line ends, and sequences that command a terminal."""
+    return "".join(c if c.isprintable() else "·" for c in " ".join(text.splitlines()))
 
 
 def _show(text: str) -> None:
@@ -132,13 +159,13 @@ def _cell(value: object) -> str:
     import pandas as pd  # noqa: PLC0415
 
     if isinstance(value, list):
-        return "; ".join(map(str, value))[:60]
+        return "; ".join(map(str, value))[:_WIDTH]
     if pd.isna(value):  # type: ignore[call-overload]
         return "-"
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%MZ")
-    text = "".join(c if c.isprintable() else "·" for c in str(value))
-    return text if len(text) <= 60 else text[:59] + "…"
+    text = _one_line(str(value))
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
 # ------------------------------------------------------------------------- see how it goes
@@ -209,16 +236,37 @@ def init(case: Path, **facts: Any) -> int:  # noqa: ANN401 - Case checks them
 def add(case: Path, paths: tuple[Path, ...], as_json: bool) -> int:
     """Hand evidence in: files or folders of any kind, told apart by content."""
     opened = _open(case)
-    accounting = opened.add(paths, progress=_progress)
-    shown = accounting.merge(opened.table("evidence")[["evidence_id", "kind", "path"]], on="evidence_id", how="left")
-    if as_json:
-        click.echo(_schema("accounting").to_json(accounting), nl=False)
-    else:
-        _print_table(shown, ["evidence_id", "kind", "units", "parsed", "irrelevant", "duplicate", "rejected", "path"])
+    with _told_of_the_rest(lambda accounting: _show_accounting(opened, accounting, as_json=as_json)):
+        accounting = opened.add(paths, progress=_progress)
+    _show_accounting(opened, accounting, as_json=as_json)
+    if not len(accounting):
+        _say("There was no file in what you named: nothing was added.")
+        return NEEDS_A_PERSON
     if int(accounting["rejected"].sum()):
         _say("Some units were rejected. Where and why: carecover table CASE rejects")
         return NEEDS_A_PERSON
     return DONE
+
+
+@contextmanager
+def _told_of_the_rest(show: Callable[[pd.DataFrame], None]) -> Iterator[None]:
+    """Where a path cannot be opened, what came of the others is a result all the same."""
+    try:
+        yield
+    except PathError as error:
+        if error.finished is not None:
+            show(cast("pd.DataFrame", error.finished))
+        raise
+
+
+def _show_accounting(opened: Case, accounting: pd.DataFrame, *, as_json: bool) -> None:
+    shown = accounting.merge(opened.table("evidence")[["evidence_id", "kind", "path"]], on="evidence_id", how="left")
+    if as_json:
+        click.echo(_schema("accounting").to_json(accounting), nl=False)
+    else:
+        # The end of a long path tells one file from another.
+        shown["path"] = [path if len(path) <= _WIDTH else "…" + path[1 - _WIDTH :] for path in shown["path"]]
+        _print_table(shown, ["evidence_id", "kind", "units", "parsed", "irrelevant", "duplicate", "rejected", "path"])
 
 
 @cli.command()
@@ -248,6 +296,8 @@ def gaps(case: Path, as_json: bool) -> int:
         click.echo('{{"findings": {}, "coverage": {}}}'.format(*both))
     else:
         _print_gaps(findings, coverage)
+        for number, sentence in enumerate(_first_steps(findings, coverage, opened.table("decisions")), start=1):
+            click.echo(f"  {number}. {sentence}")
     at_risk = _key_at_risk(opened)
     return NEEDS_A_PERSON if at_risk or len(findings) or (coverage["verdict"] != "good").any() else DONE
 
@@ -261,6 +311,27 @@ def _print_gaps(findings: pd.DataFrame, coverage: pd.DataFrame) -> None:
     click.echo("\nHow far to believe it:")
     for row in coverage.to_dict("records"):
         click.echo(f"  [{row['verdict']}] {row['aspect']}: {_cell(row['figure'])}\n      {row['why']}")
+    click.echo("\nWhat to do first:")
+
+
+def _first_steps(findings: pd.DataFrame, coverage: pd.DataFrame, decisions: pd.DataFrame) -> list[str]:
+    """What is open, the most urgent first."""
+    from carecover.model import ACTIONABLE_KINDS  # noqa: PLC0415
+
+    settled = set(decisions.loc[decisions["action"] != "undecided", "finding_id"])
+    left = findings[findings["kind"].isin(ACTIONABLE_KINDS) & ~findings["finding_id"].isin(settled)]
+    infrastructure = left["infrastructure"].fillna(value=False).astype(bool)
+    revoked, plain = left["suggested_action"] == "revoke", left["suggested_action"].isna()
+    again = int((revoked & ~infrastructure).sum())
+    steps = {
+        "Gaps in the evidence; hand in what is missing before anybody decides": (coverage["verdict"] == "gap").sum(),
+        "Findings about infrastructure; look at each, and decide it by its serial number": infrastructure.sum(),
+        "Revocations that clients no longer see; --action suggested revokes as before": again,
+        "Findings without a suggestion; ask the owners, a hold (reason 6) buys time": (plain & ~infrastructure).sum(),
+        "Findings that are not decided, all in all": len(left),
+    }
+    told = [f"{text}: {number}" for text, number in steps.items() if number]
+    return told or ["Nothing is open: carecover sign-off, by two people." if len(findings) else "Nothing was found."]
 
 
 @cli.command()
@@ -274,14 +345,25 @@ def table(case: Path, name: str, form: str, output: Path | None) -> int:
     if form == "parquet":
         if output is None:
             raise click.UsageError("Parquet is no text: say where to write it with --output FILE.")
-        frame.to_parquet(output)
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer)
+        _write(output, buffer.getvalue())
         return DONE
     text = _schema(name).to_json(frame) if form == "json" else _schema(name).to_csv(frame)
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8", newline="")
+        _write(output, text.encode("utf-8"))
     return DONE
+
+
+def _write(output: Path, data: bytes) -> None:
+    from carecover.folder import write_atomically  # noqa: PLC0415
+
+    try:
+        write_atomically(output, data)
+    except OSError as error:
+        raise PathError(f"{output} cannot be written: {error.strerror}.") from None
 
 
 # -------------------------------------------------------------------------------- decide
@@ -306,7 +388,9 @@ def decide(
     """Decide what is to be done about findings."""
     from carecover.model import RevocationReason  # noqa: PLC0415
 
-    code = None if reason is None else int(reason) if reason.lstrip("-").isdigit() else RevocationReason.parse(reason)
+    # A number is judged where it is decided, with a sentence of its own for those that are never written.
+    number = reason is not None and _NUMBER.fullmatch(reason.strip())
+    code = None if reason is None else int(reason) if number else RevocationReason.parse(reason)
     made = _open(case).decide(all_of=all_of, serials=serials, action=action, reason=code, note=note, by=by)  # type: ignore[arg-type]
     click.echo(f"{len(made.rows)} decided, {len(made.skipped)} left out.")
     for skipped in made.skipped:
@@ -414,9 +498,15 @@ def _show_run(result: Run) -> int:
 @click.argument("files", type=_PATH, nargs=-1, required=True)
 def verify(case: Path, files: tuple[Path, ...]) -> int:
     """Transcripts, a later view and new CRLs: what is proved about each decision?"""
-    outcomes = _open(case).verify(files)
-    _print_table(outcomes, ["serial", "action", "verdict", "why"])
-    return DONE if (outcomes["verdict"] == "proved").all() else NEEDS_A_PERSON
+
+    def show(outcomes: pd.DataFrame) -> None:
+        _print_table(outcomes, ["serial", "action", "verdict", "why"])
+
+    with _told_of_the_rest(show):
+        outcomes = _open(case).verify(files)
+    show(outcomes)
+    # No outcome at all is nothing proved.
+    return DONE if len(outcomes) and (outcomes["verdict"] == "proved").all() else NEEDS_A_PERSON
 
 
 @cli.command()

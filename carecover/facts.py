@@ -69,8 +69,8 @@ def _moment(name: str, value: object, zone: ZoneInfo | None) -> datetime:
         raise UsageError(f"'{value}' is no time for {name}: use ISO 8601, such as 2026-11-23T04:30+01:00.") from None
     if twice:
         raise UsageError(
-            f"{name}: on {value} the clocks in {zone} were changed, and that time came twice or not at all. Say it with "
-            "its offset, such as +01:00."
+            f"{name}: at {value} the clocks in {zone} were changed, and that time came twice or not at all. Say it "
+            "with its offset, such as +01:00."
         )
     return known
 

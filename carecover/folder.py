@@ -1,4 +1,6 @@
-"""The case folder on disk: plain files that any tool can read. Only ``Case`` uses it.
+"""The case folder on disk, and the files that are handed in. Only ``Case`` uses it.
+
+A case is a folder of plain files that any tool can read:
 
     case.json                  format number, and the facts of the incident
     journal.jsonl              every act, hash-chained
@@ -20,9 +22,10 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -39,6 +42,8 @@ FORMAT: Final = 1
 MAX_COPY_BYTES: Final = 1 << 30
 # How long a second writer waits: acts take seconds, and a notebook and a shell may share a case.
 LOCK_PATIENCE_SECONDS: Final = 20.0
+# A folder of single mails is large; a loop through a mistaken mount is larger.
+MAX_FILES: Final = 1_000_000
 _BLOCK: Final = 1 << 20
 _FOLDERS: Final = ("evidence", "plans", "runs", "reports", "cache")
 
@@ -115,8 +120,8 @@ class CaseFolder:
             lock = (self.path / ".lock").open("a+b")
         except OSError as error:
             raise CaseError(
-                f"{self.path} cannot be written ({error.strerror}): nothing was changed. Make it writable, or work on a "
-                "copy of it."
+                f"{self.path} cannot be written ({error.strerror}): nothing was changed. Make it writable, or work "
+                "on a copy of it."
             ) from None
         try:
             deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
@@ -207,6 +212,13 @@ class CaseFolder:
             )
         return place
 
+    def holds(self, name: str, sha256: str) -> bool:
+        """True where the case has this file with exactly these bytes."""
+        try:
+            return hash_file(self.path / name) == sha256
+        except OSError:
+            return False
+
     def _unwritable(self, place: Path, error: OSError) -> CaseError:
         return CaseError(
             f"{place} cannot be written ({error.strerror}): what was just asked for was not done. Make room, or make "
@@ -251,6 +263,56 @@ class CaseFolder:
         for place in (self.path / "cache").glob("tables-*"):
             if place.name != keep:
                 shutil.rmtree(place, ignore_errors=True)
+
+
+def spelled(path: Path | str) -> str:
+    """A path as text that can be written down: bytes that are no Unicode as backslash and digits."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def walk(paths: Iterable[str | Path], case: Path) -> tuple[list[Path], list[str]]:
+    """Files below the paths in a stable order, and a sentence for each path that cannot be opened.
+
+    Links inside a folder are not followed. Only regular files are taken: a pipe or a device
+    could keep the reader waiting for ever. The case itself, met on the way through a folder
+    around it, is no evidence. Raises UsageError for more than ``MAX_FILES``.
+    """
+    files: list[Path] = []
+    unopened: list[str] = []
+    own = case.resolve()
+
+    def take(path: Path, mode: int) -> None:
+        if stat.S_ISREG(mode):
+            files.append(path)
+        elif not stat.S_ISLNK(mode):
+            unopened.append(f"{path} is neither file nor folder.")
+        if len(files) > MAX_FILES:
+            raise UsageError(f"{path.parent} and what was before it hold more than {MAX_FILES} files: name fewer.")
+
+    def complain(error: OSError) -> None:
+        unopened.append(f"{error.filename} cannot be opened: {error.strerror}.")
+
+    for given in paths:
+        path = Path(given).absolute()
+        try:
+            mode = path.stat().st_mode
+            if not stat.S_ISDIR(mode):
+                take(path, mode)
+                continue
+            if path.resolve() == own:
+                unopened.append(f"{path} is the case itself, not evidence.")
+                continue
+            for folder, folders, names in os.walk(path, followlinks=False, onerror=complain):
+                folders[:] = sorted(name for name in folders if Path(folder, name).resolve() != own)
+                for name in sorted(names):
+                    take(Path(folder, name), Path(folder, name).lstat().st_mode)
+        except FileNotFoundError as error:
+            unopened.append(f"{error.filename} does not exist.")
+        except OSError as error:
+            unopened.append(f"{error.filename} cannot be opened: {error.strerror}.")
+        except ValueError:
+            unopened.append(f"{path} is no path: it holds a character that no file name has.")
+    return files, unopened
 
 
 def _size(source: Path) -> int:

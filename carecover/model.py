@@ -356,7 +356,8 @@ class TableSchema:
             if column.kind == "bytes":
                 return pd.Series([v if isinstance(v, bytes) else None for v in values], dtype=object)
             if column.kind == "time":
-                moments = pd.to_datetime(pd.Series(list(values), dtype=object), utc=True)
+                # Without a format pandas takes the first text's, and refuses a fraction of a second after none.
+                moments = pd.to_datetime(pd.Series(list(values), dtype=object), utc=True, format="ISO8601")
                 return pd.Series(moments.astype(_DTYPES["time"]))
             cleaned: list[Any] = [None if pd.isna(v) else v for v in values]  # type: ignore[call-overload]
             return pd.Series(cleaned, dtype=_DTYPES[column.kind])  # type: ignore[no-any-return]

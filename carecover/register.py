@@ -103,7 +103,12 @@ class EvidenceRegister:
         ]
         tables = {name: _in_order(concat(name, frames)) for name, frames in parts.items()}
         tables["evidence"] = TABLES["evidence"].frame(named)
-        certificates, crls, own = evidence.verify_signatures(tables["certificates"], tables["crls"], ca_name=facts.ca)
+        certificates, crls, own = evidence.verify_signatures(
+            tables["certificates"],
+            tables["crls"],
+            ca_name=facts.ca,
+            known_thumbprints=frozenset(tables["ca_rows"]["thumbprint"].dropna()),
+        )
         is_own = certificates["certificate_sha256"].isin(own["certificate_sha256"]) & ~_true(certificates["from_mail"])
         tables["certificates"] = certificates.assign(own_ca=is_own.astype("boolean"))
         tables["crls"] = crls
@@ -189,7 +194,8 @@ def _with_certificates(mails: pd.DataFrame, certificates: pd.DataFrame) -> pd.Da
     known = certificates[_true(certificates["signed_by_ca"])]
     verified = known.drop_duplicates("certificate_sha256").set_index("certificate_sha256")
     mails = mails.copy()
-    for name in ("serial", "thumbprint", "subject", "not_before", "not_after"):
+    # pandas cannot look anything up in a column of times without rows.
+    for name in ("serial", "thumbprint", "subject", "not_before", "not_after") if len(verified) else ():
         better = mails["certificate_sha256"].map(verified[name]).astype(mails[name].dtype)
         mails[name] = better.where(better.notna(), mails[name])
     doubtful = carried & ~mails["certificate_sha256"].isin(verified.index)

@@ -60,10 +60,12 @@ class Bundle:
             (self.directory / name).parent.mkdir(parents=True, exist_ok=True)
             (self.directory / name).write_bytes(data)
 
-    def run(self, script: str, *arguments: str, elevated: bool = True) -> int:
+    def run(
+        self, script: str, *arguments: str, elevated: bool = True, environment: Mapping[str, str] | None = None
+    ) -> int:
         """The exit code of one script."""
         self.lines.clear()
-        host = SimulatedHost(self.ca, elevated=elevated)
+        host = SimulatedHost(self.ca, elevated=elevated, environment=environment)
         return host.execute(self.directory, script, arguments, self.lines.append)
 
     def pin(self) -> None:
@@ -497,6 +499,133 @@ def test_a_batch_that_somebody_edited_is_not_run(bundle: Bundle) -> None:
     script.write_bytes(b"\r\n".join([lines[0], b"echo x & certutil -deleterow 1", *lines[1:]]))
     with pytest.raises(RefusedError, match=r"revoke\.cmd, line 2"):
         bundle.run("revoke.cmd", "apply")
+
+
+# ------------------------------------------------------------------- what an administrator meets
+
+
+def test_a_variable_named_errorlevel_hides_nothing(bundle: Bundle) -> None:
+    # A real variable of that name stands before the built-in one: every check would pass.
+    hidden = {"ERRORLEVEL": "0"}
+    calls = len(bundle.ca.calls)
+    assert bundle.run("revoke.cmd", "apply", elevated=False, environment=hidden) == REFUSED
+    assert len(bundle.ca.calls) == calls
+    assert bundle.run("revoke.cmd", "apply", environment=hidden) == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+
+
+def test_what_the_session_has_set_already_changes_nothing(bundle: Bundle) -> None:
+    names = ("REASON", "FILE", "WHY", "H", "STATE", "WANTED", "ANSWER", "DID", "ABORT", "ALONE", "NUMBER", "LEFT")
+    assert bundle.run("revoke.cmd", "apply", environment=dict.fromkeys(names, "9")) == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+    # A certutil of 32 bits may not see the keys of the CA, nor a module's provider.
+    assert bundle.run("revoke.cmd", "status", environment={"PROCESSOR_ARCHITEW6432": "AMD64"}) == REFUSED
+    assert any("32-bit" in line for line in bundle.lines)
+
+
+class Locked:
+    """Somebody else holds a file open (a scanner, a backup, a second window): one opening of it fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, at: int | None) -> None:
+        self.opened = 0
+        whole = Folder.write
+
+        def write(folder: Folder, target: str, data: bytes, *, append: bool = False) -> None:
+            if target.endswith(name) and not data:
+                self.opened += 1
+                if at in (None, self.opened):
+                    raise PermissionError(13, "in use", target)
+            whole(folder, target, data, append=append)
+
+        monkeypatch.setattr(Folder, "write", write)
+
+
+def test_an_answer_that_could_not_be_written_is_never_an_older_one(tmp_path: Path) -> None:
+    # cmd.exe starts no command whose output cannot be opened, and leaves ERRORLEVEL as it was.
+    reruns, at = Reruns(tmp_path), 1
+    while True:
+        with pytest.MonkeyPatch.context() as patch, reruns.again(Faults()) as bundle:
+            row = next(item for item in bundle.plan.items if item.kind == "lost_revocation")
+            other = (row.reason or 0) % 5 + 1
+            _meddle(bundle, "-revoke", row.serial, str(other))
+            lock = Locked(patch, "answer.txt", at)
+            code = bundle.run("revoke.cmd", "apply")
+            assert code in (OPEN, REFUSED, ABORTED), at
+            assert bundle.states()[row.serial] == (21, other), at
+            revoked = [call.arguments for call in bundle.ca.calls if call.verb == "revoke"]
+            assert len(revoked) == len(set(revoked)), at
+            if lock.opened < at:
+                break
+            at += 7
+    assert at > 50
+
+
+def test_a_crl_that_was_not_written_is_not_called_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle(tmp_path, plan=replace(make_plan(), last_crl_numbers={})).ready()
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    Locked(monkeypatch, "carecover-publish.log", 4)
+    code = bundle.run("revoke.cmd", "publish")
+    assert bundle.ca.crls == {}, "the call of certutil -crl is the one whose log was locked"
+    assert code == ABORTED, bundle.lines
+
+
+def test_two_windows_do_not_run_at_once(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first holds work\\errors.txt open for as long as it runs.
+    Locked(monkeypatch, "errors.txt", None)
+    calls = len(bundle.ca.calls)
+    for script, word in (("revoke.cmd", "apply"), ("prepare.cmd", "GO"), ("undo.cmd", "apply")):
+        assert bundle.run(script, word) == REFUSED
+        assert any("already" in line for line in bundle.lines), bundle.lines
+    assert len(bundle.ca.calls) == calls
+
+
+def test_outside_its_folder_a_batch_leaves_nothing(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> None:
+    # cd fails on a UNC path, so the batch finds itself where the prompt stood: in System32.
+    elsewhere = tmp_path_factory.mktemp("System32")
+    for name in ("revoke.cmd", "prepare.cmd", "undo.cmd"):
+        shutil.copy(bundle.directory / name, elsewhere)
+    bundle.directory, calls = elsewhere, len(bundle.ca.calls)
+    for manifest in (None, b'{"plan": "another"}'):
+        if manifest:
+            (elsewhere / "manifest.json").write_bytes(manifest)
+        before = sorted(elsewhere.iterdir())
+        for script, word in (("revoke.cmd", "apply"), ("prepare.cmd", "GO"), ("undo.cmd", "apply")):
+            assert bundle.run(script, word) == REFUSED
+            assert any("local disk" in line for line in bundle.lines)
+        assert sorted(elsewhere.iterdir()) == before
+    assert len(bundle.ca.calls) == calls
+
+
+def test_a_log_of_an_earlier_plan_hides_nothing(bundle: Bundle) -> None:
+    logs = bundle.directory / "logs"
+    earlier = f"@@CR plan {'0' * 64}\r\n@@CR phase apply none\r\n@@CR end 0\r\n".encode("ascii")
+    (logs / "carecover-apply.log").write_bytes(earlier)
+    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+    log = (logs / "carecover-apply.log").read_bytes()
+    assert log.startswith(earlier)
+    assert f"@@CR plan {bundle.plan.digest}".encode("ascii") in log
+    assert bundle.states() == planned(bundle.plan)
+
+
+def test_a_second_plan_takes_over_the_dummies_of_the_first(
+    bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # On hold first; later its owner is found, and another item comes in before it.
+    assert bundle.run("revoke.cmd", "apply") == DONE
+    first = bundle.plan.items
+    held = next(item for item in first if item.method == "dummy" and item.reason == 6)
+    spare = incident().truth["lost"][8]
+    added = replace(held, serial=spare["serial"], finding_id="spare", not_after=spare["not_after"], reason=1)
+    items = [replace(item, reason=1) if item is held else item for item in (added, *first)]
+    numbered = tuple(replace(item, number=number) for number, item in enumerate(items, start=1))
+    second = Bundle(tmp_path_factory.mktemp("second"), plan=replace(bundle.plan, items=numbered))
+    second.ca = bundle.ca
+    shutil.copytree(bundle.directory / "dummies", second.directory / "dummies")
+    before = len(second.ca.calls)
+    second.ready()
+    assert [call.verb for call in second.ca.calls[before:]].count("sign") == 1
+    assert second.run("revoke.cmd", "apply") == DONE, second.lines
+    assert second.states() == planned(second.plan)
 
 
 # -------------------------------------------------------------- under every assumption of ours

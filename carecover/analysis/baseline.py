@@ -125,6 +125,11 @@ def _same_state(rows: pd.DataFrame) -> bool:
 def _place(pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, notes: list[str]) -> None:
     """Put one more view among the pages: a further page, or another export of one of them."""
     ids = set(part["request_id"].dropna())
+    if pages and not (ids and all(page["request_id"].notna().any() for page in pages)):
+        raise QuestionError(
+            f"{evidence_id} or a view before it has no request IDs, so nothing tells whether they are pages of one "
+            f"export or made at different times. {HOW_TO_CHOOSE}"
+        )
     for number, page in enumerate(pages):
         others = set(page["request_id"].dropna())
         if ids and ids == others:

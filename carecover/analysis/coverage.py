@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from carecover.analysis.baseline import Baseline
-from carecover.model import TABLES, CaseFacts, SerialNumber, utc_text
+from carecover.model import TABLES, CaseFacts, Disposition, SerialNumber, utc_text
 
 
 def assess_coverage(
@@ -34,6 +34,7 @@ def assess_coverage(
         _crls(crls, facts),
         _units(accounting),
     ]
+    rows += _columns(baseline)
     rows += [
         {"aspect": "views of the database", "figure": "", "verdict": "good", "why": note} for note in baseline.notes
     ]
@@ -64,6 +65,35 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
         return {"aspect": "database view", "figure": figure, "verdict": "gap", "why": why}
     why = "Certificates that a template keeps out of the database (DONOTPERSISTINDB) look lost as well."
     return {"aspect": "database view", "figure": figure, "verdict": "good", "why": why}
+
+
+# ca_rows column → its name in the view, and what cannot be told without it.
+_TELLING: Final = {
+    "disposition": (
+        "Request.Disposition",
+        "whether a row was issued, denied or revoked, so no lost revocation is found",
+    ),
+    "reason": ("Request.RevokedReason", "which revoked rows are only on hold"),
+    "thumbprint": (
+        "CertificateHash",
+        "whether a row is the very certificate, so every revocation of a row needs a waiver",
+    ),
+    "submitted_at": ("Request.SubmittedWhen", "which rows the restored CA issued itself"),
+    "template": ("CertificateTemplate", "what a template's OID stands for, so infrastructure may not be known as such"),
+}
+
+
+def _columns(baseline: Baseline) -> list[dict[str, Any]]:
+    """What the view does not say about any of its rows."""
+    rows = baseline.rows
+    revoked = rows[rows["disposition"].isna() | (rows["disposition"] == Disposition.REVOKED)]
+    # No reason in any row says nothing where no row is revoked.
+    lacking = [n for n in _TELLING if len(part := revoked if n == "reason" else rows) and part[n].isna().all()]
+    if not lacking:
+        return []
+    said = "; ".join(f"{_TELLING[name][0]} ({_TELLING[name][1]})" for name in lacking)
+    why = f"The view of the database does not show {said}. Export it again with these columns."
+    return [{"aspect": "columns of the view", "figure": f"{len(lacking)} missing", "verdict": "gap", "why": why}]
 
 
 def _times(facts: CaseFacts) -> dict[str, Any]:

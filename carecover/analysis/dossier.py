@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import pandas as pd
@@ -18,6 +18,8 @@ from carecover.model import RevocationReason
 # A row of a table as pandas hands it out: column name → cell.
 Row: TypeAlias = Mapping[Any, Any]
 
+# The greatest time less than the skew: a signed list may bear any date.
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 # AD CS backdates thisUpdate and NotBefore by ClockSkewMinutes; the default is 10 minutes.
 CLOCK_SKEW: Final = timedelta(minutes=10)
 
@@ -43,8 +45,14 @@ class Dossier:
     thumbprints: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     certificate: Row | None = None
+    another: bool = False
+    """The CA signed two different certificates with this serial."""
     issued_at: datetime | None = None
-    flags: set[str] = field(default_factory=set)
+    templates: set[str] = field(default_factory=set)
+    credible: bool = False
+    """A mail says it whose certificate, if it carries one, is the CA's."""
+    direct: bool = False
+    """A mail says it that nobody forwarded."""
 
     def sources(self) -> set[str]:
         return {mark.source for mark in self.marks}
@@ -54,6 +62,8 @@ class Dossier:
         for name, value in facts.items():
             if value is not None and name not in self.facts:
                 self.facts[name] = value
+            if name == "template" and isinstance(value, str):
+                self.templates.add(value)
 
 
 def cell_value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
@@ -145,14 +155,19 @@ def _read_mails(dossiers: dict[str, Dossier], mails: pd.DataFrame, known: Known)
             dossier.request_ids.add(int(request_id))
         if (thumbprint := cell_value(row["thumbprint"])) is not None:
             dossier.thumbprints.setdefault(str(thumbprint), place(row, f"{event} mail"))
-        dossier.flags.update(row["flags"])
+        # Each mail stands for itself: a forged one must not spoil a true one about the same serial.
+        dossier.credible |= "certificate_not_verified" not in row["flags"]
+        dossier.direct |= "forwarded" not in row["flags"]
         dossier.learn(
             subject=cell_value(row["subject"]),
             requester=cell_value(row["requester"]),
             template=cell_value(row["template"]),
             not_before=cell_moment(row["not_before"]),
-            not_after=cell_moment(row["not_after"]),
         )
+        # Where mails disagree the later end is the safe one: a dummy must not end before the real certificate.
+        ends = [t for t in (dossier.facts.get("not_after"), cell_moment(row["not_after"])) if t is not None]
+        if ends:
+            dossier.facts["not_after"] = max(ends)
 
 
 def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: datetime | None) -> None:
@@ -163,14 +178,14 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
     for row in mine.to_dict("records"):
         serial = str(row["serial"])
         dossier = _dossier(dossiers, serial)
-        if dossier.certificate is not None and dossier.certificate["certificate_sha256"] != row["certificate_sha256"]:
-            dossier.flags.add("two_certificates")
         first = dossier.certificate is None
+        if dossier.certificate is not None and dossier.certificate["certificate_sha256"] != row["certificate_sha256"]:
+            dossier.another = True
         if first:
             dossier.certificate = row
         dossier.thumbprints.setdefault(str(row["thumbprint"]), place(row, "certificate"))
         not_before = cell_moment(row["not_before"])
-        issued = None if not_before is None else not_before + CLOCK_SKEW
+        issued = None if not_before is None else min(not_before, _LATEST) + CLOCK_SKEW
         dossier.marks.append(Mark(issued, None, "certificate", place(row, "certificate, signature verified")))
         if first:
             # What the CA signed wins over what a mail says.
@@ -178,6 +193,7 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
                 value = cell_moment(row[name]) if name.startswith("not_") else cell_value(row[name])
                 if value is not None:
                     dossier.facts[name] = value
+                    dossier.learn(**{name: value})
             dossier.issued_at = dossier.issued_at or issued
 
 
@@ -206,16 +222,33 @@ def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, known: Know
 
 
 class CrlStates:
-    """What the CA's signed CRLs, in order, say about a serial; each CA key has its own."""
+    """What the CA's signed CRLs, in order, say about a serial; each CA key has its own.
 
-    def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame) -> None:
+    What a list names was revoked, whoever published it. What it does not name was released
+    only if the lost database published it: a list of after ``failure``, or one whose number
+    does not rise, may be the restored CA's, which has forgotten.
+    """
+
+    def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame, failure: datetime | None) -> None:
         self._lists: list[tuple[datetime, Row, Mapping[str, Any]]] = []
+        self._complete: list[tuple[datetime, Row, Mapping[str, Any]]] = []
+        highest: dict[int | None, tuple[int, bool]] = {}
+        entries = entries[entries["serial"].notna()]
         for row in crls.sort_values("this_update", kind="stable").to_dict("records"):
             mine = entries[entries["crl_sha256"] == row["crl_sha256"]]
             serials = dict(zip(mine["serial"], zip(mine["revoked_at"], mine["reason"], strict=True), strict=True))
             published = cell_moment(row["this_update"])
-            if published is not None:
-                self._lists.append((published + CLOCK_SKEW, row, serials))
+            if published is None:
+                continue
+            dated = (min(published, _LATEST) + CLOCK_SKEW, row, serials)
+            self._lists.append(dated)
+            base = cell_value(row["is_delta"]) is not True
+            # Base and delta of one publication have one number.
+            number = (int(cell_value(row["crl_number"]) or 0), base)
+            risen = number > highest.get(self.key(row), (-1, False)) or not number[0]
+            highest[self.key(row)] = max(number, highest.get(self.key(row), number))
+            if base and risen and (failure is None or published <= failure):
+                self._complete.append(dated)
 
     def keys(self) -> set[int | None]:
         return {self.key(row) for _, row, _ in self._lists}
@@ -231,7 +264,7 @@ class CrlStates:
         for published, row, serials in self._lists:
             number = cell_value(row["crl_number"])
             name = f"CRL {number}" if number is not None else "CRL"
-            if row["is_delta"] == True:  # noqa: E712
+            if cell_value(row["is_delta"]) is True:
                 name = f"delta {name}"
             for serial, (revoked_at, reason) in serials.items():
                 if serial in known.settled:
@@ -258,10 +291,10 @@ class CrlStates:
                     dossier.marks.append(Mark(published, int(RevocationReason.UNREVOKE), "crl", text))
 
     def latest_base(self, key: int | None) -> tuple[datetime, Row, Row] | None:
-        """The newest base CRL of a key, or of the only key where the key is not known."""
+        """The lost database's newest base CRL of a key, or of the only key where the key is not known."""
         if key is None and len(self.keys()) > 1:
             return None
-        for published, crl, serials in reversed(self._lists):
-            if crl["is_delta"] != True and (key is None or self.key(crl) in (key, None)):  # noqa: E712
+        for published, crl, serials in reversed(self._complete):
+            if key is None or self.key(crl) in (key, None):
                 return published, crl, serials
         return None

@@ -101,8 +101,9 @@ class _Seen:
 
     digests: set[bytes] = field(default_factory=set)
 
-    def before(self, message_id: str | None, body: str) -> bool:
-        key = hashlib.sha256(f"{message_id or ''}\n{body}".encode("utf-8", "surrogatepass")).digest()
+    def before(self, *parts: str | None) -> bool:
+        """Whether these were seen before; the date counts, or a copy dated elsewhere would take the mail's place."""
+        key = hashlib.sha256("\n".join(part or "" for part in parts).encode("utf-8", "surrogatepass")).digest()
         if key in self.digests:
             return True
         self.digests.add(key)
@@ -176,9 +177,9 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
     if forwarded:
         flags.append("forwarded")
     message_id = _printable(headers.get(b"message-id"))
-    if seen.before(message_id, f"{subject}\n{body}"):
-        return Duplicate()
     sent_at, zone = _date(headers.get(b"date"))
+    if seen.before(message_id, str(sent_at), subject, body):
+        return Duplicate()
     if sent_at is None:
         flags.append("date_header_unreadable")
     # When and where somebody forwarded a mail says nothing about the CA.

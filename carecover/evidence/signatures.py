@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +17,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from carecover.evidence.x509 import load_certificate, quietly
+from carecover.evidence.x509 import DAMAGED, load_certificate, quietly, sha1_hex
 from carecover.model import TABLES
 
 # Collisions are made at will: a signature over these proves nothing. SHA-1 is still read,
@@ -48,22 +49,35 @@ def ca_key(name: str) -> str:
 
 @quietly
 def verify_signatures(
-    certificates: pd.DataFrame, crls: pd.DataFrame, *, ca_name: str | None
+    certificates: pd.DataFrame, crls: pd.DataFrame, *, ca_name: str | None, known_thumbprints: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Fill ``signed_by_ca`` in both frames, and name the CA's own certificates.
 
     Returns new frames: certificates, crls, and the rows of ``certificates`` that are this
     CA's own. ``signed_by_ca`` is NA where no CA certificate is known, True only where the
     signature verified with the key of one, else False. Without ``ca_name`` the CA is the
-    issuer of most of the evidence. Cost is linear: issuer and key identifier choose the keys.
+    issuer of most of the evidence.
+
+    A name is no proof: anyone can make a CA certificate of that name. Where two keys claim
+    the same CA-certificate index, only that one is believed of which ``known_thumbprints``
+    (the CertificateHash of database rows) holds a certificate; where this tells none of them,
+    none is believed, and the CA's own certificates are all returned, for a person to see. Cost is linear: issuer and key identifier choose the keys.
     """
     certificates = TABLES["certificates"].conform(certificates).copy()
     crls = TABLES["crls"].conform(crls).copy()
     loaded = [_certificate(der) for der in certificates["der"]]
     lists = [_crl(der) for der in crls["der"]]
     own = _own(certificates, loaded, lists, ca_name)
-    keys = [_key(each) for place, each in enumerate(loaded) if own[place] and each is not None]
-    usable = _distinct([key for key in keys if key is not None])
+    versions = [int(version) & 0xFFFF for version in certificates["ca_version"].fillna(0)]
+    keys = [(index, _key(each)) for index, each, mine in zip(versions, loaded, own, strict=True) if mine and each]
+    claims = _claims([(index, key) for index, key in keys if key is not None])
+    trusted = {index: _vouched(rivals, loaded, known_thumbprints) for index, rivals in claims.items()}
+    for place, each in enumerate(loaded):
+        rivals = trusted[versions[place]] if own[place] and versions[place] in trusted else []
+        key = _key(each) if own[place] and each is not None else None
+        # The one that the database knows is the CA's; its rival is not.
+        own[place] = own[place] and (not rivals or key is None or any(key.public == r.public for r in rivals))
+    usable = _distinct([key for believed in trusted.values() for key in believed])
     certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
     crls["signed_by_ca"] = pd.array([_crl_signed(each, usable) for each in lists], dtype="boolean")
     return certificates, crls, certificates.loc[pd.array(own, dtype="boolean")].reset_index(drop=True)
@@ -90,7 +104,7 @@ def _crl(der: object) -> x509.CertificateRevocationList | None:
 def _name(get: x509.Certificate | x509.CertificateRevocationList | None, which: str) -> x509.Name | None:
     try:
         name = getattr(get, which, None)
-    except ValueError:
+    except DAMAGED:
         return None
     return name if isinstance(name, x509.Name) else None
 
@@ -116,11 +130,14 @@ def _own(
             and any(ca_key(str(cn.value)) == wanted for cn in subject.get_attributes_for_oid(NameOID.COMMON_NAME))
             for subject in subjects
         ]
+    keys = _distinct([key for c, s in zip(loaded, subjects, strict=True) if c and s and (key := _key(c)) is not None])
     issued: dict[x509.Name, int] = {}
     for each in (*loaded, *lists):
         issuer = _name(each, "issuer")
-        # A self-signed certificate says nothing about who issued the others.
-        if issuer is not None and issuer != _name(each, "subject"):
+        # A self-signed certificate says nothing about who issued the others, and a name alone says nothing at all.
+        if issuer is None or issuer == _name(each, "subject"):
+            continue
+        if _certificate_signed(each, keys) if isinstance(each, x509.Certificate) else _crl_signed(each, keys):
             issued[issuer] = issued.get(issuer, 0) + 1
     known = {subject: issued.get(subject, 0) for subject in subjects if subject is not None}
     if not known:
@@ -137,9 +154,28 @@ def _key(certificate: x509.Certificate) -> _Key | None:
         return None
     try:
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*DAMAGED, x509.ExtensionNotFound):
         key_id = None
     return _Key(certificate, certificate.subject, key_id, public)
+
+
+def _claims(keys: Sequence[tuple[int, _Key]]) -> dict[int, list[_Key]]:
+    """CA-certificate index → the different keys that claim it; more than one is a forgery, or another CA's."""
+    claims: dict[int, list[_Key]] = {}
+    for index, key in keys:
+        claims[index] = _distinct([*claims.get(index, []), key])
+    return claims
+
+
+def _vouched(
+    rivals: Sequence[_Key], loaded: Sequence[x509.Certificate | None], known_thumbprints: Collection[str]
+) -> list[_Key]:
+    """The key of an index, or none of its rivals: only what the database knows by its hash tells them apart."""
+    if len(rivals) == 1:
+        return list(rivals)
+    known = [c for c in loaded if c is not None and sha1_hex(c.public_bytes(Encoding.DER)) in known_thumbprints]
+    vouched = [rival for rival in rivals if any(_certificate_signed(each, [rival]) for each in known)]
+    return vouched if len(vouched) == 1 else []
 
 
 def _distinct(keys: Sequence[_Key]) -> list[_Key]:
@@ -161,7 +197,7 @@ def _fitting(issuer: x509.Name | None, key_id: str | None, keys: Sequence[_Key])
 def _authority_key_id(each: x509.Certificate | x509.CertificateRevocationList) -> str | None:
     try:
         value = each.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (*DAMAGED, x509.ExtensionNotFound):
         return None
     return value.key_identifier.hex() if value.key_identifier else None
 
@@ -169,7 +205,7 @@ def _authority_key_id(each: x509.Certificate | x509.CertificateRevocationList) -
 def _broken(each: x509.Certificate | x509.CertificateRevocationList) -> bool:
     try:
         return isinstance(each.signature_hash_algorithm, _BROKEN)
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, *DAMAGED):
         return True
 
 

@@ -113,7 +113,7 @@ def _packed(column: Column, cells: list[Any]) -> Any:  # noqa: ANN401 - pandas a
     if column.kind == "time":
         return _Times(cells)
     if column.kind == "list":
-        return [list(cell) if cell else () for cell in cells]
+        return [list(cell) if cell else [] for cell in cells]
     if column.kind == "bytes":
         return cells
     if column.kind == "text":

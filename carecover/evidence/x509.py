@@ -52,7 +52,7 @@ _REASONS: Final = {
 }
 
 # What the library raises over a damaged extension or name; the field is NA then.
-_DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
+DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -102,7 +102,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (*_DAMAGED, x509.InvalidVersion) as error:
+    except (*DAMAGED, x509.InvalidVersion) as error:
         raise ValueError(f"It is not a well-formed X.509 certificate: {_first_line(error)}.") from None
     return certificate
 
@@ -131,7 +131,7 @@ def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
             "authority_key_id": _value(extensions, x509.AuthorityKeyIdentifier, _key_identifier),
             "der": der,
         }
-    except (*_DAMAGED, x509.InvalidVersion) as error:
+    except (*DAMAGED, x509.InvalidVersion) as error:
         raise ValueError(f"It is not a well-formed X.509 CRL: {_first_line(error)}.") from None
     return (("crls", head), *entries)
 
@@ -178,7 +178,7 @@ def _or_none(get: Callable[[], T]) -> T | None:
     """A field of a certificate, or None where the library finds it damaged."""
     try:
         return get()
-    except _DAMAGED:
+    except DAMAGED:
         return None
 
 

@@ -258,8 +258,8 @@ class EvidencePanel(FilesPanel):
         sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
         return (
             f"Files added: {len(new):,}. Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were "
-            f"read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} "
-            "could not be used."
+            f"read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and "
+            f"{sums['rejected']:,} could not be used."
         )
 
 

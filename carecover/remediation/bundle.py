@@ -57,9 +57,13 @@ _HIGH_BIT: Final = 0x80
 
 
 def certificate_name(item: PlanItem) -> str:
-    """The file of an item's certificate within the bundle: ``certs/…`` or ``dummies/…``."""
+    """The file of an item's certificate within the bundle: ``certs/…`` or ``dummies/…``.
+
+    Named by the serial number alone: a later plan numbers its items anew, and must find the
+    dummies that an earlier one made (a second dummy would not be the imported one).
+    """
     folder = "dummies" if item.method == "dummy" else "certs"
-    return f"{folder}/{item.number:04d}-{item.serial}.cer"
+    return f"{folder}/{item.serial}.cer"
 
 
 def prepare_bundle(
@@ -190,7 +194,7 @@ def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
 
 def _batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
     """Join templates, put the checked values in, and check the whole against the grammar."""
-    config = plan.config if plan.config is not None and _CONFIG.fullmatch(plan.config) else None
+    config = _written_config(plan)
     last_crl = max((int(number) for number in plan.last_crl_numbers.values()), default=None)
     settings = [
         f'set "CASHA={plan.ca_certificate_sha256}"',
@@ -219,6 +223,11 @@ def _batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
     data = _lines(text.rstrip("\n").split("\n"))
     grammar.check(data)
     return data
+
+
+def _written_config(plan: Plan) -> str | None:
+    """The configuration string as it may stand in a batch; None where the local CA is asked."""
+    return plan.config if plan.config is not None and _CONFIG.fullmatch(plan.config) else None
 
 
 def _item_line(item: PlanItem, action: str, pins: Mapping[str, Pin]) -> str:
@@ -286,24 +295,45 @@ def _check(plan: Plan) -> None:
 
 
 def _readme(plan: Plan) -> list[str]:
+    """The steps on the CA, for an administrator who was not there when the plan was made."""
+    first = 2 if plan.needs_dummies else 1
+    since, config = plan.newest_request_id, _written_config(plan)
+    asked = (
+        [f"- The CA that is asked is {config}. It must be the one of ca.cer, else everything is refused."]
+        if config
+        else [
+            "- The CA that is asked is the one of this server: run this on the CA itself. (No configuration string was",
+            "  given, or it holds characters that no batch may hold.)",
+        ]
+    )
     prepare = [
-        "1. On the CA, elevated, with access to the CA key (attended: a dialog or a card reader may ask):",
-        "     prepare.cmd FIRST      one dummy certificate, then look at it",
-        "     prepare.cmd GO         all others",
-        "   Bring the folder dummies and the folder logs back. carecover pin checks every dummy and writes",
-        "   revoke.cmd. No dummy may be imported before that.",
+        "1. SIGN, with access to the CA key. Stay at the screen: a dialog or a card reader may ask, for each one.",
+        "     prepare.cmd FIRST       one dummy certificate, then look at it: certutil -dump FILE",
+        "     prepare.cmd GO          all others",
+        "   Bring the folders dummies and logs back. carecover pin checks every dummy and writes revoke.cmd; copy",
+        "   the whole bundle to the CA again. Import no dummy by hand. Where dummies of these serial numbers were",
+        "   made for an earlier plan, copy that folder dummies into this one first: they are used again.",
         "",
     ]
     revoke = [
-        f"{2 if plan.needs_dummies else 1}. On the CA, elevated, as certificate manager:",
-        "     revoke.cmd preflight   checks everything, changes nothing",
-        "     revoke.cmd apply FIRST one certificate, then look at the CA",
-        "     revoke.cmd apply       all others; call it again after any interruption",
-        "     revoke.cmd status      shows what is as planned, changes nothing",
-        f"{3 if plan.needs_dummies else 2}. On the CA, elevated, as CA administrator:",
-        "     revoke.cmd publish     new CRLs; refuses while a planned revocation is missing",
-        "   undo.cmd, where there is one, takes certificates off hold; publish again afterwards. What undo.cmd hold",
-        "   released, revoke.cmd apply would put on hold again.",
+        f"{first}. REVOKE, with the right Issue and Manage Certificates.",
+        "     revoke.cmd preflight    checks everything, changes nothing",
+        "     revoke.cmd apply FIRST  one certificate, then look at it in certsrv.msc",
+        "     revoke.cmd apply        all others; call it again after any interruption",
+        "     revoke.cmd status       shows what is as planned, changes nothing",
+        "     undo.cmd apply          where there is an undo.cmd: takes off hold what the plan wants off hold",
+        f"{first + 1}. PUBLISH, with the right Manage CA. Where role separation is enforced this is another account.",
+        "     revoke.cmd publish      new CRLs; refuses while a planned revocation is missing",
+        "     revoke.cmd status, undo.cmd status    once more: they write down what the database says",
+        f"{first + 2}. DISTRIBUTE. Clients see nothing before this. Copy the new CRLs, delta CRLs too, to every",
+        "   distribution point that the CA does not write itself. Have OCSP responders load the new CRLs.",
+        "   Clients may go on believing an old CRL or OCSP answer until it expires.",
+        f"{first + 3}. BRING BACK logs (what was tried), out (the new CRLs, and the rows as status saw them), and",
+        "   a new export of the database. carecover verify proves from them what took effect. Then make a full",
+        "   backup, and only then let the CA issue again.",
+        "",
+        "A hold that turns out to be wrong: undo.cmd hold NUMBER (the number in plan.html), then publish PARTIAL.",
+        "revoke.cmd apply would put it on hold again.",
         "",
     ]
     return [
@@ -311,29 +341,53 @@ def _readme(plan: Plan) -> list[str]:
         f"Plan {plan.digest}",
         "",
         "Read plan.html first. The digest above is what two people signed; it is the SHA-256 of plan.json,",
-        "and it stands in every .cmd file and in every log.",
+        "and it stands in every .cmd file and in every log. What plan.json is: certutil -hashfile plan.json SHA256",
         "",
-        "Before anything else: CA in maintenance mode (it must not issue), and a backup of its database.",
-        "Copy the whole folder to a local disk of the CA server. Change no file: hashes are checked.",
+        "BEFORE ANYTHING ELSE",
+        "- The CA must not issue until the end: note its templates (certutil -CATemplates) and take them away in",
+        "  certsrv.msc. Keep pkiview.msc (Enterprise PKI) closed: it makes the CA issue a CA Exchange certificate.",
+        "- Back up the database as it is now: certutil -backupDB FOLDER, to an empty folder on another disk.",
+        "- Copy the whole folder to a local disk of the CA server: no share, no read-only medium. On a cluster, to the",
+        "  node that runs the CA. Change no file: hashes are checked.",
+        *asked,
+        "- Open the 64-bit command prompt with Run as administrator, cd to the folder, and call the scripts there.",
+        "  One person, one window: a second run at the same time is refused.",
         "",
         *(prepare if plan.needs_dummies else []),
         *revoke,
-        "Bring back: logs (what was tried), out (the new CRLs, and the rows as status saw them), and a new",
-        "export of the database. carecover verify proves from them what took effect.",
+        "EXIT CODES: 0 all as planned; 1 something was stopped or left; 2 wrong usage, nothing done;",
+        "3 refused, nothing was changed; 5 ended early. After 1 or 5, mend the cause and call the same again: only",
+        "what the CA says decides what is skipped. What certutil said is in the folder logs, what Windows said of",
+        "files in work\\errors.txt.",
         "",
-        "Exit codes: 0 all as planned; 1 something was stopped or left; 2 wrong usage, nothing done;",
-        "3 refused before anything was changed; 5 ended early (CA not reachable, access denied,",
-        f"{MAX_FAILURES} failures in a row). Mend the cause and call the same again.",
+        "STOPPED is about one certificate; the others go on. Nothing was done to it, and calling again does not help:",
+        "take it back to those who made the plan.",
+        "row-missing            the database has no row for it, and the plan has no file to import",
+        "other-certificate      the row of this serial number is another certificate",
+        "other-reason           it is revoked already, for another reason",
+        "different              it is revoked for a reason that is no hold, so it cannot be taken off hold",
+        "on-hold, odd-state     the row is in a state that the plan does not expect",
+        "file-...               the certificate file is missing or was changed",
+        "FAILED names the step that failed (sign, look, import, revoke, unrevoke) and the code of certutil. look",
+        "means that the database did not answer. Calling again tries it again.",
         "",
-        "A certificate that stops does not stop the others. Why it stopped is on the screen and in the log:",
-        "row-missing        the database has no row for it, and the plan has no file to import",
-        "other-certificate  the row of this serial number is another certificate: nothing was done",
-        "other-reason       it is revoked already, for another reason: nothing was done",
-        "on-hold, odd-state the row is in a state that the plan does not expect: nothing was done",
-        "file-...           the certificate file is missing or was changed",
+        "ENDED EARLY",
+        "rpc-unavailable        the service does not answer: see that it runs and its database is mounted",
+        "access-denied          this account lacks the right of this step, or has one too many (role separation)",
+        f"{MAX_FAILURES}-failures-in-a-row    see the log: it is hardly about one certificate any more",
+        "crl                    certutil -crl failed. A CRL may be written all the same, and only one place of",
+        "                       publication be out of reach (events 65, 74, 75). Windows Server 2008 R2 may crash",
+        "                       here with 0xc0000005 (-1073741819): see the article on restoring certificates from",
+        "                       SMTP exit module data at gradenegger.eu.",
         "",
-        "certutil -crl may crash with 0xc0000005 on Windows Server 2008 R2: see the article on restoring",
-        "certificates from SMTP exit module data at gradenegger.eu.",
+        "REFUSED because the CA has issued since the baseline: see what is new with",
+        *(
+            [f'  certutil -view -restrict "RequestID>{since}" -out "RequestID,Request.Disposition,SerialNumber"']
+            if since
+            else []
+        ),
+        "Rows of this plan do not count. Anything else does, a CA Exchange certificate too. Stop the issuing, export",
+        "the database again, and have the plan made again from that export.",
     ]
 
 
@@ -354,7 +408,7 @@ def _html(plan: Plan) -> bytes:
     )
     head = "".join(f"<th>{name}</th>" for name in columns)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_escaped(getattr(item, name))}</td>" for name in columns) + "</tr>\r\n"
+        "<tr>" + "".join(f"<td>{_escaped(_shown(item, name))}</td>" for name in columns) + "</tr>\r\n"
         for item in plan.items
     )
     told = "".join(f"<li>{_escaped(sentence)}</li>" for sentence in explain(plan))
@@ -369,6 +423,14 @@ def _html(plan: Plan) -> bytes:
         f"{rows}</tbody></table>\r\n</body></html>\r\n"
     )
     return text.encode("ascii", "xmlcharrefreplace")
+
+
+def _shown(item: PlanItem, name: str) -> object:
+    """A field for people: a reason by its number and its designation."""
+    if name != "reason" or item.reason is None:
+        value: object = getattr(item, name)
+        return value
+    return f"{item.reason} {RevocationReason(item.reason).designation}"
 
 
 def _escaped(value: object) -> str:

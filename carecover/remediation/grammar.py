@@ -1,4 +1,4 @@
-"""The form in which batches are written, and the check that nothing else is.
+r"""The form in which batches are written, and the check that nothing else is.
 
 One statement a line, printable ASCII, CRLF. The form is small enough that cmd.exe, Wine's
 cmd and the interpreter of the rehearsal read it alike (facts and reasons: each construct
@@ -11,6 +11,7 @@ left out is one that they read differently, or that lets a value become a comman
     if %NAME% GEQ N S (EQU NEQ GEQ GTR LSS LEQ)
     for /f "delims=characters" %%a in ("%~2") do goto :label
     echo text | >>"%LOG%" echo text | mkdir "x" | del "x"
+    call :start 2>>"work\errors.txt"
     "%CERTUTIL%" one of the calls in _CERTUTIL, output to "%OUT%", "%LOG%" or "%VIEW%"
     "%FIND%" "x" "file" >nul | "%FC%" /b "a" "b" >nul | "%WHOAMI%" /groups > "%OUT%" 2>&1
 
@@ -27,7 +28,7 @@ from carecover.errors import RefusedError
 # cmd.exe cuts a line at 8191 characters after expansion (Microsoft KB 830473); ours stay far below.
 MAX_LINE: Final = 1_000
 
-_NAME = r"[A-Z][A-Z0-9]*"
+_NAME = r"[A-Z][A-Z0-9_]*"
 _VAR = rf"%{_NAME}%"
 # What may stand between quotes: nothing that ends the quotes or is expanded but a variable or an argument.
 _QUOTED = rf"(?:[A-Za-z0-9 ._()\\:;,=<>@$/-]|{_VAR}|%~(?:[1-9]|dp0))*"
@@ -73,6 +74,7 @@ _WHOLE_LINE = re.compile(
     r"rem [A-Za-z0-9 .,:;'-]+|:[a-z_]+|"
     r'set "(?:CERTUTIL=%SystemRoot%\\System32\\certutil|FIND=%SystemRoot%\\System32\\find)\.exe"|'
     r'set "(?:FC=%SystemRoot%\\System32\\fc|WHOAMI=%SystemRoot%\\System32\\whoami)\.exe"|'
+    r'call :start 2>>"work\\errors\.txt"|'
     r'for /f "delims=[0-9a-f]+" %%a in \("%~[1-9]"\) do goto :[a-z_]+',
     re.ASCII,
 )
@@ -81,7 +83,7 @@ _WHOLE_LINE = re.compile(
 _ITEM = re.compile(
     r'call :item "(?:revoke|restore|unrevoke|release)" "[1-9][0-9]{0,6}" "[0-9a-f]{2,40}" "(?:00)?" "[0-6]?"'
     r' "(?:(?:[0-9a-f]{2} ){19}[0-9a-f]{2})?"'
-    r' "(?:(?:certs|dummies)\\[0-9]{4,7}-[0-9a-f]{2,40}\.cer)?"'
+    r' "(?:(?:certs|dummies)\\[0-9a-f]{2,40}\.cer)?"'
     r' "(?:[0-9a-f]{64})?" "(?:(?:[0-9a-f]{2} ){31}[0-9a-f]{2})?"',
     re.ASCII,
 )

@@ -28,7 +28,7 @@ MAX_DUMMY: Final = 16_384
 def check_dummies(plan: Plan, files: Mapping[str, bytes], ca_certificates: pd.DataFrame) -> list[Pin]:
     """One Pin for every dummy that the plan needs, problems included, in the plan's order.
 
-    ``files``: name in the bundle (``dummies/0001-….cer``) → bytes as ``prepare.cmd`` made
+    ``files``: name in the bundle (``dummies/<serial>.cer``) → bytes as ``prepare.cmd`` made
     them. ``ca_certificates``: schema certificates, the CA's own, with their DER.
     Raises RefusedError where a file is missing.
     """
@@ -107,8 +107,9 @@ def _problems(
         yield (
             f"It ends on {utc_text(certificate.not_valid_after_utc)}, before {utc_text(needed)} ({whose}): the "
             "CA would drop "
-            "the serial number from its CRL too early. Sign it again with a longer life (certutil -sign file "
-            "file now+dd:hh)."
+            "the serial number from its CRL too early. On the CA, sign the file again with a longer life into a new "
+            "one (certutil -Cert "
+            f"{SerialNumber(signer.serial_number)} -sign OLD.cer NEW.cer now+DAYS:HOURS), and put that in its place."
         )
 
 

@@ -9,6 +9,11 @@ How the batch decides, and why so:
   answered, and a failed look-up is a failure, never "absent".
 * *Only what the CA says decides.* No file remembers how far an earlier run came. A row
   that is as planned is skipped, so a run can be repeated after any interruption.
+* *A call that was not made has not succeeded.* cmd.exe does not start a command whose output
+  file cannot be opened (a scanner, a backup or a second window holds it), and leaves
+  ERRORLEVEL as the command before left it. So ``:doubt`` sets it to 1 before each call of
+  certutil: an older answer is never read as the answer to this question. And a variable of
+  the session that is named ERRORLEVEL would hide the real one: it is removed.
 * *Nothing issued since the baseline.* A new certificate is a row above the baseline's
   newest request ID. Imports make such rows too, so where there is one, the rows are counted
   by request ID and the planned certificates that were imported are counted by serial number
@@ -35,8 +40,9 @@ from typing import Final
 PROLOGUE: Final = r"""
 @echo off
 setlocal EnableExtensions DisableDelayedExpansion
-cd /d "%~dp0"
 rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
+set "ERRORLEVEL="
+cd /d "%~dp0"
 set "PLAN=@PLAN@"
 @SETTINGS@
 set "CERTUTIL=%SystemRoot%\System32\certutil.exe"
@@ -57,26 +63,53 @@ set "STOPPED=0"
 set "LEFT=0"
 """
 
-# Opens the log, then makes the checks that every phase needs: the files belong together, the
+# Before anything is written: this is the folder of the bundle (cd fails on a UNC path, and an
+# elevated prompt stands in System32). Then one run at a time: the file of the redirection is
+# open for as long as :start runs, nobody else can open it for writing meanwhile, and it is
+# free again however the run ends. What it gathers is what Windows itself says of files.
+ALONE: Final = r"""
+:alone
+set "WHY=bundle"
+if not exist "manifest.json" goto :unlogged
+"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHY=bits"
+if defined PROCESSOR_ARCHITEW6432 goto :unlogged
+if not exist "logs" mkdir "logs"
+if not exist "work" mkdir "work"
+if not exist "out" mkdir "out"
+set "ALONE="
+call :doubt
+call :start 2>>"work\errors.txt"
+set "RC=%ERRORLEVEL%"
+if defined ALONE exit /b %RC%
+set "WHY=busy"
+goto :unlogged
+"""
+
+DOUBT: Final = r"""
+:doubt
+exit /b 1
+"""
+
+# Opens the log, then makes the checks that every phase needs: the folder can be written, the
 # session is elevated, and this is the CA of the plan: its certificate is compared byte by byte
 # with the bundle's and its hash with the plan's (ca.cer may have been changed with the CA; and
 # fc.exe of Wine 8 finds everything equal).
 START: Final = r"""
 :start
-if not exist "logs" mkdir "logs"
-if not exist "work" mkdir "work"
-if not exist "out" mkdir "out"
+set "ALONE=1"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
 set "VIEW=out\%PREFIX%view.txt"
+set "WHY=folder"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
-set "WHY=folder"
 "%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
-"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+call :doubt
+"%WHOAMI%" /groups > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=elevation"
-"%WHOAMI%" /groups > "%OUT%" 2>&1
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
@@ -85,6 +118,7 @@ if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=ca-answer"
 if exist "work\ca.cer" del "work\ca.cer"
 if exist "work\ca.cer" goto :refused
+call :doubt
 "%CERTUTIL%" @CONFIG@-ca.cert "work\ca.cer" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
@@ -94,6 +128,7 @@ set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "FILE=work\ca.cer"
+call :doubt
 "%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 "%FIND%" "%CASHA%" "%OUT%" >nul
@@ -105,17 +140,21 @@ if not "%ERRORLEVEL%"=="0" goto :refused
 
 REFUSED: Final = r"""
 :refused
-if "%WHY%"=="folder" echo REFUSED: this folder cannot be written, or its files are not of one bundle. Copy the whole bundle to a local disk.
-if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
-if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
-if "%WHY%"=="ca" echo REFUSED: this is another CA. Its certificate is not the one in ca.cer.
-if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
-if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
-if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported. Stop issuing, export again and plan again.
-if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Export again and plan again.
-if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 >>"%LOG%" echo @@CR refused %WHY%
 >>"%LOG%" echo @@CR end 3
+:unlogged
+if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
+if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
+if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
+if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
+if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
+if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
+if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
+if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported, or a certificate was imported by hand. Nothing was changed. Stop issuing; what to do is in README.txt.
+if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Nothing was changed. What to do is in README.txt.
+if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 exit /b 3
 """
 
@@ -126,54 +165,20 @@ set "RESULT=0"
 if not "%STOPPED%"=="0" set "RESULT=1"
 if not "%LEFT%"=="0" set "RESULT=1"
 if defined ABORT set "RESULT=5"
-if defined ABORT echo ENDED EARLY: %ABORT%. Mend that and call the same again: what is done will be skipped.
+if defined ABORT echo ENDED EARLY: %ABORT%. README.txt says what that means. Mend it and call the same again: what is done will be skipped.
 if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
 >>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
 echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
+if not "%RESULT%"=="0" echo What certutil said is in %LOG%.
 exit /b %RESULT%
 """
 
+# cmd.exe looks for a label from where it stands to the end of the file, and only then from its
+# beginning: what is called stands below its callers, so the items are not read each time.
 # :ask "restriction" sets ANSWER to present, other (another hash), absent or failed.
 # :look asks for the row in both spellings that a high serial number may have.
 # :state sets STATE: failed, absent, other, good, planned, held, different, odd.
 QUESTIONS: Final = r'''
-:ask
-set "MORE=%~1"
-set "ANSWER=failed"
-"%CERTUTIL%" @CONFIG@-view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" goto :fatal
-"%FIND%" "SerialNumber" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" """%S%""" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=present"
-if not defined H exit /b 0
-"%FIND%" "%H%" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="0" exit /b 0
-set "ANSWER=failed"
-if "%RC%"=="1" set "ANSWER=other"
-exit /b 0
-
-:fatal
-if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
-if "%RC%"=="-2147024891" set "ABORT=access-denied"
-exit /b 0
-
-:look
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-if not defined PAD exit /b 0
-set "S=%PAD%%SERIAL%"
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-set "S=%SERIAL%"
-exit /b 0
-
 :state
 call :look
 set "STATE=%ANSWER%"
@@ -201,6 +206,44 @@ if "%ANSWER%"=="present" exit /b 0
 set "STATE=failed"
 if not "%ANSWER%"=="absent" exit /b 0
 set "STATE=odd"
+exit /b 0
+
+:look
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+if not defined PAD exit /b 0
+set "S=%PAD%%SERIAL%"
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+set "S=%SERIAL%"
+exit /b 0
+
+:ask
+set "MORE=%~1"
+set "ANSWER=failed"
+call :doubt
+"%CERTUTIL%" @CONFIG@-view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :fatal
+"%FIND%" "SerialNumber" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" exit /b 0
+"%FIND%" """%S%""" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" set "ANSWER=absent"
+if not "%RC%"=="0" exit /b 0
+set "ANSWER=present"
+if not defined H exit /b 0
+"%FIND%" "%H%" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+set "ANSWER=failed"
+if "%RC%"=="1" set "ANSWER=other"
+exit /b 0
+
+:fatal
+if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
+if "%RC%"=="-2147024891" set "ABORT=access-denied"
 exit /b 0
 '''
 
@@ -269,7 +312,7 @@ if /i "%~1"=="FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage
 if not "%~2"=="" goto :usage
 set "PHASE=prepare"
-goto :start
+goto :alone
 
 :usage
 echo prepare.cmd FIRST signs one dummy certificate and stops. Stay at the screen: a dialog may open.
@@ -293,6 +336,7 @@ if defined ABORT goto :item_left
 if defined ENOUGH goto :item_left
 if exist "%FILE%" goto :item_done
 set "DID=1"
+call :doubt
 "%CERTUTIL%" -Cert %SIGNER% -sign %SERIAL% "%FILE%" >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR %N% %SERIAL% sign %RC%
@@ -321,7 +365,7 @@ if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
 if /i "%PHASE% %~2"=="publish PARTIAL" set "OPTION=partial"
 if "%OPTION%"=="unknown" goto :usage
 if not "%~3"=="" goto :usage
-goto :start
+goto :alone
 
 :usage
 echo revoke.cmd preflight          checks everything and changes nothing
@@ -373,14 +417,17 @@ set "ROUND=0"
 set "NUMBER=none"
 :crl
 set /a ROUND=ROUND+1
+call :doubt
 "%CERTUTIL%" @CONFIG@-crl >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR crl %ROUND% %RC%
 if not "%RC%"=="0" echo FAILED: certutil -crl %RC%. See the log.
 if not "%RC%"=="0" set "ABORT=crl"
+call :fatal
 if not "%RC%"=="0" goto :crl_save
 if not defined LASTCRL goto :crl_save
 set "NUMBER=unknown"
+call :doubt
 "%CERTUTIL%" @CONFIG@-view -restrict "CRLNumber>%LASTCRL%" -out "CRLNumber" CRL > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" goto :crl_save
@@ -403,10 +450,13 @@ goto :finish
 :save
 set "FILE=out\crl-%~1.crl"
 if exist "%FILE%" del "%FILE%"
+call :doubt
 "%CERTUTIL%" @CONFIG@-getcrl "%FILE%" %~1 >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR getcrl %~1 %RC%
-if "%RC%"=="0" exit /b 0
+if not "%RC%"=="0" goto :unsaved
+if exist "%FILE%" exit /b 0
+:unsaved
 echo The CRL was not saved: certutil -getcrl %RC%. Copy it from the CA by hand.
 set /a STOPPED=STOPPED+1
 exit /b 0
@@ -451,6 +501,7 @@ exit /b 0
 
 :rows
 set "ANSWER=failed"
+call :doubt
 "%CERTUTIL%" @CONFIG@-view -restrict "%~1" -out "RequestID" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" exit /b 0
@@ -523,6 +574,7 @@ call :check_file
 set "WHY=file-%ANSWER%"
 if "%ANSWER%"=="failed" goto :item_failed
 if not "%ANSWER%"=="same" goto :item_stopped
+call :doubt
 "%CERTUTIL%" @CONFIG@-importcert "%FILE%" >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -545,6 +597,7 @@ if "%STATE%"=="different" goto :item_stopped
 if "%ACTION%"=="restore" goto :restore
 if "%STATE%"=="planned" goto :item_done
 if defined ABORT goto :aborted_item
+call :doubt
 "%CERTUTIL%" @CONFIG@-revoke %S% %REASON% >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -569,6 +622,7 @@ goto :item_failed
 set "ANSWER=missing"
 if not exist "%FILE%" exit /b 0
 set "ANSWER=failed"
+call :doubt
 "%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" exit /b 0
@@ -598,14 +652,14 @@ if "%PHASE%"=="hold" goto :which_hold
 if "%~2"=="" set "OPTION=none"
 if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage
-goto :start
+goto :alone
 :which_hold
 if "%~2"=="" goto :usage
 for /f "delims=0123456789" %%a in ("%~2") do goto :usage
 set "WANTED=%~2"
 set "TAKE=release"
 set "OPTION=one"
-goto :start
+goto :alone
 
 :usage
 echo undo.cmd preflight      checks everything and changes nothing
@@ -650,6 +704,7 @@ if "%STATE%"=="failed" goto :item_failed
 if "%STATE%"=="good" goto :item_done
 set "WHY=%STATE%"
 if not "%STATE%"=="held" goto :item_stopped
+call :doubt
 "%CERTUTIL%" @CONFIG@-revoke %S% -1 >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -677,7 +732,13 @@ goto :status_view
 # The rows as they are, for carecover verify: in both files, so that each can be judged by itself.
 STATUS_VIEW: Final = r"""
 :status_view
+call :doubt
 "%CERTUTIL%" @CONFIG@-view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+>>"%LOG%" echo @@CR view %N% %SERIAL% %RC%
+echo %N% %SERIAL% was not written to %VIEW%: %RC%
+set /a STOPPED=STOPPED+1
 exit /b 0
 """
 
@@ -687,12 +748,12 @@ ITEMS: Final = r"""
 exit /b 0
 """
 
-PREPARE: Final = (PROLOGUE, PREPARE_MAIN, START, PREPARE_ITEMS, FINISH, REFUSED, ENDINGS)
+PREPARE: Final = (PROLOGUE, PREPARE_MAIN, ALONE, START, PREPARE_ITEMS, FINISH, REFUSED, ENDINGS, DOUBT)
 REVOKE: Final = (
-    *(PROLOGUE, REVOKE_MAIN, START, REVOKE_PHASES, FINISH, REFUSED),
-    *(ITEM, REVOKE_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, ITEMS),
+    *(PROLOGUE, REVOKE_MAIN, ALONE, START, REVOKE_PHASES, FINISH, REFUSED),
+    *(ITEM, REVOKE_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, DOUBT, ITEMS),
 )
 UNDO: Final = (
-    *(PROLOGUE, UNDO_MAIN, START, UNDO_PHASES, FINISH, REFUSED),
-    *(ITEM, UNDO_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, ITEMS),
+    *(PROLOGUE, UNDO_MAIN, ALONE, START, UNDO_PHASES, FINISH, REFUSED),
+    *(ITEM, UNDO_ITEM, STATUS_VIEW, ENDINGS, QUESTIONS, DOUBT, ITEMS),
 )

@@ -9,7 +9,8 @@ The grammar is one statement a line, ASCII, CRLF: ``set``, ``set /a``, ``echo``,
 ``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string, ``mkdir``, ``del``,
 ``type``, ``copy /y``, ``cd /d``, ``rem``, ``setlocal``, ``endlocal``, and programs by their
 path. No blocks, pipes, ``&&``, ``||``, carets or delayed expansion: cmd.exe and Wine's cmd
-disagree about those, or an expanded value could break out of them.
+disagree about those, or an expanded value could break out of them. ``call :label`` may send
+what is said on standard error meanwhile to a file: ``2>>"file"``.
 
 Like cmd.exe it expands percent signs first and looks at special characters afterwards, so
 a value that would start a second command there is refused here. Sources: ``cmd /?``,
@@ -105,10 +106,12 @@ def outside(name: str, number: int, what: str) -> RefusedError:
 
 @dataclass(slots=True)
 class _Frame:
-    """One level of ``call``: its arguments, where it returns to, and what ``setlocal`` saved in it."""
+    """One level of ``call``: its arguments, where it returns to, the file that gets standard error, and what
+    ``setlocal`` saved in it."""
 
     arguments: tuple[str, ...]
     back: int
+    errors: str | None = None
     saved: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -119,6 +122,7 @@ class _Streams:
     target: str | None = None
     append: bool = False
     merged: bool = False
+    errors: str | None = None
 
 
 _ARGUMENT = re.compile(r"%(~(?:dp|nx|f|n)?)?([0-9])")
@@ -205,6 +209,8 @@ class _Run:
         self._variables: dict[str, str] = {name.lower(): value for name, value in base.items()}
         self._frames = [_Frame((script.name, *arguments), len(script.lines))]
         self._line = 0
+        # Where the standard error of the call that is about to be made goes.
+        self._errors: str | None = None
         # None where cmd.exe's own versions differ in what they leave; reading it is refused.
         self._errorlevel: int | None = 0
 
@@ -270,6 +276,9 @@ class _Run:
 
     def _variable(self, name: str) -> str:
         key = name.lower()
+        if key in _DYNAMIC and key in self._variables:
+            # A variable of that name in the session hides the built-in one (set /?).
+            return self._variables[key]
         if key == "errorlevel":
             return str(self._level())
         if key == "cd":
@@ -319,9 +328,15 @@ class _Run:
         command = command.lstrip(" ")
         word = _WORD.match(command)
         name = word[0].lower() if word else ""
+        if streams.errors is not None and name != "call":
+            raise _OutsideError("only call :label may send standard error to a file of its own")
         if name in _FLOW:
             if streams.target is not None:
                 raise _OutsideError(f"{name} is redirected")
+            if streams.errors is not None:
+                if not self._opened(_Streams(streams.errors, append=True)):
+                    return True
+                self._errors = streams.errors
             return _FLOW[name](self, command.rstrip(" "))
         if self._opened(streams):
             if name in ("echo", "echo."):
@@ -395,7 +410,8 @@ class _Run:
         if len(self._frames) >= MAX_CALL_DEPTH:
             raise _OutsideError(f"calls are nested more than {MAX_CALL_DEPTH} deep")
         arguments = re.findall(r'"[^"]*"|[^ "]+', match[2])
-        self._frames.append(_Frame((f":{match[1]}", *arguments), self._line))
+        self._frames.append(_Frame((f":{match[1]}", *arguments), self._line, self._errors))
+        self._errors = None
         self._line = self._target(match[1])
         return True
 
@@ -427,7 +443,7 @@ class _Run:
             name, value = match[1], match[2]
         else:
             raise _OutsideError(f'{command[:60]!r} is no set "NAME=value" and no set /a NAME=sum')
-        if name.lower() in _DYNAMIC:
+        if name.lower() in _DYNAMIC and value:
             raise _OutsideError(f"{name} may not be set: it would hide the real one")
         if '"' in value:
             raise _OutsideError("a value holds a quote")
@@ -523,14 +539,17 @@ class _Run:
     # ----------------------------------------------------------------------------- the output
 
     def _opened(self, streams: _Streams) -> bool:
-        """Open the file that output goes to; without it cmd.exe does not start the command."""
+        """Open the file that output goes to; without it cmd.exe does not start the command.
+
+        ERRORLEVEL stays as it was: Windows is said to set it for a failed redirection only
+        where ``||`` follows (Wine 8 sets 1), so a batch must be safe in that case.
+        """
         if streams.target is None or streams.target.lower() == "nul":
             return True
         try:
             self._folder.write(streams.target, b"", append=streams.append)
         except OSError:
-            self._console(b"The system cannot find the path specified." + NEWLINE)
-            self._errorlevel = 1  # Wine 8 leaves it as it was.
+            self._complain(b"The system cannot find the path specified." + NEWLINE)
             return False
         return True
 
@@ -541,7 +560,15 @@ class _Run:
         elif streams.target.lower() != "nul":
             self._folder.write(streams.target, written, append=True)
         if not streams.merged:
+            self._complain(error)
+
+    def _complain(self, error: bytes) -> None:
+        """Standard error: to the file of the innermost call that has one, else to the console."""
+        target = next((frame.errors for frame in reversed(self._frames) if frame.errors is not None), None)
+        if target is None:
             self._console(error)
+        elif error:
+            self._folder.write(target, error, append=True)
 
     def _console(self, data: bytes) -> None:
         for line in data.decode(OEM).splitlines():
@@ -566,6 +593,9 @@ def _redirection(text: str, at: int, command: str, streams: _Streams) -> tuple[s
         streams.merged = True
         return command, at + 2
     target = _TARGET.match(text, at)
+    if handle == "2" and append and target and not (streams.target or streams.errors):
+        streams.errors = target[1] or target[2]
+        return command, target.end()
     if handle != "1" or streams.target is not None or not target:
         raise _OutsideError("only one redirection to a file and then 2>&1 are allowed")
     streams.target, streams.append = target[1] or target[2], append

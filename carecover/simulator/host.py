@@ -6,7 +6,7 @@ that is carried to the CA is interpreted, line by line, in the folder it lies in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +19,18 @@ from carecover.simulator.windows import CallResult, Folder, fc, find, whoami
 
 
 class SimulatedHost:
-    """The server of one simulated CA; ``elevated`` tells how the command prompt was opened."""
+    """The server of one simulated CA.
+
+    ``elevated`` tells how the command prompt was opened, ``environment`` which variables
+    were set in it.
+    """
 
     name: Final = "simulator"
 
-    def __init__(self, ca: SimulatedCA, *, elevated: bool = True) -> None:
+    def __init__(self, ca: SimulatedCA, *, elevated: bool = True, environment: Mapping[str, str] | None = None) -> None:
         self._ca = ca
         self._elevated = elevated
+        self._environment = dict(environment or {})
 
     def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
         """Run ``script`` in ``directory``, where it leaves its logs, and return its exit code.
@@ -52,6 +57,7 @@ class SimulatedHost:
                 arguments=arguments,
                 now=lambda: self._ca.now,
                 on_output=on_output,
+                environment=self._environment,
             )
         except HangError as error:
             raise RunError(f"{script} did not come back in time: {error}") from None

@@ -37,7 +37,7 @@ from tests.remediation.conftest import (
 )
 
 GOLDENS = Path(__file__).parent / "goldens"
-DUMMY_NAME = f"dummies/0002-{ORPHAN}.cer"
+DUMMY_NAME = f"dummies/{ORPHAN}.cer"
 
 
 def whole(incident: Incident, **more: Any) -> dict[str, bytes]:
@@ -189,6 +189,36 @@ def test_only_a_plain_configuration_string_is_written(incident: Incident, config
     for name in ("prepare.cmd", "revoke.cmd", "undo.cmd"):
         assert (b'set "CACONFIG=' in files[name]) is kept
         assert (b'-config "%CACONFIG%"' in files[name]) is kept
+    # An administrator reads which CA is asked, also where a name had to be left out.
+    assert (f"The CA that is asked is {config}.".encode() in files["README.txt"]) is kept
+    assert (b"run this on the CA itself" in files["README.txt"]) is not kept
+
+
+def test_reasons_are_read_as_words(incident: Incident) -> None:
+    incident.choices[0] = {"serials": [ORPHAN], "action": "revoke", "reason": 1}
+    assert b"<td>1 Key Compromise</td>" in prepare_bundle(incident.plan(), incident.certificates)["plan.html"]
+
+
+def test_the_readme_names_the_steps_in_the_order_in_which_they_are_done(incident: Incident) -> None:
+    plan = incident.plan()
+    text = whole(incident)["README.txt"].decode()
+    words = (
+        "-backupDB",
+        "prepare.cmd FIRST",
+        "revoke.cmd apply FIRST",
+        "revoke.cmd publish",
+        "DISTRIBUTE",
+        "BRING BACK",
+    )
+    assert [text.index(word) for word in words] == sorted(text.index(word) for word in words)
+    assert f"RequestID>{plan.newest_request_id}" in text
+    assert max(map(len, text.splitlines())) <= 120
+    # Every word with which a batch stops, ends or fails is explained.
+    batches = "".join(data.decode() for name, data in whole(incident).items() if name.endswith(".cmd"))
+    for word in re.findall(r'set "ABORT=([a-z-]+)"', batches):
+        assert word in text
+    for word in ("row-missing", "other-certificate", "odd-state", "other-reason", "on-hold", "look", "unrevoke"):
+        assert word in text
 
 
 def test_a_high_serial_is_asked_for_in_both_spellings(incident: Incident) -> None:
@@ -333,6 +363,6 @@ def test_a_dummy_that_was_not_checked_is_not_pinned(incident: Incident) -> None:
             pinned_bundle(plan, incident.certificates, pins, dummies)
 
 
-def test_names_of_files_hold_numbers_and_serials_only(incident: Incident) -> None:
+def test_names_of_files_hold_serials_only(incident: Incident) -> None:
     names = [certificate_name(item) for item in incident.plan().items]
-    assert names[1:3] == [DUMMY_NAME, f"certs/0003-{KNOWN_ORPHAN}.cer"]
+    assert names[1:3] == [DUMMY_NAME, f"certs/{KNOWN_ORPHAN}.cer"]

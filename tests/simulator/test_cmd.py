@@ -262,9 +262,38 @@ def test_a_digit_before_the_sign_is_a_handle_and_is_not_written(shell: Shell) ->
 
 
 def test_a_command_whose_output_cannot_be_opened_is_not_started(shell: Shell) -> None:
-    shell(f'{TOOL} > "missing\\out.txt" 2>&1', "echo %ERRORLEVEL%")
-    assert shell.lines == ["The system cannot find the path specified.", "1"]
-    assert shell.calls == []
+    shell.codes = [7]
+    shell(f"{TOOL} >nul 2>&1", f'{TOOL} > "missing\\out.txt" 2>&1', "echo %ERRORLEVEL%")
+    # ERRORLEVEL is the one of whatever ran before.
+    assert shell.lines == ["The system cannot find the path specified.", "7"]
+    assert len(shell.calls) == 1
+
+
+def test_a_call_sends_standard_error_to_a_file_and_is_not_made_where_that_cannot_be_opened(shell: Shell) -> None:
+    before = f"{TOOL} >nul 2>&1"
+    story = (before, 'call :x 2>>"{}"', "echo back %ERRORLEVEL%", "exit /b 0", ":x", "echo in", TOOL, "exit /b 3")
+    for _ in range(2):
+        shell(*(line.format("errors.txt") for line in story))
+        assert shell.lines[-3:] == ["in", "tool says", "back 3"]
+    assert (shell.directory / "errors.txt").read_bytes() == b"tool moans\r\n" * 2
+    shell.lines.clear()
+    shell(*(line.format("missing\\errors.txt") for line in story))
+    assert shell.lines == ["The system cannot find the path specified.", "back 0"]
+
+
+def test_a_variable_of_the_session_hides_a_dynamic_one_until_it_is_removed(tmp_path: Path) -> None:
+    lines: list[str] = []
+    text = b'@echo off\r\necho %ERRORLEVEL%\r\nset "ERRORLEVEL="\r\nexit /b 4\r\n'
+    code = run(
+        Script.parse(text, "x.cmd"),
+        Folder(tmp_path),
+        {},
+        arguments=[],
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        on_output=lines.append,
+        environment={"errorlevel": "7"},
+    )
+    assert (lines, code) == (["7\n"], 4)
 
 
 def test_files_are_made_copied_shown_and_deleted(shell: Shell) -> None:

@@ -1,7 +1,8 @@
 @echo off
 setlocal EnableExtensions DisableDelayedExpansion
-cd /d "%~dp0"
 rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
+set "ERRORLEVEL="
+cd /d "%~dp0"
 set "PLAN=7b840f7a1c384ac515b3131b33206e2a1be0d93033809c197f4cd9ece9d496d7"
 set "CASHA=0c703d59c1e12776db09aad7feeef992574716969539ca2a8e23770072b232ee"
 set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 ca 2a 8e 23 77 00 72 b2 32 ee"
@@ -35,7 +36,7 @@ if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
 if /i "%PHASE% %~2"=="publish PARTIAL" set "OPTION=partial"
 if "%OPTION%"=="unknown" goto :usage
 if not "%~3"=="" goto :usage
-goto :start
+goto :alone
 
 :usage
 echo revoke.cmd preflight          checks everything and changes nothing
@@ -45,21 +46,37 @@ echo revoke.cmd status             shows what is as planned and changes nothing
 echo Without one of these words nothing is done.
 exit /b 2
 
-:start
+:alone
+set "WHY=bundle"
+if not exist "manifest.json" goto :unlogged
+"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHY=bits"
+if defined PROCESSOR_ARCHITEW6432 goto :unlogged
 if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
+set "ALONE="
+call :doubt
+call :start 2>>"work\errors.txt"
+set "RC=%ERRORLEVEL%"
+if defined ALONE exit /b %RC%
+set "WHY=busy"
+goto :unlogged
+
+:start
+set "ALONE=1"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
 set "VIEW=out\%PREFIX%view.txt"
+set "WHY=folder"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
-set "WHY=folder"
 "%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
-"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+call :doubt
+"%WHOAMI%" /groups > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=elevation"
-"%WHOAMI%" /groups > "%OUT%" 2>&1
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
@@ -68,6 +85,7 @@ if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=ca-answer"
 if exist "work\ca.cer" del "work\ca.cer"
 if exist "work\ca.cer" goto :refused
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -ca.cert "work\ca.cer" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
@@ -77,6 +95,7 @@ set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "FILE=work\ca.cer"
+call :doubt
 "%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 "%FIND%" "%CASHA%" "%OUT%" >nul
@@ -125,14 +144,17 @@ set "ROUND=0"
 set "NUMBER=none"
 :crl
 set /a ROUND=ROUND+1
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -crl >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR crl %ROUND% %RC%
 if not "%RC%"=="0" echo FAILED: certutil -crl %RC%. See the log.
 if not "%RC%"=="0" set "ABORT=crl"
+call :fatal
 if not "%RC%"=="0" goto :crl_save
 if not defined LASTCRL goto :crl_save
 set "NUMBER=unknown"
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -view -restrict "CRLNumber>%LASTCRL%" -out "CRLNumber" CRL > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" goto :crl_save
@@ -155,10 +177,13 @@ goto :finish
 :save
 set "FILE=out\crl-%~1.crl"
 if exist "%FILE%" del "%FILE%"
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -getcrl "%FILE%" %~1 >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR getcrl %~1 %RC%
-if "%RC%"=="0" exit /b 0
+if not "%RC%"=="0" goto :unsaved
+if exist "%FILE%" exit /b 0
+:unsaved
 echo The CRL was not saved: certutil -getcrl %RC%. Copy it from the CA by hand.
 set /a STOPPED=STOPPED+1
 exit /b 0
@@ -203,6 +228,7 @@ exit /b 0
 
 :rows
 set "ANSWER=failed"
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -view -restrict "%~1" -out "RequestID" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" exit /b 0
@@ -219,24 +245,29 @@ set "RESULT=0"
 if not "%STOPPED%"=="0" set "RESULT=1"
 if not "%LEFT%"=="0" set "RESULT=1"
 if defined ABORT set "RESULT=5"
-if defined ABORT echo ENDED EARLY: %ABORT%. Mend that and call the same again: what is done will be skipped.
+if defined ABORT echo ENDED EARLY: %ABORT%. README.txt says what that means. Mend it and call the same again: what is done will be skipped.
 if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
 >>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
 echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
+if not "%RESULT%"=="0" echo What certutil said is in %LOG%.
 exit /b %RESULT%
 
 :refused
-if "%WHY%"=="folder" echo REFUSED: this folder cannot be written, or its files are not of one bundle. Copy the whole bundle to a local disk.
-if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
-if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
-if "%WHY%"=="ca" echo REFUSED: this is another CA. Its certificate is not the one in ca.cer.
-if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
-if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
-if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported. Stop issuing, export again and plan again.
-if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Export again and plan again.
-if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 >>"%LOG%" echo @@CR refused %WHY%
 >>"%LOG%" echo @@CR end 3
+:unlogged
+if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
+if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
+if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
+if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
+if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
+if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
+if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
+if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported, or a certificate was imported by hand. Nothing was changed. Stop issuing; what to do is in README.txt.
+if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Nothing was changed. What to do is in README.txt.
+if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 exit /b 3
 
 :item
@@ -311,6 +342,7 @@ call :check_file
 set "WHY=file-%ANSWER%"
 if "%ANSWER%"=="failed" goto :item_failed
 if not "%ANSWER%"=="same" goto :item_stopped
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -importcert "%FILE%" >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -333,6 +365,7 @@ if "%STATE%"=="different" goto :item_stopped
 if "%ACTION%"=="restore" goto :restore
 if "%STATE%"=="planned" goto :item_done
 if defined ABORT goto :aborted_item
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -revoke %S% %REASON% >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -357,6 +390,7 @@ goto :item_failed
 set "ANSWER=missing"
 if not exist "%FILE%" exit /b 0
 set "ANSWER=failed"
+call :doubt
 "%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" exit /b 0
@@ -369,7 +403,13 @@ set "ANSWER=changed"
 exit /b 0
 
 :status_view
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+>>"%LOG%" echo @@CR view %N% %SERIAL% %RC%
+echo %N% %SERIAL% was not written to %VIEW%: %RC%
+set /a STOPPED=STOPPED+1
 exit /b 0
 
 :item_done
@@ -410,43 +450,6 @@ exit /b 0
 if "%OPTION%"=="first" set "ENOUGH=1"
 exit /b 0
 
-:ask
-set "MORE=%~1"
-set "ANSWER=failed"
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" goto :fatal
-"%FIND%" "SerialNumber" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" """%S%""" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=present"
-if not defined H exit /b 0
-"%FIND%" "%H%" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="0" exit /b 0
-set "ANSWER=failed"
-if "%RC%"=="1" set "ANSWER=other"
-exit /b 0
-
-:fatal
-if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
-if "%RC%"=="-2147024891" set "ABORT=access-denied"
-exit /b 0
-
-:look
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-if not defined PAD exit /b 0
-set "S=%PAD%%SERIAL%"
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-set "S=%SERIAL%"
-exit /b 0
-
 :state
 call :look
 set "STATE=%ANSWER%"
@@ -476,10 +479,51 @@ if not "%ANSWER%"=="absent" exit /b 0
 set "STATE=odd"
 exit /b 0
 
+:look
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+if not defined PAD exit /b 0
+set "S=%PAD%%SERIAL%"
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+set "S=%SERIAL%"
+exit /b 0
+
+:ask
+set "MORE=%~1"
+set "ANSWER=failed"
+call :doubt
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :fatal
+"%FIND%" "SerialNumber" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" exit /b 0
+"%FIND%" """%S%""" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" set "ANSWER=absent"
+if not "%RC%"=="0" exit /b 0
+set "ANSWER=present"
+if not defined H exit /b 0
+"%FIND%" "%H%" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+set "ANSWER=failed"
+if "%RC%"=="1" set "ANSWER=other"
+exit /b 0
+
+:fatal
+if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
+if "%RC%"=="-2147024891" set "ABORT=access-denied"
+exit /b 0
+
+:doubt
+exit /b 1
+
 :items
 call :item "revoke" "1" "440000000a178d21c3ed6a457500000000000a" "" "4" "ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab" "" "" ""
 call :item "revoke" "2" "440000000b178d21c3ed6a457500000000000b" "" "6" "" "" "" ""
-call :item "revoke" "3" "4400000014178d21c3ed6a4575000000000014" "" "1" "f3 50 a5 c0 1c 46 13 c4 4a 1c b1 bc c7 fb ac 1e 57 8c 2f 65" "dummies\0003-4400000014178d21c3ed6a4575000000000014.cer" "55ce9028dfc7a5299f9122e2e3fc19d7823e9b9db5b52042c501ba2505eb70e8" "55 ce 90 28 df c7 a5 29 9f 91 22 e2 e3 fc 19 d7 82 3e 9b 9d b5 b5 20 42 c5 01 ba 25 05 eb 70 e8"
-call :item "revoke" "4" "f000000014178d21c3ed6a4575000000000014" "00" "0" "1f 0e 54 3b 64 8e 88 97 38 58 8e 10 23 f2 c6 86 00 0c 75 23" "dummies\0004-f000000014178d21c3ed6a4575000000000014.cer" "0e256501cec4fecc8c1a19d752b72aae29616a8b39542a9764391f3f35aab533" "0e 25 65 01 ce c4 fe cc 8c 1a 19 d7 52 b7 2a ae 29 61 6a 8b 39 54 2a 97 64 39 1f 3f 35 aa b5 33"
-call :item "restore" "5" "4400000016378d21c3ed6a4575000000000016" "" "" "e0 e3 c6 55 74 7e 64 59 d2 97 b0 70 c0 19 85 8b 48 e0 07 25" "certs\0005-4400000016378d21c3ed6a4575000000000016.cer" "d166126244c3f14b9ac327bc047ba02c712e27954176951b776f19e8a31318dc" "d1 66 12 62 44 c3 f1 4b 9a c3 27 bc 04 7b a0 2c 71 2e 27 95 41 76 95 1b 77 6f 19 e8 a3 13 18 dc"
+call :item "revoke" "3" "4400000014178d21c3ed6a4575000000000014" "" "1" "f3 50 a5 c0 1c 46 13 c4 4a 1c b1 bc c7 fb ac 1e 57 8c 2f 65" "dummies\4400000014178d21c3ed6a4575000000000014.cer" "55ce9028dfc7a5299f9122e2e3fc19d7823e9b9db5b52042c501ba2505eb70e8" "55 ce 90 28 df c7 a5 29 9f 91 22 e2 e3 fc 19 d7 82 3e 9b 9d b5 b5 20 42 c5 01 ba 25 05 eb 70 e8"
+call :item "revoke" "4" "f000000014178d21c3ed6a4575000000000014" "00" "0" "1f 0e 54 3b 64 8e 88 97 38 58 8e 10 23 f2 c6 86 00 0c 75 23" "dummies\f000000014178d21c3ed6a4575000000000014.cer" "0e256501cec4fecc8c1a19d752b72aae29616a8b39542a9764391f3f35aab533" "0e 25 65 01 ce c4 fe cc 8c 1a 19 d7 52 b7 2a ae 29 61 6a 8b 39 54 2a 97 64 39 1f 3f 35 aa b5 33"
+call :item "restore" "5" "4400000016378d21c3ed6a4575000000000016" "" "" "e0 e3 c6 55 74 7e 64 59 d2 97 b0 70 c0 19 85 8b 48 e0 07 25" "certs\4400000016378d21c3ed6a4575000000000016.cer" "d166126244c3f14b9ac327bc047ba02c712e27954176951b776f19e8a31318dc" "d1 66 12 62 44 c3 f1 4b 9a c3 27 bc 04 7b a0 2c 71 2e 27 95 41 76 95 1b 77 6f 19 e8 a3 13 18 dc"
 exit /b 0

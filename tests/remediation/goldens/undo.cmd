@@ -1,7 +1,8 @@
 @echo off
 setlocal EnableExtensions DisableDelayedExpansion
-cd /d "%~dp0"
 rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
+set "ERRORLEVEL="
+cd /d "%~dp0"
 set "PLAN=7b840f7a1c384ac515b3131b33206e2a1be0d93033809c197f4cd9ece9d496d7"
 set "CASHA=0c703d59c1e12776db09aad7feeef992574716969539ca2a8e23770072b232ee"
 set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 ca 2a 8e 23 77 00 72 b2 32 ee"
@@ -39,14 +40,14 @@ if "%PHASE%"=="hold" goto :which_hold
 if "%~2"=="" set "OPTION=none"
 if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage
-goto :start
+goto :alone
 :which_hold
 if "%~2"=="" goto :usage
 for /f "delims=0123456789" %%a in ("%~2") do goto :usage
 set "WANTED=%~2"
 set "TAKE=release"
 set "OPTION=one"
-goto :start
+goto :alone
 
 :usage
 echo undo.cmd preflight      checks everything and changes nothing
@@ -56,21 +57,37 @@ echo undo.cmd status         shows what is as planned and changes nothing
 echo Without one of these words nothing is done. Call revoke.cmd publish afterwards.
 exit /b 2
 
-:start
+:alone
+set "WHY=bundle"
+if not exist "manifest.json" goto :unlogged
+"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHY=bits"
+if defined PROCESSOR_ARCHITEW6432 goto :unlogged
 if not exist "logs" mkdir "logs"
 if not exist "work" mkdir "work"
 if not exist "out" mkdir "out"
+set "ALONE="
+call :doubt
+call :start 2>>"work\errors.txt"
+set "RC=%ERRORLEVEL%"
+if defined ALONE exit /b %RC%
+set "WHY=busy"
+goto :unlogged
+
+:start
+set "ALONE=1"
 set "LOG=logs\carecover-%PREFIX%%PHASE%.log"
 set "VIEW=out\%PREFIX%view.txt"
+set "WHY=folder"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
-set "WHY=folder"
 "%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
-"%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+call :doubt
+"%WHOAMI%" /groups > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=elevation"
-"%WHOAMI%" /groups > "%OUT%" 2>&1
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
@@ -79,6 +96,7 @@ if not "%ERRORLEVEL%"=="0" goto :refused
 set "WHY=ca-answer"
 if exist "work\ca.cer" del "work\ca.cer"
 if exist "work\ca.cer" goto :refused
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -ca.cert "work\ca.cer" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
@@ -88,6 +106,7 @@ set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "FILE=work\ca.cer"
+call :doubt
 "%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
 if not "%ERRORLEVEL%"=="0" goto :refused
 "%FIND%" "%CASHA%" "%OUT%" >nul
@@ -118,24 +137,29 @@ set "RESULT=0"
 if not "%STOPPED%"=="0" set "RESULT=1"
 if not "%LEFT%"=="0" set "RESULT=1"
 if defined ABORT set "RESULT=5"
-if defined ABORT echo ENDED EARLY: %ABORT%. Mend that and call the same again: what is done will be skipped.
+if defined ABORT echo ENDED EARLY: %ABORT%. README.txt says what that means. Mend it and call the same again: what is done will be skipped.
 if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
 >>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
 echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
+if not "%RESULT%"=="0" echo What certutil said is in %LOG%.
 exit /b %RESULT%
 
 :refused
-if "%WHY%"=="folder" echo REFUSED: this folder cannot be written, or its files are not of one bundle. Copy the whole bundle to a local disk.
-if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
-if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
-if "%WHY%"=="ca" echo REFUSED: this is another CA. Its certificate is not the one in ca.cer.
-if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
-if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
-if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported. Stop issuing, export again and plan again.
-if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Export again and plan again.
-if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 >>"%LOG%" echo @@CR refused %WHY%
 >>"%LOG%" echo @@CR end 3
+:unlogged
+if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
+if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
+if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
+if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
+if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
+if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
+if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
+if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported, or a certificate was imported by hand. Nothing was changed. Stop issuing; what to do is in README.txt.
+if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Nothing was changed. What to do is in README.txt.
+if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
 exit /b 3
 
 :item
@@ -165,6 +189,7 @@ if "%STATE%"=="failed" goto :item_failed
 if "%STATE%"=="good" goto :item_done
 set "WHY=%STATE%"
 if not "%STATE%"=="held" goto :item_stopped
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -revoke %S% -1 >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
@@ -189,7 +214,13 @@ set /a SKIPPED=SKIPPED+1
 goto :status_view
 
 :status_view
+call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+>>"%LOG%" echo @@CR view %N% %SERIAL% %RC%
+echo %N% %SERIAL% was not written to %VIEW%: %RC%
+set /a STOPPED=STOPPED+1
 exit /b 0
 
 :item_done
@@ -230,43 +261,6 @@ exit /b 0
 if "%OPTION%"=="first" set "ENOUGH=1"
 exit /b 0
 
-:ask
-set "MORE=%~1"
-set "ANSWER=failed"
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" goto :fatal
-"%FIND%" "SerialNumber" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" """%S%""" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=present"
-if not defined H exit /b 0
-"%FIND%" "%H%" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="0" exit /b 0
-set "ANSWER=failed"
-if "%RC%"=="1" set "ANSWER=other"
-exit /b 0
-
-:fatal
-if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
-if "%RC%"=="-2147024891" set "ABORT=access-denied"
-exit /b 0
-
-:look
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-if not defined PAD exit /b 0
-set "S=%PAD%%SERIAL%"
-call :ask
-if not "%ANSWER%"=="absent" exit /b 0
-set "S=%SERIAL%"
-exit /b 0
-
 :state
 call :look
 set "STATE=%ANSWER%"
@@ -295,6 +289,47 @@ set "STATE=failed"
 if not "%ANSWER%"=="absent" exit /b 0
 set "STATE=odd"
 exit /b 0
+
+:look
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+if not defined PAD exit /b 0
+set "S=%PAD%%SERIAL%"
+call :ask
+if not "%ANSWER%"=="absent" exit /b 0
+set "S=%SERIAL%"
+exit /b 0
+
+:ask
+set "MORE=%~1"
+set "ANSWER=failed"
+call :doubt
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :fatal
+"%FIND%" "SerialNumber" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" exit /b 0
+"%FIND%" """%S%""" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" set "ANSWER=absent"
+if not "%RC%"=="0" exit /b 0
+set "ANSWER=present"
+if not defined H exit /b 0
+"%FIND%" "%H%" "%OUT%" >nul
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" exit /b 0
+set "ANSWER=failed"
+if "%RC%"=="1" set "ANSWER=other"
+exit /b 0
+
+:fatal
+if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
+if "%RC%"=="-2147024891" set "ABORT=access-denied"
+exit /b 0
+
+:doubt
+exit /b 1
 
 :items
 call :item "unrevoke" "6" "4400000015278d21c3ed6a4575000000000015" "" "" "cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd" "" "" ""

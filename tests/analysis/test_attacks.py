@@ -1,0 +1,327 @@
+"""Forged, replayed and odd evidence against find_gap: each test is one attack or one honest oddity, told as a story."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from carecover.analysis import assemble_baseline, assess_coverage, find_gap
+from carecover.errors import QuestionError
+from carecover.model import TABLES, CaseFacts
+from tests.analysis.test_gap import (
+    BACKUP,
+    CRL,
+    CRL_AT,
+    ENDS,
+    FACTS,
+    FAILURE,
+    IN_GAP,
+    RESTORED,
+    entry,
+    gap,
+    mail,
+    only,
+    row,
+    serial,
+    signed_crl,
+)
+
+AFTER_CRL = CRL_AT + timedelta(hours=12)
+LATER = {"crl_sha256": "d" * 64, "crl_number": "10", "this_update": CRL_AT + timedelta(hours=6)}
+HELD = row(1, disposition=21, reason=6, revoked_at=BACKUP - timedelta(days=2))
+
+
+def original(request_id: int, **more: Any) -> dict[str, Any]:
+    plain = {
+        "certificate_sha256": "a" * 64, "serial": serial(request_id), "thumbprint": "e" * 40, "subject": "CN=host",
+        "issuer": "CN=Corp CA", "signed_by_ca": True, "not_before": IN_GAP, "not_after": ENDS, "evidence_id": "E0003",
+    }  # fmt: skip
+    return {**plain, **more}
+
+
+def own_ca(index: int, key: int, **more: Any) -> dict[str, Any]:
+    plain = {
+        "certificate_sha256": f"{index:064x}", "serial": f"{index + 10:02x}", "subject": "CN=Corp CA",
+        "issuer": "CN=Root", "is_ca": True, "own_ca": True, "ca_version": key << 16 | index, "signed_by_ca": False,
+        "from_mail": False,
+    }  # fmt: skip
+    return {**plain, **more}
+
+
+# ------------------------------------------------------- getting a good certificate revoked
+
+
+def test_a_forged_mail_cannot_ride_on_a_hold_that_the_crls_show_as_released() -> None:
+    """The hold came and went, as two CRLs prove; a later 'revoked' mail is a mail alone."""
+    found = only(
+        gap(
+            ca_rows=[row(1)],
+            crls=[signed_crl(), signed_crl(**LATER)],
+            crl_entries=[entry(1, 6)],
+            notifications=[mail("revoked", 1, reason=1, sent_at=AFTER_CRL)],
+        )
+    )
+    assert (found["kind"], found["suggested_action"], found["confidence"]) == ("lost_revocation", None, "medium")
+
+
+def test_a_forged_mail_cannot_make_a_proved_hold_final() -> None:
+    found = only(
+        gap(
+            ca_rows=[row(1)],
+            crls=[signed_crl()],
+            crl_entries=[entry(1, 6)],
+            notifications=[mail("revoked", 1, reason=1, sent_at=AFTER_CRL)],
+        )
+    )
+    assert (found["suggested_action"], found["suggested_reason"]) == ("revoke", 6)
+    assert "mail" in found["why"]
+
+
+def test_an_old_crl_of_before_the_backup_does_not_bring_a_hold_back() -> None:
+    """Genuine, signed, and stale: the hold was released before the backup, as the row itself shows."""
+    stale = signed_crl(this_update=BACKUP - timedelta(days=30), crl_number="2")
+    found = gap(ca_rows=[row(1)], crls=[stale], crl_entries=[entry(1, 6, BACKUP - timedelta(days=40))])
+    if len(found):
+        assert (only(found)["suggested_action"], only(found)["confidence"]) == (None, "low")
+
+
+def test_a_good_original_is_not_revoked_on_the_word_of_a_mail() -> None:
+    found = only(gap(ca_rows=[row(1)], certificates=[original(2)], notifications=[mail("revoked", 2, reason=1)]))
+    assert (found["kind"], found["suggested_action"]) == ("orphaned", None)
+    assert "mail" in found["why"]
+
+
+def test_a_revoked_mail_about_an_orphan_that_a_later_crl_contradicts_suggests_nothing() -> None:
+    mails = [mail("issued", 2, not_after=ENDS), mail("revoked", 2, reason=1, revoked_at=IN_GAP)]
+    found = only(gap(ca_rows=[row(1)], notifications=mails, crls=[signed_crl()]))
+    assert found["suggested_action"] is None
+    assert "suspect" in found["why"]
+
+
+def test_a_forged_template_does_not_turn_a_domain_controller_into_a_web_server() -> None:
+    mails = [
+        mail("issued", 2, template="WebServer", location="byte 0", sent_at=IN_GAP - timedelta(days=2)),
+        mail("issued", 2, template="DomainController"),
+    ]
+    assert only(gap(ca_rows=[row(1)], notifications=mails))["infrastructure"]
+
+
+def test_a_mail_alone_makes_no_sure_conflict() -> None:
+    again = row(2, submitted_at=RESTORED + timedelta(hours=2), thumbprint="b" * 40)
+    found = only(gap(ca_rows=[row(1), again], notifications=[mail("issued", 2, thumbprint="a" * 40)]))
+    assert (found["kind"], found["confidence"]) == ("serial_conflict", "low")
+
+
+def test_a_serial_with_another_cas_first_byte_is_not_taken_for_this_cas() -> None:
+    found = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2, serial=serial(2, first="7f"))]))
+    assert found["confidence"] == "low"
+    event = {"event_id": 4870, "recorded_at": IN_GAP, "serial": serial(2, first="7f"), "reason": 1}
+    assert only(gap(ca_rows=[row(1)], audit_events=[event]))["confidence"] == "low"
+
+
+def test_a_byte_reversed_twin_of_a_row_is_flagged_and_no_orphan() -> None:
+    default = "15fba3bb000000010102"
+    twin = bytes.fromhex(default)[::-1].hex()
+    rows = [row(0x10102, serial=default), row(2, serial="15fba3bc000000000002")]
+    found = only(gap(ca_rows=rows, notifications=[{**mail("revoked", 7, serial=twin, reason=1), "request_id": None}]))
+    assert found["kind"] == "suspect_notification"
+    assert default in found["why"]
+
+
+def test_a_mail_whose_certificate_the_ca_did_not_sign_is_suspect() -> None:
+    forged = mail("issued", 2, flags=["certificate_not_verified"])
+    found = only(gap(ca_rows=[row(1)], notifications=[forged], certificates=[own_ca(0, 0)]))
+    assert found["kind"] == "suspect_notification"
+
+
+def test_a_hold_is_not_lifted_by_the_crl_of_another_key() -> None:
+    """A view of few columns does not say which key; the serial does, and no CRL of that key is here."""
+    held = {**HELD, "issuer_name_id": None, "serial": serial(1, index=1)}
+    crls = [signed_crl(ca_version=0)]
+    assert len(gap(ca_rows=[held], crls=crls, certificates=[own_ca(0, 0), own_ca(1, 1)])) == 0
+
+
+def test_a_hold_whose_time_zone_is_a_guess_is_not_lifted_by_a_crl_of_the_same_day() -> None:
+    held = {**HELD, "revoked_at": CRL_AT - timedelta(hours=3), "flags": ["zone_assumed_utc"]}
+    assert len(gap(ca_rows=[held], crls=[signed_crl()])) == 0
+
+
+# --------------------------------------------------------------------- hiding what was lost
+
+
+@pytest.mark.parametrize("reason", [0, 1, 5])
+def test_a_forged_release_does_not_hide_a_final_revocation_that_the_crl_shows(reason: int) -> None:
+    found = only(
+        gap(
+            ca_rows=[row(1)],
+            crls=[signed_crl()],
+            crl_entries=[entry(1, reason)],
+            notifications=[mail("unrevoked", 1, sent_at=AFTER_CRL)],
+        )
+    )
+    assert (found["suggested_action"], found["suggested_reason"]) == ("revoke", reason)
+
+
+def test_a_forged_release_does_not_hide_a_hold_that_the_crl_shows() -> None:
+    found = only(
+        gap(
+            ca_rows=[row(1)],
+            crls=[signed_crl()],
+            crl_entries=[entry(1, 6)],
+            notifications=[mail("unrevoked", 1, sent_at=AFTER_CRL)],
+        )
+    )
+    assert (found["kind"], found["suggested_action"], found["original_reason"]) == ("lost_revocation", None, 6)
+    assert "mail" in found["why"]
+
+
+def test_a_forged_release_does_not_hide_a_final_revocation_that_only_a_mail_shows() -> None:
+    mails = [mail("revoked", 1, reason=1), mail("unrevoked", 1, sent_at=AFTER_CRL)]
+    assert only(gap(ca_rows=[row(1)], notifications=mails))["kind"] == "lost_revocation"
+
+
+def test_a_forged_release_does_not_get_a_held_original_restored() -> None:
+    mails = [mail("unrevoked", 2, sent_at=AFTER_CRL)]
+    found = only(
+        gap(
+            ca_rows=[row(1)],
+            certificates=[original(2)],
+            notifications=mails,
+            crls=[signed_crl()],
+            crl_entries=[entry(2, 6)],
+        )
+    )
+    assert (found["kind"], found["suggested_action"]) == ("orphaned", None)
+
+
+@pytest.mark.parametrize("known", [FACTS, CaseFacts(ca="Corp CA", restored=RESTORED)], ids=["failure known", "not"])
+@pytest.mark.parametrize("reason", [1, 6])
+def test_the_restored_cas_own_first_crl_hides_nothing(known: CaseFacts, reason: int) -> None:
+    """The service publishes a CRL as it starts, before people call the CA restored; it lacks what was lost."""
+    own_first = signed_crl(crl_sha256="f" * 64, crl_number="8", this_update=RESTORED - timedelta(hours=1))
+    found = find_gap(
+        ca_rows=TABLES["ca_rows"].frame([row(1)]),
+        crls=TABLES["crls"].frame([signed_crl(), own_first]),
+        crl_entries=TABLES["crl_entries"].frame([entry(1, reason)]),
+        facts=known,
+    )
+    assert (only(found)["suggested_action"], only(found)["suggested_reason"]) == ("revoke", reason)
+
+
+def test_a_forged_mail_does_not_shorten_the_life_that_a_dummy_must_have() -> None:
+    """A dummy that ends before the real certificate lets the serial drop from the CRL."""
+    mails = [
+        mail("issued", 2, not_after=IN_GAP + timedelta(days=1), location="byte 0"),
+        mail("issued", 2, not_after=ENDS),
+    ]
+    assert only(gap(ca_rows=[row(1)], notifications=mails))["not_after"] == pd.Timestamp(ENDS)
+
+
+def test_a_forged_twin_does_not_make_a_true_mail_suspect() -> None:
+    mails = [
+        mail("issued", 2),
+        {**mail("issued", 2, flags=["certificate_not_verified", "forwarded"]), "request_id": 9},
+    ]
+    found = only(gap(ca_rows=[row(1)], notifications=mails, certificates=[own_ca(0, 0)]))
+    assert (found["kind"], found["confidence"]) == ("orphaned", "high")
+
+
+def test_a_mail_whose_serial_was_made_ambiguous_is_told_and_not_forgotten() -> None:
+    """The UPN stands before the serial number and may hold a line break: two serials, neither believed."""
+    blinded = mail("issued", 2, serial=None, flags=["label_repeated", "serial_ambiguous"])
+    found = only(gap(ca_rows=[row(1)], notifications=[blinded]))
+    assert (found["kind"], found["request_id"], found["serial"]) == ("unaccounted_request", 2, None)
+    assert found["evidence"] == ["E0001 byte 2 (issued mail)"]
+    assert len(gap(ca_rows=[row(1)], notifications=[blinded, mail("issued", 2)])) == 1
+
+
+def test_a_certificate_with_a_serial_of_no_layout_is_an_orphan_and_no_lost_renewal() -> None:
+    """An imported certificate: 16 bytes that happen to read as index 0x0a7e."""
+    odd = "4411223344556677889a" + "0a7e" + "00000005"
+    found = only(gap(ca_rows=[row(1)], certificates=[own_ca(0, 0), original(2, serial=odd)]))
+    assert (found["kind"], found["suggested_action"]) == ("orphaned", "restore")
+
+
+def test_one_imported_row_does_not_make_every_odd_serial_uncovered() -> None:
+    odd = "2211223344556677889a" + "000000000005"
+    rows = [row(500), row(501, serial="4411223344556677889a" + "000000000003")]
+    found = only(gap(ca_rows=rows, certificates=[original(2, serial=odd)]))
+    assert found["kind"] == "orphaned"
+
+
+# ------------------------------------------------------------------- honest but odd evidence
+
+
+def test_a_hold_of_before_the_backup_that_became_final_is_a_lost_revocation() -> None:
+    found = only(gap(ca_rows=[HELD], crls=[signed_crl()], crl_entries=[entry(1, 1)]))
+    assert (found["kind"], found["suggested_action"], found["suggested_reason"]) == ("lost_revocation", "revoke", 1)
+    by_mail = only(gap(ca_rows=[HELD], notifications=[mail("revoked", 1, reason=1)]))
+    assert (by_mail["kind"], by_mail["suggested_action"]) == ("lost_revocation", None)
+
+
+def test_a_certificate_of_a_subordinate_ca_says_nothing_about_this_cas_renewals() -> None:
+    subordinate = own_ca(3, 2, certificate_sha256="9" * 64, subject="CN=Sub CA", own_ca=False)
+    assert (
+        only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2)], certificates=[subordinate]))["kind"] == "orphaned"
+    )
+    lost = mail("issued", 2, serial=serial(2, index=3))
+    found = gap(ca_rows=[row(1)], notifications=[lost], certificates=[own_ca(0, 0), subordinate])
+    assert only(found)["kind"] == "lost_ca_certificate"
+
+
+def test_a_crl_that_names_no_serial_or_does_not_say_whether_it_is_a_delta_takes_nothing_down() -> None:
+    crls = pd.DataFrame([{k: v for k, v in signed_crl().items() if k != "is_delta"}])
+    entries = TABLES["crl_entries"].frame([{"crl_sha256": CRL, "serial": None, "reason": 1}, entry(1, 1)])
+    held = TABLES["ca_rows"].frame([row(1), {**HELD, "serial": serial(2)}])
+    found = find_gap(ca_rows=held, crls=crls, crl_entries=entries, facts=FACTS)
+    assert "lost_revocation" in set(found["kind"])
+
+
+def test_the_question_which_ca_was_lost_can_be_printed_anywhere() -> None:
+    mails = [mail("issued", 2, ca_name="Evil!d800!001b[31m CA"), mail("issued", 3, ca_name="Other CA")]
+    with pytest.raises(QuestionError) as asked:
+        find_gap(TABLES["notifications"].frame(mails), facts=CaseFacts(restored=RESTORED))
+    assert str(asked.value).isprintable()
+    str(asked.value).encode("utf-8")
+
+
+def test_a_later_view_without_request_ids_is_asked_about() -> None:
+    rows = [{**row(1), "evidence_id": "E1"}, {**row(1), "request_id": None, "disposition": 21, "evidence_id": "E2"}]
+    views = [
+        {"evidence_id": e, "columns": ["RequestID", "SerialNumber"], "rows": 1, "complete": True} for e in ("E1", "E2")
+    ]
+    with pytest.raises(QuestionError, match="E2"):
+        assemble_baseline(TABLES["ca_rows"].frame(rows), TABLES["views"].frame(views))
+
+
+def test_coverage_says_which_columns_the_view_lacks() -> None:
+    bare = [{"request_id": 1, "serial": serial(1), "evidence_id": "E1"}]
+    views = [{"evidence_id": "E1", "columns": ["RequestID", "SerialNumber"], "rows": 1, "complete": True}]
+    baseline = assemble_baseline(TABLES["ca_rows"].frame(bare), TABLES["views"].frame(views))
+    table = assess_coverage(
+        *(TABLES["notifications"].empty(), baseline, TABLES["crls"].empty(), TABLES["findings"].empty()),
+        *(TABLES["accounting"].empty(), TABLES["certificates"].empty()),
+        facts=FACTS,
+    )
+    lacks = table[table["aspect"] == "columns of the view"]
+    assert list(lacks["verdict"]) == ["gap"]
+    assert "Request.Disposition" in lacks["why"].iloc[0]
+    assert "CertificateHash" in lacks["why"].iloc[0]
+
+
+def test_dates_of_the_far_past_and_future_are_only_dates() -> None:
+    edges = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    mails = [
+        mail(
+            event, n, reason=1, sent_at=at, revoked_at=at, not_before=at, not_after=at, flags=flags, location=f"{n}{k}"
+        )
+        for n in (1, 2)
+        for event in ("issued", "revoked", "unrevoked")
+        for k, at in enumerate(edges)
+        for flags in ([], ["forwarded"])
+    ]
+    assert len(gap(ca_rows=[row(1)], notifications=mails))
+    assert FAILURE < RESTORED

@@ -1,0 +1,510 @@
+"""The command line: what goes where, which exit code, and one paragraph for whatever is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from carecover import cli, demo, folder
+from carecover.case import Case
+from carecover.cli import main
+from carecover.errors import PathError
+from carecover.folder import CaseFolder
+from carecover.model import TABLES
+from carecover.simulator import Scenario
+from tests.small_case import ANALYST, REVIEWER, Story
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return Story.begin(tmp_path_factory.mktemp("story"))
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        assert "unexpectedly" not in err, err
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(run: Run) -> Callable[..., str]:
+    """Call it with something wrong: nothing on standard output, one paragraph on standard error."""
+
+    def call(code: int, *arguments: object) -> str:
+        found, out, err = run(*arguments)
+        assert (found, out) == (code, ""), err
+        assert err.startswith("carecover: ")
+        assert err.endswith(("\n", "\r\n"))
+        assert len(err.splitlines()) == 1, err
+        assert len(err) > 30
+        return err
+
+    return call
+
+
+# ---------------------------------------------------------------- help and usage
+
+
+def test_every_command_explains_itself(run: Run) -> None:
+    listed = [name for names in cli._Guide.chapters.values() for name in names]
+    assert set(listed) == set(cli.cli.commands)
+    for name in listed:
+        for flag in ("--help", "-h"):
+            code, out, err = run(name, flag)
+            assert (code, err) == (0, "")
+            assert out.startswith(f"Usage: carecover {name}")
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"  {name} " in out for name in listed)
+    assert run("--version")[0] == 0
+    code, out, err = run()
+    assert (code, out) == (2, "")
+    assert "sign-off" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["recover"],
+        ["add"],
+        ["add", "CASE"],
+        ["add", "CASE", ""],
+        ["init", ""],
+        ["init", "CASE", "--failure", "yesterday"],
+        ["init", "CASE", "--time-zone", "Berlin"],
+        ["init", "CASE", "--date-order", "ydm"],
+        ["init", "CASE", "--key-exposed", "perhaps"],
+        ["init", "CASE", "--config", "host"],
+        ["init", "CASE", "--backup", "2026-02-01", "--restored", "2026-01-01"],
+        ["table", "CASE", "secrets"],
+        ["table", "CASE", "findings", "--format", "xml"],
+        ["table", "CASE", "findings", "--format", "parquet"],
+        ["decide", "CASE", "--all", "orphaned", "--action", "burn", "--by", "Ada"],
+        ["decide", "CASE", "--all", "orphaned", "--action", "leave"],
+        ["decide", "CASE", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--all", "orphaned", "--serial", "aa", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--serial", "", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--serial", "00", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--serial", "4711", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--all", "all", "--action", "leave", "--by", "Ada"],
+        ["decide", "CASE", "--all", "orphaned", "--action", "leave", "--by", ""],
+        ["decide", "CASE", "--all", "orphaned", "--action", "leave", "--reason", "1", "--by", "Ada"],
+        ["decide", "CASE", "--all", "orphaned", "--action", "revoke", "--by", "Ada"],
+        *(
+            ["decide", "CASE", "--all", "orphaned", "--action", "revoke", "--by", "Ada", "--reason", reason]
+            for reason in ("abc", "--5", "²", "", "11", "9" * 50)
+        ),
+        ["waive", "CASE", "--note", "", "--by", "Ada"],
+        ["waive", "CASE", "--note", "never mind", "--by", "Ada"],
+        ["waive", "CASE", "--note", "undecided: \udcff", "--by", "Ada"],
+        ["sign-off", "CASE", "--by", "Ada", "--as", "boss"],
+        ["sign-off", "CASE", "--by", " ", "--as", "analyst"],
+        ["batch", "CASE"],
+        ["batch", "CASE", "--output", ""],
+        ["run", "CASE", "nowhere", "--on", "cloud"],
+        ["pin", "CASE", "nowhere"],
+        ["verify", "CASE"],
+        ["report", "CASE", "--output", "report.txt"],
+        ["report", "CASE", "--output", "report"],
+        ["simulate", "DIR", "--certificates", "0"],
+        ["simulate", "DIR", "--language", "xx"],
+        ["simulate", "DIR", "--layout", "xx"],
+        ["demo", "--seed", "one"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_two(
+    refused: Callable[..., str], story: Story, tmp_path: Path, arguments: list[str]
+) -> None:
+    before = story.copy("added", tmp_path)
+    acts = (before.path / "journal.jsonl").read_bytes()
+    places = {"CASE": str(before.path), "DIR": str(tmp_path / "new")}
+    refused(2, *(places.get(a, a) for a in arguments))
+    assert (before.path / "journal.jsonl").read_bytes() == acts
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["add", "NOCASE", "FILE"],
+        ["baseline", "NOCASE", "E0001", "--by", "Ada"],
+        ["gaps", "NOCASE"],
+        ["table", "NOCASE", "findings"],
+        ["decide", "NOCASE", "--all", "orphaned", "--action", "leave", "--by", "Ada"],
+        ["waive", "NOCASE", "--note", "undecided: x", "--by", "Ada"],
+        ["sign-off", "NOCASE", "--by", "Ada", "--as", "analyst"],
+        ["batch", "NOCASE", "--output", "OUT"],
+        ["rehearse", "NOCASE"],
+        ["pin", "NOCASE", "OUT", "--by", "Ada"],
+        ["run", "NOCASE", "OUT"],
+        ["verify", "NOCASE", "FILE"],
+        ["report", "NOCASE", "--output", "OUT.html"],
+        ["check", "NOCASE"],
+        ["init", "FILE"],
+        ["gaps", "FILE"],
+        ["table", "CASE", "findings", "--output", "BELOW"],
+        ["table", "CASE", "findings", "--format", "parquet", "--output", "BELOW"],
+        ["report", "CASE", "--output", "BELOW"],
+        ["run", "SIGNED", "NOCASE"],
+        ["pin", "SIGNED", "NOCASE", "--by", REVIEWER],
+        ["simulate", "BELOW"],
+        ["demo", "--out", "BELOW"],
+        ["gaps", "x" * 5_000],
+        ["init", "x" * 5_000],
+        ["demo", "--out", "x" * 5_000],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:60],
+)
+def test_a_path_that_cannot_be_opened_ends_with_three(
+    refused: Callable[..., str], story: Story, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    places = {
+        "NOCASE": tmp_path / "nowhere",
+        "FILE": tmp_path / "file",
+        "BELOW": tmp_path / "file" / "below.html",
+        "OUT": tmp_path / "out",
+        "CASE": story.place / "added",
+        "SIGNED": story.place / "signed",
+    }
+    refused(3, *(places.get(a, a) for a in arguments))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+# ---------------------------------------------------------------- the whole way
+
+
+def test_the_whole_way(run: Run, refused: Callable[..., str], story: Story, tmp_path: Path) -> None:
+    case, bundle = tmp_path / "case", tmp_path / "bundle"
+    facts = story.facts
+    named = [x for name, value in facts.items() for x in (f"--{name.replace('_', '-')}", value)]
+    code, out, err = run("init", case, *named)
+    assert (code, err) == (0, "")
+    assert facts["ca"] in out
+
+    code, out, err = run("add", case, story.evidence)
+    assert (code, err) == (0, "")
+    assert "E0001" in out
+    assert "mbox" in out
+
+    code, out, err = run("gaps", case)
+    assert (code, err) == (1, "")
+    assert "orphaned: " in out
+    assert "How far to believe it" in out
+    assert "What to do first:\n  1. " in out
+    both = json.loads(run("gaps", case, "--json")[1])
+    assert {row["kind"] for row in both["findings"]} >= {"orphaned", "lost_revocation"}
+    assert len(both["coverage"]) > 3
+
+    assert "findings are not decided" in refused(4, "rehearse", case)
+    for kind in ("orphaned", "lost_revocation", "lost_release"):
+        code, out, err = run("decide", case, "--all", kind, "--action", "suggested", "--by", ANALYST)
+        assert code in (0, 1)
+        assert err == ""
+        assert "decided" in out
+    code, out, _ = run("decide", case, "--all", "orphaned", "--action", "restore", "--by", ANALYST)
+    assert code == 1, "what was left out needs a person"
+    revoke = ("decide", case, "--all", "orphaned", "--action", "revoke", "--by", ANALYST)
+    for reason in ("8", "-1", "9", "7"):
+        assert f"eason {reason}" in refused(4, *revoke, "--reason", reason)
+    assert run(*revoke, "--reason", "Certificate Hold")[0] == 1
+    rows = json.loads(run("table", case, "findings", "--format", "json")[1])
+    for kind, action in (("orphaned", "leave"), ("lost_revocation", "leave"), ("lost_release", "unrevoke")):
+        serials = [x for row in rows if row["kind"] == kind and (row["infrastructure"] or kind != "orphaned")
+                   for x in ("--serial", row["serial"].upper())]  # fmt: skip
+        if serials:
+            assert run("decide", case, *serials, "--action", action, "--by", ANALYST, "--note", "known")[0] == 0
+
+    assert "not signed" in refused(4, "batch", case, "--output", bundle)
+    code, out, err = run("sign-off", case, "--by", ANALYST, "--as", "analyst")
+    assert code == 0
+    assert "signed plan" in out
+    assert "for ever" in err or "hold" in err
+    assert "another person" in refused(4, "sign-off", case, "--by", ANALYST.lower(), "--as", "reviewer")
+    assert run("sign-off", case, "--by", REVIEWER, "--as", "reviewer")[0] == 0
+
+    code, out, err = run("rehearse", case)
+    assert code in (0, 1)
+    assert "revoke.cmd publish: exit code 0" in out
+    assert "never tested on your CA" in out
+    assert "done" in err
+    code, out, err = run("batch", case, "--output", bundle)
+    assert (code, err) == (0, "")
+    assert set(out.split()) == {str(p) for p in bundle.rglob("*") if p.is_file()}
+    assert "not empty" in refused(4, "batch", case, "--output", bundle)
+    assert "dummies" in refused(4, "pin", case, bundle, "--by", REVIEWER)
+    code, out, _ = run("run", case, bundle, "--on", "simulator")
+    assert code in (0, 1)
+    kept = Path(next(line for line in out.splitlines() if line.startswith("Kept in ")).removeprefix("Kept in "))
+    code, out, err = run("verify", case, kept / "logs", kept / "out")
+    assert (code, err) == (1, ""), "a stand-in's list is no proof about the real CA"
+    assert "verdict" in out
+
+    report = tmp_path / "report.html"
+    assert run("report", case, "--output", report) == (0, f"{report}\n", "")
+    assert run("check", case)[0] == 0
+    (case / "decisions.jsonl").unlink()
+    code, out, err = run("check", case)
+    assert (code, err) == (1, "")
+    assert "decisions.jsonl" in out
+
+
+def test_a_stolen_key_is_said_wherever_it_counts(
+    run: Run, refused: Callable[..., str], story: Story, tmp_path: Path
+) -> None:
+    case = story.copy("signed", tmp_path).path
+    assert "build a new one" in run("init", case, "--key-exposed", "yes")[2]
+    code, out, err = run("gaps", case)
+    assert code == 1
+    assert "orphaned" in out
+    assert "build a new one" in err
+    refused(4, "batch", case, "--output", tmp_path / "bundle")
+    refused(4, "rehearse", case)
+
+
+# ---------------------------------------------------------------- adding
+
+
+def test_the_others_are_added_and_shown(run: Run, story: Story, tmp_path: Path) -> None:
+    run("init", tmp_path / "case")
+    code, out, err = run("add", tmp_path / "case", tmp_path / "nowhere", story.evidence / "ca")
+    assert code == 3
+    assert "nowhere does not exist" in err
+    assert "certificate" in out
+    code, out, _ = run("add", tmp_path / "case", "--json", tmp_path / "nowhere", story.evidence / "ca")
+    assert code == 3
+    assert [row["duplicate"] for row in json.loads(out)] == [1]
+
+
+@pytest.mark.parametrize("what", ["junk", "truncated", "empty", "folder", "none"])
+def test_what_has_nothing_in_it_needs_a_person(run: Run, story: Story, tmp_path: Path, what: str) -> None:
+    run("init", tmp_path / "case")
+    place = tmp_path / "evidence"
+    if what == "folder":
+        place.mkdir()
+    elif what == "none":
+        (place / "empty" / "deeper").mkdir(parents=True)
+    else:
+        view = (story.evidence / "database" / "view.txt").read_bytes()
+        place.write_bytes({"junk": bytes(range(256)) * 20, "truncated": view[:9_000], "empty": b""}[what])
+    code, out, err = run("add", tmp_path / "case", "--json", place)
+    rows = json.loads(out)
+    assert len(rows) == (0 if what in ("folder", "none") else 1)
+    assert all(r["units"] == r["parsed"] + r["irrelevant"] + r["duplicate"] + r["rejected"] > 0 for r in rows)
+    if what == "truncated":
+        assert rows[0]["parsed"] > 1
+    else:
+        assert code == 1
+        assert err
+    rejects = json.loads(run("table", tmp_path / "case", "rejects", "--format", "json")[1])
+    assert len(rejects) == sum(r["rejected"] for r in rows)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes, devices and names of any bytes")
+def test_odd_paths_neither_wait_nor_command_the_terminal(run: Run, tmp_path: Path) -> None:
+    run("init", tmp_path / "case")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    odd = tmp_path / os.fsdecode(b"a\n\x1b]0;b\xff.eml")
+    odd.write_bytes(b"From: a@b\r\nSubject: x\r\n\r\nhello\r\n")
+    for path in ("/dev/zero", tmp_path / "pipe", tmp_path / "dangling", str(odd) + "gone"):
+        code, _, err = run("add", tmp_path / "case", path)
+        assert code == 3
+        assert len(err.splitlines()) == 1
+        assert "\x1b]0" not in err
+    code, out, err = run("add", tmp_path / "case", odd)
+    assert code == 0
+    assert "\x1b" not in out + err
+    text = run("table", tmp_path / "case", "evidence", "--format", "json")[1]
+    assert json.loads(text)[0]["path"].endswith("a\n\x1b]0;b\\udcff.eml")
+
+
+def test_a_file_that_may_not_be_read_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("init", tmp_path / "case")
+    (tmp_path / "a.eml").write_bytes(b"From: a@b\r\n\r\nx\r\n")
+    (tmp_path / "b.eml").write_bytes(b"From: a@b\r\n\r\ny\r\n")
+    real = CaseFolder.store
+
+    def store(self: CaseFolder, source: Path) -> Any:
+        if source.name == "a.eml":
+            raise PathError(f"{source} cannot be opened: Permission denied.")
+        return real(self, source)
+
+    monkeypatch.setattr(CaseFolder, "store", store)
+    code, out, err = run("add", tmp_path / "case", tmp_path / "a.eml", tmp_path / "b.eml")
+    assert code == 3
+    assert "Permission denied" in err
+    assert "b.eml" in out
+
+
+def test_a_busy_case_says_so(
+    refused: Callable[..., str], story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "LOCK_PATIENCE_SECONDS", 0.1)
+    case = story.copy("added", tmp_path)
+    with CaseFolder(case.path).locked():
+        assert "in use" in refused(3, "add", case.path, story.evidence)
+        assert "in use" in refused(3, "decide", case.path, "--all", "orphaned", "--action", "leave", "--by", "Ada")
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_a_table_arrives_as_its_schema_says(run: Run, story: Story, tmp_path: Path, name: str) -> None:
+    case = story.place / "signed"
+    code, text, err = run("table", case, name, "--format", "json")
+    assert (code, err) == (0, "")
+    rows = json.loads(text)
+    columns = [c for c in TABLES[name].columns if not c.private]
+    kinds = {"integer": int, "flag": bool, "list": list, "text": str, "time": str}
+    for row in rows:
+        assert list(row) == [c.name for c in columns]
+        for column in columns:
+            value = row[column.name]
+            if value is None:
+                assert column.kind != "list"
+                continue
+            assert type(value) is kinds[column.kind], column
+            assert value != "" or column.name == "figure"
+            if column.kind == "time":
+                assert str(value).endswith("Z")
+                assert pd.Timestamp(str(value)).tzinfo is not None
+    code, text, err = run("table", case, name)
+    assert (code, err) == (0, "")
+    cells = list(csv.DictReader(io.StringIO(text)))
+    assert text.splitlines()[0] == ",".join(c.name for c in columns)
+    assert len(cells) == len(rows)
+    for cell, row in zip(cells, rows, strict=True):
+        for column in columns:
+            value = row[column.name]
+            expected = {"list": json.dumps(value, ensure_ascii=False), "flag": str(value).lower()}.get(
+                column.kind, str(value)
+            )
+            assert cell[column.name].replace("\r\n", "\n") == ("" if value is None else expected.replace("\r\n", "\n"))
+    for form in ("json", "csv", "parquet"):
+        place = tmp_path / f"table.{form}"
+        assert run("table", case, name, "--format", form, "--output", place) == (0, "", "")
+        if form == "json":
+            assert json.loads(place.read_text(encoding="utf-8")) == rows
+        elif form == "parquet":
+            assert len(pd.read_parquet(place)) == len(rows)
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"coverage"}))
+def test_a_table_of_an_empty_case_is_empty(run: Run, tmp_path: Path, name: str) -> None:
+    run("init", tmp_path / "case")
+    assert run("table", tmp_path / "case", name, "--format", "json") == (0, "[]\n", "")
+
+
+def test_a_table_arrives_whole_through_a_pipe(story: Story) -> None:
+    command = [sys.executable, "-m", "carecover.cli", "table", str(story.place / "signed"), "notifications"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, env=environment, check=True)
+    assert not done.stderr
+    expected = TABLES["notifications"].to_json(Case.open(story.place / "signed").table("notifications"))
+    assert json.loads(done.stdout.decode("utf-8")) == json.loads(expected)
+
+
+# ---------------------------------------------------------------- proof
+
+
+def test_nothing_verified_is_nothing_proved(run: Run, story: Story, tmp_path: Path) -> None:
+    case = story.copy("signed", tmp_path).path
+    (tmp_path / "empty").mkdir()
+    assert run("verify", case, tmp_path / "empty")[0] == 1
+    (tmp_path / "junk").write_bytes(b"junk")
+    code, out, err = run("verify", case, tmp_path / "junk", tmp_path / "nowhere")
+    assert code == 3
+    assert "nowhere" in err
+    assert "verdict" in out
+    run("decide", case, "--all", "orphaned", "--action", "undecided", "--by", ANALYST)
+    assert run("table", case, "outcomes", "--format", "json") == (0, "[]\n", "")
+
+
+# ---------------------------------------------------------------- demo and simulate
+
+
+def test_simulate_writes_an_incident(run: Run, refused: Callable[..., str], tmp_path: Path) -> None:
+    code, out, err = run("simulate", tmp_path / "i", "--certificates", "30", "--seed", "4")
+    assert (code, err) == (0, "")
+    assert all(Path(line).exists() for line in out.split())
+    assert "not empty" in refused(4, "simulate", tmp_path / "i")
+
+
+def test_the_demonstration(
+    run: Run, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "Scenario", partial(Scenario, certificates=40))
+    out = tmp_path / "demo"
+    parts = ("evidence", "case", "bundle/revoke.cmd", "report.html")
+    code, summary, progress = run("demo", "--out", out)
+    assert code == 0
+    assert "no real CA was touched" in summary
+    assert "7/7" in progress
+    assert all((out / part).exists() for part in parts)
+    assert run("check", out / "case")[0] == 0
+    before = (out / "truth.json").read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(demo, "_decide", _interrupt)
+        code, _, err = run("demo", "--out", out, "--seed", "2")
+    assert code == 130
+    assert "Interrupted" in err
+    assert not (out / "report.html").exists()
+    assert run("demo", "--out", out, "--seed", "2")[0] == 0
+    assert (out / "truth.json").read_bytes() != before
+    assert all((out / part).exists() for part in parts)
+
+    (out / "notes.txt").write_text("mine")
+    assert "notes.txt" in refused(4, "demo", "--out", out)
+    assert all((out / part).exists() for part in parts), "nothing is removed before it is known that all may be"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    refused(4, "demo", "--out", tmp_path / "mine")
+    assert (tmp_path / "mine" / "file").read_text() == "mine"
+
+
+def _interrupt(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_last_line_of_defence_is_a_sentence(
+    capfd: pytest.CaptureFixture[str], story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_case: Case) -> None:
+        raise RuntimeError("first\nsecond")
+
+    monkeypatch.setattr(Case, "check", broken)
+    monkeypatch.delenv("CARECOVER_DEBUG", raising=False)
+    assert main(["check", str(story.place / "added")]) == 5
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "first second" in err
+    assert len(err.splitlines()) == 1
+    monkeypatch.setenv("CARECOVER_DEBUG", "1")
+    with pytest.raises(RuntimeError):
+        main(["check", str(story.place / "added")])
