@@ -82,12 +82,16 @@ def test_one_kind_of_evidence_is_enough_for_what_it_shows(only: dict[str, Any], 
     assert not differences(Scenario(seed=7, **only), tmp_path)
 
 
-@pytest.mark.parametrize("form", ["maildir", "eml", "zip"])
+@pytest.mark.parametrize("form", ["maildir", "eml"])
 def test_the_form_of_the_mailbox_does_not_matter(form: Any, tmp_path: Path) -> None:
-    scenario = Scenario(seed=3, certificates=60, format=form, ordinary_mail=20)
-    if form == "zip":
-        pytest.xfail("Archives are read by a later version: they are rejected with a reason.")
-    assert not differences(scenario, tmp_path)
+    assert not differences(Scenario(seed=3, certificates=60, format=form, ordinary_mail=20), tmp_path)
+
+
+def test_a_zipped_mailbox_is_rejected_with_a_reason_and_never_skipped(tmp_path: Path) -> None:
+    make_incident(Scenario(seed=3, certificates=20, format="zip")).write(tmp_path / "incident")
+    case = Case.create(tmp_path / "case")
+    assert case.add([tmp_path / "incident" / "evidence" / "mail"])["rejected"].sum() == 1
+    assert "zip" in case.table("rejects")["reason"].iloc[0]
 
 
 @pytest.mark.thorough

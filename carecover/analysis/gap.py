@@ -107,7 +107,7 @@ def find_gap(
         key_of_index=key_of_index,
         first_request_id=None if pd.isna(lowest) else int(lowest),
         present=present,
-        ca_known=bool(own.any()),
+        ca_known=bool(own.any()) and bool(certs["signed_by_ca"].notna().any()),
         cut=cut,
         snapshot=_snapshot(rows, facts, cut),
         crl_states=crl_states,

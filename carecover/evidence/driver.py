@@ -127,7 +127,7 @@ def kind_of(path: Path) -> str:
 
 
 def _reader_of(source: Source) -> Reader | None:
-    if not source.size:
+    if not source.size or other.is_container(source):
         return None
     return next((reader for reader in READERS if reader.recognises(source)), None)
 

@@ -46,6 +46,11 @@ def _is_ldif(text: str) -> bool:
     return False
 
 
+def is_container(source: Source) -> bool:
+    """True for archives and the like: what they hold in clear (a stored mail, say) is not the file's own content."""
+    return source.head.startswith(tuple(magic for magic, _ in _MAGIC)) or source.head[_ESE_AT : _ESE_AT + 4] == _ESE
+
+
 def what_it_is(source: Source) -> str | None:
     """One sentence about a file of a known but unread kind; None where it cannot be told."""
     head = source.head

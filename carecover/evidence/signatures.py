@@ -61,7 +61,8 @@ def verify_signatures(
     A name is no proof: anyone can make a CA certificate of that name. Where two keys claim
     the same CA-certificate index, only that one is believed of which ``known_thumbprints``
     (the CertificateHash of database rows) holds a certificate; where this tells none of them,
-    none is believed, and the CA's own certificates are all returned, for a person to see. Cost is linear: issuer and key identifier choose the keys.
+    none is believed, and the CA's own certificates are all returned, for a person to see.
+    Cost is linear: issuer and key identifier choose the keys.
     """
     certificates = TABLES["certificates"].conform(certificates).copy()
     crls = TABLES["crls"].conform(crls).copy()
@@ -69,18 +70,22 @@ def verify_signatures(
     lists = [_crl(der) for der in crls["der"]]
     own = _own(certificates, loaded, lists, ca_name)
     versions = [int(version) & 0xFFFF for version in certificates["ca_version"].fillna(0)]
-    keys = [(index, _key(each)) for index, each, mine in zip(versions, loaded, own, strict=True) if mine and each]
-    claims = _claims([(index, key) for index, key in keys if key is not None])
+    keys = [_key(each) if mine and each is not None else None for each, mine in zip(loaded, own, strict=True)]
+    claims = _claims([(index, key) for index, key in zip(versions, keys, strict=True) if key is not None])
     trusted = {index: _vouched(rivals, loaded, known_thumbprints) for index, rivals in claims.items()}
-    for place, each in enumerate(loaded):
-        rivals = trusted[versions[place]] if own[place] and versions[place] in trusted else []
-        key = _key(each) if own[place] and each is not None else None
-        # The one that the database knows is the CA's; its rival is not.
-        own[place] = own[place] and (not rivals or key is None or any(key.public == r.public for r in rivals))
+    # The rival of a key that the database knows is not the CA's.
+    ours = [
+        mine and (key is None or not (believed := trusted[index]) or key.public in [each.public for each in believed])
+        for mine, key, index in zip(own, keys, versions, strict=True)
+    ]
     usable = _distinct([key for believed in trusted.values() for key in believed])
     certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
     crls["signed_by_ca"] = pd.array([_crl_signed(each, usable) for each in lists], dtype="boolean")
-    return certificates, crls, certificates.loc[pd.array(own, dtype="boolean")].reset_index(drop=True)
+    return (
+        certificates,
+        crls,
+        certificates[pd.Series(ours, dtype="bool", index=certificates.index)].reset_index(drop=True),
+    )
 
 
 def _certificate(der: object) -> x509.Certificate | None:

@@ -6,6 +6,7 @@ A suggestion is never applied by itself; whatever is decided is one row of the t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -37,6 +38,8 @@ _KINDS_OF: Final[Mapping[Action, tuple[str, ...]]] = {
     "undecided": FINDING_KINDS,
 }
 
+# A template by its OID alone: no view of the database gave it a name.
+_OID: Final = re.compile(r"\d+(?:\.\d+)+", re.ASCII)
 # Version 1 templates by which AD CS issues CA certificates ([MS-WCCE] 3.2.2.6.2.1 calls them by these names).
 _CA_TEMPLATES: Final = frozenset({"CA", "SubCA", "CrossCA"})
 
@@ -101,7 +104,7 @@ def decide(
     for finding in _selected(findings, select_all, serials):
         why = refusal(finding, action, reason, note)
         if select_all is not None:
-            why = _why_not_all(finding) or why
+            why = _why_not_all(finding, action) or why
         elif why is not None:
             raise RefusedError(f"{finding['serial']}: {why}")
         if why is None:
@@ -132,7 +135,7 @@ def take_suggestions(
     for finding in _selected(findings, select_all, serials):
         action = finding["suggested_action"]
         reason = finding["suggested_reason"] if action == "revoke" else None
-        why = _why_not_all(finding) if select_all is not None else None
+        why = _why_not_all(finding, action) if select_all is not None else None
         if why is None and action is None:
             why = "the evidence suggests nothing: a person must decide."
         if why is None:
@@ -204,10 +207,16 @@ def refusal(finding: Mapping[str, Any], action: str, reason: int | None, note: s
     return None
 
 
-def _why_not_all(finding: Mapping[str, Any]) -> str | None:
+def _why_not_all(finding: Mapping[str, Any], action: str | None) -> str | None:
     if finding["infrastructure"] is True:
         return (
             "an infrastructure certificate (CA, domain controller, OCSP, RA, recovery agent): decide it by its "
+            "serial number."
+        )
+    if action == "revoke" and _OID.fullmatch(finding["template"] or ""):
+        return (
+            f"its template is known only by its OID ({finding['template']}), so nobody can tell whether it is "
+            "infrastructure: add a view of the database with the column CertificateTemplate, or decide it by its "
             "serial number."
         )
     if finding["kind"] in ACTIONABLE_KINDS and finding["confidence"] == "low":

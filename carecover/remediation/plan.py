@@ -22,6 +22,7 @@ from carecover.model import (
     TABLES,
     Action,
     CaseFacts,
+    Disposition,
     Method,
     Plan,
     PlanItem,
@@ -36,6 +37,7 @@ from carecover.remediation.decisions import MAX_NAMED, check_reason, current, re
 # A waiver is one sentence that two people sign with the plan.
 MAX_WAIVER: Final = 500
 _WAIVER = re.compile(r"(undecided|hash|baseline)(?: ([0-9a-f]{2,40}))?: *(\S.*)", re.ASCII | re.DOTALL)
+_HOLDING: Final = frozenset(d.value for d in Disposition if d.holds_certificate)
 _ORDER: Final[Mapping[str, int]] = {"revoke": 0, "restore": 1, "unrevoke": 2, "leave": 3, "undecided": 4}
 
 
@@ -66,7 +68,12 @@ def make_plan(
     newest = max(signers)
     findings = TABLES["findings"].conform(findings)
     actionable = records(findings[findings["kind"].isin(ACTIONABLE_KINDS)])
-    rows = {SerialNumber.parse(r["serial"]): r for r in _of(ca_rows, "ca_rows", "serial", findings["serial"])}
+    rows = {
+        SerialNumber.parse(r["serial"]): r
+        for r in _of(ca_rows, "ca_rows", "serial", findings["serial"])
+        # A denied or failed row may bear a serial; it holds no certificate.
+        if r["disposition"] is None or r["disposition"] in _HOLDING
+    }
     found = {
         r["certificate_sha256"]: r
         for r in _of(originals, "certificates", "certificate_sha256", findings["original_sha256"])

@@ -33,6 +33,8 @@ URGENCY: Final = tuple(reversed(VERDICTS))
 
 @dataclass(frozen=True)
 class Material:
+    """Everything that a report is made of, gathered once."""
+
     name: str
     facts: CaseFacts
     tables: Mapping[str, pd.DataFrame]

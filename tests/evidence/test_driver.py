@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,3 +122,14 @@ def test_no_bytes_raise(tmp_path: Path, data: bytes) -> None:
 def test_a_text_that_mentions_a_header_is_no_mail() -> None:
     assert not looks_like_mail(b"Connecting to: x\nServer: y\n")
     assert looks_like_mail(b"Received: by x\nSubject: y\n\n")
+
+
+def test_a_certificate_stored_in_an_archive_is_not_the_archives_own(tmp_path: Path) -> None:
+    """An uncompressed zip shows its mails in clear; a certificate in one must never count as handed in."""
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    with zipfile.ZipFile(tmp_path / "mails.zip", "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("mail.eml", f"From: a@example\nSubject: x\n\n{pem}")
+    reading = read(tmp_path / "mails.zip")
+    assert reading.kind == "unknown"
+    assert reading.accounting == Accounting(rejected=1)
+    assert "zip" in reading.tables["rejects"]["reason"].iloc[0]

@@ -270,6 +270,13 @@ def test_what_is_left_alone_is_proved_by_a_list_without_it(story: Story) -> None
     assert_verdict(story, "pending")
 
 
+def test_a_hold_that_came_back_and_is_left_stays_on_the_list(story: Story) -> None:
+    story.change(kind="lost_release", action="leave", reason=None, method="none").entries[0]["reason"] = 6
+    assert_verdict(story, "proved", "lists it as on hold")
+    story.entries[0]["reason"] = 1
+    assert_verdict(story, "contradicted", "1 (Key Compromise)")
+
+
 def test_what_clients_fetch_is_a_second_proof(story: Story) -> None:
     story.points = [crl("new", 414)]
     assert_verdict(story, "proved")
