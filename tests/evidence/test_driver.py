@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from carecover.errors import PathError
 from carecover.evidence import driver, kind_of, read
 from carecover.evidence.mail import looks_like_mail
-from carecover.model import TABLES, Reading
+from carecover.model import TABLES, Accounting, Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_mail import make_mail, make_mbox
 from tests.evidence.test_view import row, schema, trailer
