@@ -38,7 +38,7 @@ def run_demo(out: Path, seed: int, say: Callable[[str], None], clock: Callable[[
     _clear(out)
     say("1/7  A CA lives, is lost, and is restored from its backup …")
     clock = clock or (lambda: datetime.now(UTC))
-    incident = make_incident(Scenario(seed=seed, failure=clock().replace(microsecond=0) - _AGO))
+    incident = make_incident(demo_scenario(seed, clock()))
     # Beside its place first: an interrupted demonstration can always be replaced.
     incident.write(out / _MAKING)
     for part in sorted((out / _MAKING).iterdir()):
@@ -99,6 +99,11 @@ def run_demo(out: Path, seed: int, say: Callable[[str], None], clock: Callable[[
           {out / "bundle" / "revoke.cmd"}
           {out / "report.html"}  open this in a browser
         """)
+
+
+def demo_scenario(seed: int, now: datetime) -> Scenario:
+    """The demonstration's incident: one that was restored a day ago and exported just now."""
+    return Scenario(seed=seed, failure=now.replace(microsecond=0) - _AGO)
 
 
 def _decide(case: Case) -> None:

@@ -16,6 +16,8 @@ Like cmd.exe it expands percent signs first and looks at special characters afte
 a value that would start a second command there is refused here. Sources: ``cmd /?``,
 ``for /?``, ``if /?``, ``set /?``, ``call /?`` of Windows; compared with Wine 8's cmd, which
 differs where a comment says so.
+
+The module is long because an interpreter is one thing: expansion, statements and streams share its state.
 """
 
 from __future__ import annotations
@@ -541,8 +543,8 @@ class _Run:
     def _opened(self, streams: _Streams) -> bool:
         """Open the file that output goes to; without it cmd.exe does not start the command.
 
-        ERRORLEVEL stays as it was: Windows is said to set it for a failed redirection only
-        where ``||`` follows (Wine 8 sets 1), so a batch must be safe in that case.
+        ERRORLEVEL stays as it was: seen in Wine 8, and said of Windows, which sets it for a
+        failed redirection only where ``||`` follows.
         """
         if streams.target is None or streams.target.lower() == "nul":
             return True
