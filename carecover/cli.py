@@ -432,8 +432,7 @@ def sign_off(case: Path, by: str, role: str) -> int:
 @click.option("--output", required=True, type=_PATH, metavar="DIR", help="A new folder.")
 def batch(case: Path, output: Path) -> int:
     """The bundle for the CA; refuses an unsigned or changed plan."""
-    for path in _open(case).batch(output):
-        click.echo(path)
+    _print_files(_open(case).batch(output))
     return DONE
 
 
@@ -453,7 +452,7 @@ def pin(case: Path, directory: Path, by: str) -> int:
     pins = _open(case).pin(directory, by=by)
     if len(pins):
         _print_table(pins, ["serial", "not_after", "is_ca", "eku", "subject", "sha256"])
-    click.echo(directory / "revoke.cmd")
+    _print_files([directory / "revoke.cmd"])
     return DONE
 
 
@@ -464,6 +463,15 @@ def pin(case: Path, directory: Path, by: str) -> int:
 def run(case: Path, directory: Path, on: str) -> int:
     """Run an exported bundle, unchanged, on a backend."""
     return _show_run(_open(case).run(directory, on=on, on_output=_show))
+
+
+def _print_files(paths: Sequence[Path]) -> None:
+    """Each file with its SHA-256, to compare on the CA: a batch cannot vouch for itself."""
+    from carecover.folder import hash_file  # noqa: PLC0415
+
+    for path in paths:
+        click.echo(f"{hash_file(path)}  {path}")
+    _say("Compare on the CA before you run anything: certutil -hashfile revoke.cmd SHA256")
 
 
 def _key_at_risk(case: Case) -> int:

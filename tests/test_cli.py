@@ -21,7 +21,7 @@ from carecover.case import Case
 from carecover.cli import main
 from carecover.errors import PathError
 from carecover.folder import CaseFolder
-from carecover.model import TABLES
+from carecover.model import TABLES, sha256_hex
 from carecover.simulator import Scenario
 from tests.small_case import ANALYST, REVIEWER, Story
 
@@ -252,8 +252,10 @@ def test_the_whole_way(run: Run, refused: Callable[..., str], story: Story, tmp_
     assert "never tested on your CA" in out
     assert "done" in err
     code, out, err = run("batch", case, "--output", bundle)
-    assert (code, err) == (0, "")
-    assert set(out.split()) == {str(p) for p in bundle.rglob("*") if p.is_file()}
+    assert code == 0
+    assert "Compare on the CA" in err
+    written = dict(line.split("  ", 1)[::-1] for line in out.splitlines())
+    assert written == {str(p): sha256_hex(p.read_bytes()) for p in bundle.rglob("*") if p.is_file()}
     assert "not empty" in refused(4, "batch", case, "--output", bundle)
     assert "dummies" in refused(4, "pin", case, bundle, "--by", REVIEWER)
     code, out, _ = run("run", case, bundle, "--on", "simulator")
