@@ -45,13 +45,14 @@ def tables_page() -> str:
 
 def commands_page() -> str:
     lines = ["# Commands", "", "Made from `carecover --help` and each command's own.", "", "```"]
-    context = click.Context(cli, info_name="carecover", max_content_width=100, terminal_width=100)
+    settings = {**cli.context_settings, "terminal_width": 100}
+    context = click.Context(cli, info_name="carecover", **settings)
     lines += [cli.get_help(context), "```", ""]
     for title, names in _Guide.chapters.items():
         lines += [f"## {title}", ""]
         for name in names:
             command = cli.commands[name]
-            inner = click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100)
+            inner = click.Context(command, info_name=name, parent=context, terminal_width=100)
             lines += [f"### {name}", "", "```", command.get_help(inner), "```", ""]
     return "\n".join(lines)
 
