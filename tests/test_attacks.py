@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ Make = Callable[..., Case]
 def make_case(tmp_path: Path) -> Make:
     """A case from named bytes."""
 
-    def make(files: dict[str, bytes], **facts: str) -> Case:
+    def make(files: dict[str, bytes], **facts: Any) -> Case:
         folder = tmp_path / "evidence"
         folder.mkdir()
         for name, data in files.items():

@@ -9,6 +9,9 @@ import pandas as pd
 from carecover.analysis.baseline import Baseline
 from carecover.model import TABLES, CaseFacts, Disposition, SerialNumber, utc_text
 
+# A CA is renewed a few times in its life; more certificates than this are worth a look in the table.
+_MAX_NAMED: Final = 6
+
 
 def assess_coverage(
     notifications: pd.DataFrame,
@@ -113,8 +116,13 @@ def _times(facts: CaseFacts) -> dict[str, Any]:
 
 def _ca_certificate(ca_certificates: pd.DataFrame) -> dict[str, Any]:
     if len(ca_certificates):
-        why = "Signatures of certificates and CRLs are checked with it."
-        return {"aspect": "CA certificate", "figure": f"{len(ca_certificates)}", "verdict": "good", "why": why}
+        prints = ", ".join(str(p) for p in sorted(ca_certificates["thumbprint"].dropna().unique())[:_MAX_NAMED])
+        why = (
+            "Everything signed is believed on its word: compare the thumbprint with what you know of your CA "
+            "(certutil -ca.cert, the GUI, a partner)."
+        )
+        figure = f"{len(ca_certificates)}: SHA-1 {prints}"
+        return {"aspect": "CA certificate", "figure": figure, "verdict": "good", "why": why}
     why = (
         "No certificate of the CA was handed in: nothing can be verified, no original is trusted, no batch can be "
         "made. Add the CA's certificate file."
