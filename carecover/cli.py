@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -150,9 +151,25 @@ def _print_table(table: pd.DataFrame, columns: Sequence[str], limit: int = 40) -
     cells = [[_cell(row[c]) for c in columns] for row in table.head(limit).to_dict("records")]
     widths = [max([len(c), *(len(r[i]) for r in cells)]) for i, c in enumerate(columns)]
     for row in ([c.replace("_", " ") for c in columns], *cells):
-        click.echo("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        line = "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(_fitted(line))
     if len(table) > limit:
         click.echo(f"  … and {len(table) - limit} more: carecover table CASE NAME")
+
+
+def _columns() -> int | None:
+    """Width of the terminal; None where the output goes to a file or another program."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _fitted(line: str) -> str:
+    """A line that does not wrap on a terminal; whole where a program reads it."""
+    width = _columns()
+    return line if width is None or len(line) <= width else line[: width - 1] + "…"
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return click.wrap_text(text, width=min(_columns() or 100, 100), initial_indent=indent, subsequent_indent=indent)
 
 
 def _cell(value: object) -> str:
@@ -306,11 +323,12 @@ def _print_gaps(findings: pd.DataFrame, coverage: pd.DataFrame) -> None:
     click.echo(f"Findings: {len(findings)}")
     for kind, part in findings.groupby("kind", sort=False):
         click.echo(f"\n{kind}: {len(part)}")
-        shown = ["serial", "request_id", "confidence", "suggested_action", "suggested_reason", "template", "subject"]
-        _print_table(part, shown)
+        shown = part.rename(columns={"suggested_action": "suggestion", "suggested_reason": "reason"})
+        _print_table(shown, ["serial", "confidence", "suggestion", "reason", "template", "subject"])
     click.echo("\nHow far to believe it:")
     for row in coverage.to_dict("records"):
-        click.echo(f"  [{row['verdict']}] {row['aspect']}: {_cell(row['figure'])}\n      {row['why']}")
+        click.echo(f"  [{row['verdict']}] {row['aspect']}" + (f": {_cell(row['figure'])}" if row["figure"] else ""))
+        click.echo(_wrapped(str(row["why"]), "      "))
     click.echo("\nWhat to do first:")
 
 

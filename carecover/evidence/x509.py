@@ -18,7 +18,7 @@ from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
 from cryptography import x509
-from cryptography.x509.oid import ObjectIdentifier
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from carecover.errors import UsageError
 from carecover.evidence.units import Buffer, Parsed, Reader, Rejected, Row, Source, Unit
@@ -35,6 +35,8 @@ MAX_CRL_BYTES: Final = 512 * 1024 * 1024
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _BASE64_ONLY = re.compile(rb"[\sA-Za-z0-9+/=]+")
+# RFC 4514 has no short name for it; Windows writes E=.
+_SHORT_NAMES: Final = {NameOID.EMAIL_ADDRESS: "E"}
 _CERTIFICATE_LABELS: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _CRL_LABELS: Final = frozenset({"X509 CRL", "CRL"})
 # RFC 5280 5.3.1
@@ -187,7 +189,7 @@ Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 def _printed(name: x509.Name) -> str | None:
     """A distinguished name as text (RFC 4514); None for the empty one."""
-    return name.rfc4514_string() or None
+    return name.rfc4514_string(_SHORT_NAMES) or None
 
 
 def _value(extensions: x509.Extensions | None, kind: type[Extension], get: Callable[[Extension], T]) -> T | None:

@@ -409,7 +409,8 @@ def _refuse_stale(finding: Mapping[str, Any], serial: SerialNumber, row: Mapping
 def _common_name(record: Mapping[str, Any]) -> str:
     """The CA's name for people: the common name of its certificate's subject, else the whole subject."""
     try:
-        names = x509.Name.from_rfc4514_string(record["subject"] or "").get_attributes_for_oid(NameOID.COMMON_NAME)
+        subject = x509.Name.from_rfc4514_string(record["subject"] or "", {"E": NameOID.EMAIL_ADDRESS})
+        names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:
         names = []
     return str(names[-1].value) if names else str(record["subject"] or "")
