@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from carecover.evidence.text import head_text
-from carecover.evidence.units import Irrelevant, Reader, Rejected, Source, Unit
+from carecover.evidence.units import Reader, Rejected, Source, Unit
 from carecover.evidence.x509 import what_der_is
 
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
@@ -29,6 +29,7 @@ _ESE_AT: Final = 4
 _ESE: Final = b"\xef\xcd\xab\x89"
 # Blanks only, no line ends, before a word: the head may be 256 kB of empty lines.
 _STATUS = re.compile(r"(?im)^certutil:[ \t]*\S")
+_VERB = re.compile(r"(?im)^certutil:[ \t]*(-[a-z]{2,20})\b", re.ASCII)
 _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
 _CRL_DUMP = re.compile(r"(?im)^[ \t]*(?:x509 certificate revocation list|crl entries|revocation date):")
 _CERTIFICATE_DUMP = re.compile(
@@ -83,10 +84,12 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     text = head_text(source.head)
     if re.search(r"(?i)-view\b", text) and _FAILED.search(text):
         reason = "This certutil -view failed: it shows no row, and it does not prove that there is none. Export again."
-        yield Rejected.of("line 1", "parse", reason, source.data)
-        return
-    yield Irrelevant()
+    else:
+        verb = _VERB.search(text)
+        what = f"certutil {verb[1].lower()} printed" if verb else "certutil printed"
+        reason = f"This is what {what}, not a view of the database. Nothing is taken from it; hand in certutil -view."
+    yield Rejected.of("line 1", "parse", reason, source.data)
 
 
-# Transcripts of -ping, -revoke, -crl, -getreg …: certutil's, but no view and no evidence of a gap.
+# Transcripts of -ping, -revoke, -crl, -getreg …: told, and said to hold nothing that carecover can use.
 CERTUTIL_READER: Final = Reader("certutil", _is_certutil, _read)
