@@ -14,8 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from carecover import evidence
-from carecover.errors import CaseError
-from carecover.folder import CaseFolder, hash_file
+from carecover.folder import CaseFolder
 from carecover.model import TABLES, Accounting, CaseFacts, canonical_json, sha256_hex
 
 Progress = Callable[[str, int, int], None]
@@ -81,7 +80,7 @@ class EvidenceRegister:
         if progress and small:
             progress(f"reading {len(small)} small files", 0, len(first))
         read_small, counted = evidence.read_all(
-            ((r["evidence_id"], place) for r in small for place in [self._checked(r)]), context
+            ((r["evidence_id"], place) for r in small for place in [self._folder.unchanged(r)]), context
         )
         for name in READ_TABLES:
             parts[name] += [read_small[name]] if name in read_small else []
@@ -115,23 +114,6 @@ class EvidenceRegister:
         tables["notifications"] = _with_certificates(tables["notifications"], certificates)
         return tables
 
-    def _checked(self, record: Mapping[str, Any]) -> Path:
-        """Where the bytes of a piece of evidence lie; raises CaseError where they are no longer the recorded ones."""
-        place = self._folder.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
-        try:
-            found = hash_file(place)
-        except OSError as error:
-            raise CaseError(
-                f"Evidence {record['evidence_id']} ({record['path']}) is gone: {error.strerror}. Restore the file, or "
-                "work on a copy of the case."
-            ) from None
-        if found != record["sha256"]:
-            raise CaseError(
-                f"Evidence {record['evidence_id']} ({record['path']}) was changed since it was added: its SHA-256 is "
-                "no longer the recorded one. Restore the file; nothing is read from a changed one."
-            )
-        return place
-
     def _read_one(
         self, record: Mapping[str, Any], context: evidence.Context, *, use_cache: bool
     ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
@@ -140,11 +122,11 @@ class EvidenceRegister:
         key = f"file-{record['sha256'][:32]}-{sha256_hex(settings)[:8]}"
         kept = self._folder.load_tables(key) if use_cache else None
         if kept is None:
-            place = self._checked(record)
+            place = self._folder.unchanged(record)
             reading = evidence.read(place, context)
             if not record["copied"]:
                 # A copy of ours is read-only; what lies elsewhere may change while it is read.
-                self._checked(record)
+                self._folder.unchanged(record)
             counts = {name: getattr(reading.accounting, name) for name in _COUNTS}
             kept = {name: TABLES[name].conform(t) for name, t in reading.tables.items() if name in READ_TABLES}
             kept["accounting"] = TABLES["accounting"].frame([{**counts, "units": reading.accounting.units}])

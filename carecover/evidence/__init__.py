@@ -8,7 +8,7 @@ list of dicts). ``verify_signatures`` is the one place where a signature is beli
 
 from __future__ import annotations
 
-from carecover.evidence.driver import kind_of, read, read_all
+from carecover.evidence.driver import read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.signatures import verify_signatures
 from carecover.evidence.units import Context
@@ -19,7 +19,6 @@ READER_VERSION = "4"
 __all__ = [
     "READER_VERSION",
     "Context",
-    "kind_of",
     "read",
     "read_all",
     "read_certificates",

@@ -119,13 +119,6 @@ def _collect(frames: dict[str, list[pd.DataFrame]], tables: dict[str, pd.DataFra
         frames.setdefault(name, []).append(table)
 
 
-def kind_of(path: Path) -> str:
-    """The kind of a file by its content; ``unknown`` where it cannot be told. Raises PathError."""
-    with _opened(path) as source:
-        reader = _reader_of(source)
-        return UNKNOWN if reader is None else reader.kind
-
-
 def _reader_of(source: Source) -> Reader | None:
     if not source.size or other.is_container(source):
         return None

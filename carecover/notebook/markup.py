@@ -84,11 +84,6 @@ def note(sentence: str, tone: Tone = "plain") -> str:
     return block(f'<div class="cc-note {tone}">{lines}</div>', role="alert" if tone == "bad" else "status")
 
 
-def paragraphs(sentences: Iterable[str]) -> str:
-    """Our own or others' sentences, one paragraph each."""
-    return block("".join(f"<p>{escape(clean(s, 2_000))}</p>" for s in sentences))
-
-
 def bullets(sentences: Iterable[str]) -> str:
     """Sentences as a list."""
     return block("<ul>" + "".join(f"<li>{escape(clean(s, 2_000))}</li>" for s in sentences) + "</ul>")
