@@ -582,13 +582,14 @@ class Case:
         if name == "decisions":
             lines = self._decision_lines().decode("utf-8").splitlines()
             return TABLES[name].frame([json.loads(line) for line in lines])
-        if name == "findings":
-            return self._findings()
-        if name == "coverage":
-            return self._coverage()
-        if name == "outcomes":
-            return self._outcomes()
-        return self._readings()[name]
+        if name in READ_TABLES:
+            return self._readings()[name]
+        derived: dict[str, Callable[[], pd.DataFrame]] = {
+            "findings": self._findings,
+            "coverage": self._coverage,
+            "outcomes": self._outcomes,
+        }
+        return derived[name]() if name in derived else TABLES[name].empty()
 
     def _evidence_records(self) -> list[dict[str, Any]]:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]

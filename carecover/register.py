@@ -28,6 +28,9 @@ READ_TABLES: Final = (
     "crls",
     "crl_entries",
     "audit_events",
+    "registry",
+    "crl_rows",
+    "ocsp_responses",
     "rejects",
     "accounting",
 )
