@@ -550,6 +550,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("template", "text", "certificate template"),
             ("computer", "text", "the host that recorded it"),
             ("detail", "text", "what else it says: exit event that was not mailed (46), base or delta (4872), …"),
+            ("key_id", "text", "subject key identifier of an issued certificate (4887), hex"),
         ),
         _table(
             "registry",
