@@ -1,0 +1,267 @@
+"""Request IDs: which of the window left a trace, and what became of those without a serial to act on.
+
+A CA hands out request IDs one after the other, to every request, whatever becomes of it.
+So between the newest ID of the backup and the highest that anything shows, each ID without
+a trace is a request that nobody can account for. Request IDs are no identity: the restored
+CA hands the lost ones out again, to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+import pandas as pd
+
+from carecover.analysis.cells import Row, asked_after, cell_moment, cell_value, place
+from carecover.analysis.layout import CaLayout
+
+# More IDs without a trace are counted by the coverage, not listed one by one.
+MAX_LISTED: Final = 1_000
+# A mail alone is not believed about an ID so far above every other: the range would be absurd.
+MAX_LEAP: Final = 100_000
+
+_FATE_OF_MAIL: Final = {
+    "issued": "issued",
+    "retrieve_pending": "issued",
+    "revoked": "issued",
+    "unrevoked": "issued",
+    "denied": "denied",
+    "pending": "pending",
+}
+# 4886 received, 4887 issued, 4888 denied, 4889 set to pending.
+_FATE_OF_EVENT: Final = {4886: "received", 4887: "issued", 4888: "denied", 4889: "pending"}
+# What says most about a request stands last.
+_WEIGHT: Final = {"received": 0, "pending": 1, "denied": 2, "issued": 3}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The best that is known about one request ID of before the cut."""
+
+    fate: str
+    row: Row
+    evidence: tuple[str, ...]
+    at: datetime | None
+    hard: bool
+    """True where the CA's own log or a signed object says it, not a mail alone."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What the evidence shows of request IDs before the cut.
+
+    ``newest_known``: the highest ID of the restored database from before the cut; ``last``: the
+    highest that credible evidence shows (None: none above it); ``traces``: request ID → trace,
+    whatever the ID.
+    """
+
+    newest_known: int | None = None
+    last: int | None = None
+    traces: Mapping[int, Trace] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int | None:
+        """The lowest ID that the backup does not know."""
+        return None if self.newest_known is None else self.newest_known + 1
+
+    @property
+    def span(self) -> int:
+        """How many IDs lie between the backup and the last that is shown."""
+        return 0 if self.last is None or self.first is None else self.last - self.first + 1
+
+    @property
+    def seen(self) -> int:
+        """How many of them left a trace."""
+        first, last = self.first, self.last
+        return 0 if first is None or last is None else sum(1 for i in self.traces if first <= i <= last)
+
+    @property
+    def missing(self) -> int:
+        """How many of them did not."""
+        return self.span - self.seen
+
+    def untraced(self, limit: int = MAX_LISTED) -> list[int]:
+        """The first of those without a trace, lowest first."""
+        if self.first is None or self.last is None:
+            return []
+        return list(islice((i for i in range(self.first, self.last + 1) if i not in self.traces), limit))
+
+
+def follow_requests(
+    mails: pd.DataFrame,
+    events: pd.DataFrame,
+    shown: Iterable[tuple[str, str, bool]],
+    rows: pd.DataFrame,
+    layout: CaLayout,
+    cut: datetime | None,
+) -> Trail:
+    """The trail of request IDs.
+
+    ``mails`` (none of them suspect) and ``events`` are those of before the cut; ``shown`` are
+    serials that evidence shows, as (serial, where, hard), whose layout carries a request ID;
+    ``rows`` is the baseline.
+    """
+    found: dict[int, Trace] = {}
+
+    def take(request_id: int, fate: str, row: Row, where: str, at: datetime | None, *, hard: bool) -> None:
+        known = found.get(request_id)
+        if known is None:
+            found[request_id] = Trace(fate, row, (where,), at, hard)
+            return
+        better = _WEIGHT[fate] > _WEIGHT[known.fate]
+        found[request_id] = Trace(
+            fate if better else known.fate,
+            row if better else known.row,
+            (*known.evidence, where),
+            at if better else known.at,
+            hard or known.hard,
+        )
+
+    told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
+    for row in told.to_dict("records"):
+        event = str(row["event"])
+        take(
+            int(row["request_id"]),
+            _FATE_OF_MAIL[event],
+            row,
+            place(row, f"{event} mail"),
+            cell_moment(row["sent_at"]),
+            hard=False,
+        )
+    logged = events[events["request_id"].notna() & events["event_id"].isin(list(_FATE_OF_EVENT))]
+    for row in logged.to_dict("records"):
+        number = int(row["event_id"])
+        take(
+            int(row["request_id"]),
+            _FATE_OF_EVENT[number],
+            row,
+            place(row, f"event {number}"),
+            cell_moment(row["recorded_at"]),
+            hard=True,
+        )
+    for serial, where, hard in shown:
+        request_id = layout.request_id(serial)
+        if request_id is not None:
+            take(request_id, "issued", {"serial": serial}, where, None, hard=hard)
+
+    old = rows.loc[~asked_after(rows, cut), "request_id"].dropna()
+    newest = int(old.max()) if len(old) else None
+    return Trail(newest, _last(found, newest), found)
+
+
+def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
+    """The highest ID that can be believed; a mail alone does not carry it far beyond all others."""
+    if newest is None:
+        return None
+    last = newest
+    for request_id in sorted(i for i in found if i > newest):
+        if not found[request_id].hard and request_id - last > MAX_LEAP:
+            break
+        last = request_id
+    return last if last > newest else None
+
+
+# -------------------------------------------------------------------------------- findings
+
+
+def request_findings(
+    trail: Trail, rows: pd.DataFrame, events: pd.DataFrame, serials: Iterable[str], layout: CaLayout,
+    cut: datetime | None,
+) -> list[dict[str, Any]]:
+    """Findings about request IDs: reused, pending and lost, unaccounted for.
+
+    ``serials`` are those that have a finding or a row of their own: a request with one of them
+    is accounted for.
+    """
+    late = asked_after(rows, cut)
+    again = rows[late & rows["request_id"].notna()].drop_duplicates("request_id").to_dict("records")
+    taken = {int(row["request_id"]): row for row in again}
+    known = {int(i) for i in rows.loc[~late, "request_id"].dropna()}
+    settled = {layout.request_id(serial) for serial in serials} | {
+        request_id for request_id, trace in trail.traces.items() if cell_value(trace.row.get("serial")) is not None
+    }
+    found = [
+        _reused(request_id, trail.traces[request_id], row)
+        for request_id, row in sorted(taken.items())
+        if request_id in trail.traces and request_id not in known
+    ]
+    for request_id, trace in sorted(trail.traces.items()):
+        if trace.fate == "pending" and request_id not in known:
+            found.append(_lost_pending(request_id, trace))
+        elif trace.fate == "received" and request_id not in known:
+            why = f"The CA received request {request_id}; nothing says what became of it."
+            found.append(_unaccounted(request_id, trace, why, "medium"))
+        elif trace.fate == "issued" and request_id not in known and request_id not in settled:
+            said = "The CA's log says" if trace.hard else "A mail says"
+            why = (
+                f"{said} that request {request_id} was issued, but no serial number that can be believed is known. "
+                "Look at the evidence, and for the certificate itself (by its key identifier, requester, subject): "
+                "it may be lost."
+            )
+            found.append(_unaccounted(request_id, trace, why, "medium" if trace.hard else "low"))
+    found += [_untraced(request_id, layout) for request_id in trail.untraced()]
+    return found
+
+
+def _finding(kind: str, request_id: int, trace: Trace | None, confidence: str, why: str) -> dict[str, Any]:
+    row = {} if trace is None else trace.row
+    names = ("requester", "subject", "template", "not_before", "not_after")
+    return {
+        "finding_id": f"{kind}-{request_id}",
+        "kind": kind,
+        "request_id": request_id,
+        **{name: cell_value(row.get(name)) for name in names},
+        "issued_at": trace.at if trace is not None and trace.fate == "issued" else None,
+        "evidence": [] if trace is None else list(dict.fromkeys(trace.evidence)),
+        "confidence": confidence,
+        "why": why,
+        "infrastructure": False,
+        "replace_first": False,
+    }
+
+
+def _reused(request_id: int, trace: Trace, row: Row) -> dict[str, Any]:
+    was, now = cell_value(trace.row.get("requester")), cell_value(row.get("requester"))
+    before = f"{was}'s" if was else "another"
+    after = f"{now}'s" if now else "another"
+    why = (
+        f"The restored CA has handed request ID {request_id} out again: before the failure it was {before} request, in "
+        f"the restored database it is {after}. Whoever still holds the old number must not ask by it, and nobody "
+        "may resolve, deny or fetch by it without looking."
+    )
+    finding = _finding("reused_request_id", request_id, trace, "high" if trace.hard else "medium", why)
+    finding["evidence"].append(place(row, "row of the restored CA"))
+    return finding
+
+
+def _lost_pending(request_id: int, trace: Trace) -> dict[str, Any]:
+    why = (
+        f"Request {request_id} was waiting for an officer when the CA was lost, and the restored CA does not know it: "
+        "have it made again. Never resolve it by its number, which may be somebody else's now."
+    )
+    return _finding("lost_pending", request_id, trace, "high" if trace.hard else "medium", why)
+
+
+def _unaccounted(request_id: int, trace: Trace, why: str, confidence: str) -> dict[str, Any]:
+    return _finding("unaccounted_request", request_id, trace, confidence, why)
+
+
+def _untraced(request_id: int, layout: CaLayout) -> dict[str, Any]:
+    why = (
+        f"Nothing that was handed in says what became of request {request_id}, which lies between others that the CA "
+        "had. It may have been a certificate. "
+    )
+    if layout.strings:
+        why += (
+            f"Its serial number would be {sorted(layout.strings)[-1]}{layout.newest:04x}{request_id:08x}, by this CA's "
+            "layout: look for that one."
+        )
+    else:
+        why += "Its serial number is random, so it can be neither found nor revoked without further evidence."
+    finding = _finding("unaccounted_request", request_id, None, "low", why)
+    finding["evidence"] = ["continuity of request IDs (absence)"]
+    return finding
