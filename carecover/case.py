@@ -587,6 +587,8 @@ class Case:
         derived: dict[str, Callable[[], pd.DataFrame]] = {
             "findings": self._findings,
             "coverage": self._coverage,
+            "owners": lambda: analysis.make_owners(self._findings()),
+            "impact": self._impact,
             "outcomes": self._outcomes,
         }
         return derived[name]() if name in derived else TABLES[name].empty()
@@ -654,6 +656,13 @@ class Case:
         return analysis.assess_coverage(
             tables["notifications"], self._baseline(), tables["crls"], self._findings(), tables["accounting"],
             self._ca_certificates(), facts=self.facts,
+        )  # fmt: skip
+
+    def _impact(self) -> pd.DataFrame:
+        tables = self._readings()
+        return analysis.make_impact(
+            self._findings(), tables["crls"], tables["crl_entries"], self._table("decisions"),
+            certificates=tables["certificates"], cut=self.facts.cut,
         )  # fmt: skip
 
     def _decision_lines(self) -> bytes:

@@ -674,6 +674,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             "owners",
             "one requester who holds certificates that findings are about",
             ("requester", "text", "DOMAIN\\name of the requester"),
+            ("account", "text", "machine (the name ends in $) or user, a person or a service; NA where unknown"),
             ("certificates", "integer", "findings that can be acted on"),
             ("infrastructure", "integer", "of these, certificates that others depend on"),
             ("replace_first", "integer", "of these, to be replaced before they are revoked"),
