@@ -13,7 +13,7 @@ from carecover.evidence.frames import read_certificates, read_crl, read_mail, re
 from carecover.evidence.signatures import verify_signatures
 from carecover.evidence.units import Context
 
-READER_VERSION = "4"
+READER_VERSION = "5"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [

@@ -14,17 +14,16 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timezone
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import parseaddr
 from itertools import pairwise
 from typing import Final
 
-from carecover.evidence import profiles
+from carecover.evidence import profiles, transport
 from carecover.evidence.units import (
     Buffer,
     Duplicate,
@@ -138,7 +137,7 @@ def _units(message: Message, headers: Mapping[bytes, bytes], raw: bytes, locatio
     for number, nested in enumerate(_nested(message), 1):
         inner: dict[bytes, bytes] = {}
         for name, value in nested.raw_items():
-            inner.setdefault(name.lower().encode("ascii", "replace"), str(value).encode("utf-8", "surrogateescape"))
+            _keep(inner, name.lower().encode("ascii", "replace"), str(value).encode("utf-8", "surrogateescape"))
         yield from _units(nested, inner, raw, f"{location}, attached mail {number}", seen)
 
 
@@ -177,7 +176,7 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
     if forwarded:
         flags.append("forwarded")
     message_id = _printable(headers.get(b"message-id"))
-    sent_at, zone = _date(headers.get(b"date"))
+    sent_at, zone = transport.sent_at(headers.get(b"date"))
     if seen.before(message_id, str(sent_at), subject, body):
         return Duplicate()
     if sent_at is None:
@@ -197,6 +196,7 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
         "location": location,
         "sender": parseaddr(_decoded(headers.get(b"from", b"")))[1][:320] or None,
         "message_id": message_id,
+        **({} if forwarded else transport.witnesses(headers)),
     }
     return Parsed((("notifications", row), *certificates))
 
@@ -276,7 +276,7 @@ def _head_of(raw: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _headers(block: bytes) -> dict[bytes, bytes]:
-    """The first value of every header, unfolded; names in lower case."""
+    """The value of every header that counts (``_keep``), unfolded; names in lower case."""
     headers: dict[bytes, bytes] = {}
     name: bytes | None = None
     parts: list[bytes] = []
@@ -285,12 +285,20 @@ def _headers(block: bytes) -> dict[bytes, bytes]:
             parts.append(line)
             continue
         if name is not None:
-            headers.setdefault(name, b"".join(parts))
+            _keep(headers, name, b"".join(parts))
         name, parts = None, []
         if _HEADER_LINE.match(line):
             key, _, value = line.partition(b":")
             name, parts = key.rstrip().lower(), [value]
     return headers
+
+
+def _keep(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """Note a header: of several the first counts, but of Received the last (servers put theirs on top)."""
+    if name == b"received":
+        headers[name] = value
+    else:
+        headers.setdefault(name, value)
 
 
 # ---------------------------------------------------------------------------------- decoding
@@ -340,21 +348,6 @@ def _printable(value: bytes | None) -> str | None:
         return None
     text = "".join(c for c in _utf8_or_latin1(value[:400].strip()) if c.isprintable())
     return text or None
-
-
-def _date(value: bytes | None) -> tuple[datetime | None, timezone | None]:
-    """The Date header in UTC, and its offset where it gives one."""
-    if value is None or len(value) > 200:
-        return None, None
-    try:
-        moment = parsedate_to_datetime(value.strip().decode("ascii"))
-        if moment.tzinfo is None:
-            # RFC 5322 3.3: "-0000" says that the time is UTC and the zone unknown.
-            return moment.replace(tzinfo=UTC), None
-        offset = moment.utcoffset()
-        return moment.astimezone(UTC), timezone(offset) if offset is not None else None
-    except (ValueError, TypeError, IndexError, OverflowError, UnicodeDecodeError):
-        return None, None
 
 
 def _body(message: Message, flags: list[str], wanted: str | None) -> str:

@@ -6,7 +6,7 @@ import base64
 import quopri
 import textwrap
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.header import Header
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carecover.errors import EvidenceError, PathError, UsageError
-from carecover.evidence import Context, mail, read, read_mail, values
+from carecover.evidence import Context, mail, read, read_mail, transport, values
 from carecover.evidence.mail import split_mbox
 from carecover.model import Reading
 from tests.evidence.conftest import check
@@ -338,6 +338,161 @@ def test_summer_time_of_the_case(tmp_path: Path) -> None:
     assert one(read(path, Context("Europe/Berlin")))["not_before"] == datetime(2026, 7, 11, 11, 6, tzinfo=UTC)
     with pytest.raises(UsageError, match="IANA"):
         read(path, Context("Berlin"))
+
+
+# ------------------------------------------------------------------- other clocks, other witnesses
+
+
+def with_headers(headers: str, mail: bytes | None = None) -> bytes:
+    return headers.encode() + (mail or make_mail())
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        # Genuine CDO mails of 2002 to 2022; where only the first bytes are public, the GUID is made up.
+        ("AdJ95xC3WthkIFbPRrOnrv7P2lwRYQ==", datetime(2017, 2, 3, 6, 30, 51, 851161, tzinfo=UTC)),
+        ("AcjUh+kfAAAAAAAAAAAAAAAAAAAAAA==", datetime(2008, 6, 22, 16, 49, 17, 686000, tzinfo=UTC)),
+        ("AdjchaDDAAAAAAAAAAAAAAAAAAAAAA==", datetime(2022, 10, 10, 8, 52, 29, 332000, tzinfo=UTC)),
+        ("Adjch045AAAAAAAAAAAAAAAAAAAAAA==", datetime(2022, 10, 10, 9, 4, 29, 848000, tzinfo=UTC)),
+        ("AcJJ4OWpAAAAAAAAAAAAAAAAAAAAAA==", datetime(2002, 8, 22, 13, 36, 19, 436000, tzinfo=UTC)),
+        # Folded.
+        ("AdJ95xC3WthkIFbPRrO\n nrv7P2lwRYQ==", datetime(2017, 2, 3, 6, 30, 51, 851161, tzinfo=UTC)),
+        # An answer carries the clock of the mail that it answers.
+        ("Acj2FjkWvteFtLHTTYeVz4ES7E2ggAAGRxeI", None),
+        # Exchange's own form, of the year 1830; the year 58,000; and what is no base64 at all.
+        ("AQHTXFWT3T6z7C8m9k2GE+t0ZVEeeQ==", None),
+        ("/////////////////////////////w==", None),
+        ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==", None),
+        ("nothing", None),
+        ("", None),
+        ("A" * 100_000, None),
+    ],
+)
+def test_the_thread_index_is_a_second_clock(read_bytes: ReadBytes, value: str, moment: datetime | None) -> None:
+    row = one(read_bytes(with_headers(f"Thread-Index: {value}\nThread-Topic: x\n")))
+    if moment is None:
+        assert pd.isna(row["thread_index_at"])
+    else:
+        assert abs(row["thread_index_at"] - moment) < timedelta(milliseconds=7)
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2056, 1, 1)), st.binary(min_size=16, max_size=16))  # noqa: DTZ001
+def test_any_thread_index_is_read_to_its_resolution(moment: datetime, guid: bytes) -> None:
+    ticks = (moment - datetime(1601, 1, 1)) // timedelta(microseconds=1) * 10  # noqa: DTZ001
+    value = base64.b64encode((ticks >> 16).to_bytes(6, "big") + guid)
+    read_back = transport.witnesses({b"thread-index": value})["thread_index_at"]
+    assert isinstance(read_back, datetime)
+    assert timedelta() <= moment.replace(tzinfo=UTC) - read_back < timedelta(milliseconds=7)
+
+
+@pytest.mark.parametrize(
+    ("received", "host"),
+    [
+        ("from ca01 (ca01.corp.example [10.0.0.5]) by relay", "ca01.corp.example"),
+        ("from liar (CA01.corp.example. [10.0.0.5])\n\tby relay (Postfix) with ESMTP id 1", "ca01.corp.example"),
+        ("from ca01 (root@ca01.corp.example [10.0.0.5] (may be forged)) by relay", "ca01.corp.example"),
+        ("from ca01 (using TLSv1.3 (256/256 bits)) (ca01.seen [10.0.0.5]) by relay", "ca01.seen"),
+        ("from ca01 (unknown [10.0.0.5]) (Authenticated sender: x) by relay", "10.0.0.5"),
+        ("from ca01 ([10.0.0.5]) by relay with Microsoft SMTPSVC(8.0.9200.16384)", "10.0.0.5"),
+        ("from ca01.corp.example (10.0.0.5) by mail (10.0.0.6) with Microsoft SMTP Server id 15.1", "10.0.0.5"),
+        ("from EX01 ([fe80::1c2a:1%12]) by EX01 ([fe80::2%12]) with mapi id 15.1", "fe80::1c2a:1%12"),
+        ("from ca01 ([IPv6:2001:DB8:0::1]) by relay", "2001:db8::1"),
+        ("from unknown (HELO ca01) (10.0.0.5) by relay", "10.0.0.5"),
+        ("from ca01.seen (HELO liar) (10.0.0.5) by relay", "ca01.seen"),
+        ("from ca01.seen ([10.0.0.5] helo=liar) by relay", "ca01.seen"),
+        ("from [10.0.0.5] (helo=liar) by relay", "10.0.0.5"),
+        ("from gateway.example [10.0.0.5] by relay", "10.0.0.5"),
+        ("from ca01 by relay with SMTP", "ca01"),
+        ("from mail pickup service by CA01.corp.example with Microsoft SMTPSVC", "ca01.corp.example"),
+        ("by 10.0.0.1 with SMTP id x", None),
+        ("(qmail 1 invoked by uid 0)", None),
+        ("from <b>ca01</b> by relay", None),
+        ("from " + "a" * 10_000 + " by relay", None),
+    ],
+)
+def test_the_first_server_names_who_handed_the_mail_over(
+    read_bytes: ReadBytes, received: str, host: str | None
+) -> None:
+    later = "Received: from relay (relay.example [10.9.9.9]) by inbox; Sat, 11 Jul 2026 16:00:00 +0200\n"
+    headers = f"{later}Received: {received};\n Sat, 11 Jul 2026 15:17:03 +0200 (CEST)\n"
+    row = one(read_bytes(with_headers(headers)))
+    assert row["received_at"] == datetime(2026, 7, 11, 13, 17, 3, tzinfo=UTC)
+    assert pd.isna(row["received_from"]) if host is None else row["received_from"] == host
+
+
+@pytest.mark.parametrize(
+    ("end", "moment"),
+    [
+        ("; 11 Jul 2026 13:17:03 -0000", datetime(2026, 7, 11, 13, 17, 3, tzinfo=UTC)),
+        ("; 11 Jul 2026 06:17:03 -0700 (PDT)", datetime(2026, 7, 11, 13, 17, 3, tzinfo=UTC)),
+        # Nobody knows this zone, and nobody guesses it.
+        ("; 11 Jul 2026 13:17:03 PPE", None),
+        ("; 11 Jul 2026 13:17:03", None),
+        (" 11 Jul 2026 13:17:03 +0200", None),
+        ("; 11 Jul 9999 23:59:59 -2300", None),
+        ("; tomorrow", None),
+    ],
+)
+def test_when_the_first_server_took_it(read_bytes: ReadBytes, end: str, moment: datetime | None) -> None:
+    row = one(read_bytes(with_headers(f"Received: from ca01 by relay{end}\n")))
+    assert pd.isna(row["received_at"]) if moment is None else row["received_at"] == moment
+    assert row["received_from"] == "ca01"
+
+
+def test_whoever_passed_a_notification_on_is_no_witness_of_it(read_bytes: ReadBytes) -> None:
+    mine = "Thread-Index: AdJ95xC3WthkIFbPRrOnrv7P2lwRYQ==\nReceived: from ca01 by relay; 11 Jul 2026 13:17:03 +0000\n"
+    others = "Thread-Index: AcjUh+kfAAAAAAAAAAAAAAAAAAAAAA==\nReceived: from pc9 by relay; 12 Jul 2026 08:00:00 +0000\n"
+    outer = "From: a@b\nSubject: see attached\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n"
+    inner = with_headers(mine)
+    attached = with_headers(others, outer.encode() + b"Content-Type: message/rfc822\n\n" + inner + b"\n--x--\n")
+    row = one(read_bytes(attached))
+    assert (row["received_from"], row["received_at"].day, row["thread_index_at"].year) == ("ca01", 11, 2017)
+    row = one(read_bytes(with_headers(others, make_mail("WG: " + TITLE_ISSUED))))
+    assert row[["received_from", "received_at", "thread_index_at"]].isna().all()
+
+
+def test_thousands_of_servers_and_giant_lines_change_nothing(read_bytes: ReadBytes) -> None:
+    line = "Received: from relay by relay; 12 Jul 2026 13:17:03 +0000\n"
+    last = "Received: from ca01 by relay; 11 Jul 2026 13:17:03 +0000\n"
+    row = one(read_bytes(with_headers(line * 4000 + last)))
+    assert (row["received_from"], row["received_at"].day) == ("ca01", 11)
+    giant = f"Received: from ca01 {'(' * 50_000}{' ' * 50_000}{'a@' * 50_000}; 11 Jul 2026 13:17:03 +0000\n"
+    row = one(read_bytes(with_headers(giant)))
+    assert (row["received_from"], row["received_at"].day) == ("ca01", 11)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(
+            st.sampled_from(
+                [
+                    b"from ",
+                    b"by ",
+                    b"(",
+                    b")",
+                    b"[",
+                    b"]",
+                    b"ca01",
+                    b"10.0.0.5",
+                    b" ",
+                    b";",
+                    b"\t",
+                    b"HELO ",
+                    b"@",
+                    b"::1",
+                ]
+            ),
+            max_size=40,
+        ).map(b"".join),
+    ),
+    st.binary(max_size=60).map(base64.b64encode),
+)
+def test_no_header_raises(received: bytes, thread_index: bytes) -> None:
+    row = transport.witnesses({b"received": received, b"thread-index": thread_index})
+    host = row["received_from"]
+    assert host is None or (isinstance(host, str) and set(host) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-:%"))
 
 
 # ------------------------------------------------------------------------------ round trip

@@ -1,0 +1,125 @@
+"""Who else dates a mail, and who handed it over: the headers Date, Thread-Index and Received.
+
+Anyone can write any of them; only the first server's own words in Received are not the
+sender's. They are signals of what does not fit together, never a proof.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Final
+
+# What is looked at of a Received header: host names stand at its start, the date at its end.
+MAX_RECEIVED_BYTES: Final = 1024
+_FILETIME_EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
+# A reply or a forwarded mail has five more bytes for each step; its clock is the first mail's.
+_THREAD_INDEX_BYTES: Final = 22
+# AD CS and CDO are of 2000; what lies outside is no clock.
+_YEARS: Final = range(1990, 2200)
+_FROM = re.compile(r"\s*from\s+(\[[^\]\s]{1,60}\]|[^\s(\[;]{1,253}(?![^\s(\[;]))\s*", re.IGNORECASE)
+_BY = re.compile(r"\sby\s+([^\s(;]{1,253})", re.IGNORECASE)
+# What a server adds of its own: "(name [address])", "(user@name [address])", "(address)", "[address]", "(HELO name)".
+_WITNESS = re.compile(
+    r"[(\s]\s*(?:[^\s()@\[\]]{1,80}@)?([A-Za-z0-9._:%-]{0,253})\s*(?:\[(?:IPv6:)?([0-9A-Za-z.:%]{1,60})\])?([^\s(]?)"
+)
+_WITNESSES: Final = 8
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
+_GREETINGS: Final = frozenset({"helo", "ehlo", "lhlo"})
+
+
+def witnesses(headers: Mapping[bytes, bytes]) -> dict[str, object]:
+    """What the headers say besides Date: the sending machine's clock, and the first mail server's word."""
+    received = headers.get(b"received")
+    row: dict[str, object] = {"thread_index_at": _thread_index(headers.get(b"thread-index"))}
+    if received is not None:
+        row["received_at"] = _received_at(received)
+        row["received_from"] = _received_from(received)
+    return row
+
+
+def _thread_index(value: bytes | None) -> datetime | None:
+    """The clock in the Thread-Index of a fresh mail: six bytes, the upper 48 bits of a FILETIME.
+
+    [MS-OXOMSG] 2.2.1.3. CDO writes it from the sending machine's clock. Exchange gives a mail
+    that has none another form (0x01, then 40 bits), which is not the sender's clock: None.
+    """
+    if value is None or len(value) > 200:
+        return None
+    try:
+        raw = base64.b64decode(b"".join(value.split()), validate=True)
+        if len(raw) != _THREAD_INDEX_BYTES:
+            return None
+        moment = _FILETIME_EPOCH + timedelta(microseconds=(int.from_bytes(raw[:6], "big") << 16) // 10)
+    except (binascii.Error, ValueError, OverflowError):
+        return None
+    return moment if moment.year in _YEARS else None
+
+
+def _received_at(value: bytes) -> datetime | None:
+    """The time behind the last semicolon of a Received header (RFC 5321 4.4)."""
+    text = value[-MAX_RECEIVED_BYTES:].rpartition(b";")[2]
+    moment, zone = sent_at(text) if b";" in value else (None, None)
+    # A zone that nobody knows is no zone; "-0000" is UTC.
+    if moment is None or (zone is None and b"-0000" not in text):
+        return None
+    return moment if moment.year in _YEARS else None
+
+
+def _received_from(value: bytes) -> str | None:
+    """The host that handed a mail over: the name that the server saw, else the address, else what the host said.
+
+    A name behind HELO is only a claim. IIS writes "from mail pickup service by X" where a
+    program on X itself put the mail into a folder: then it is X.
+    """
+    text = value[:MAX_RECEIVED_BYTES].decode("ascii", "replace")
+    said = _FROM.match(text)
+    if said is None:
+        return None
+    by = _BY.search(text, said.end() - 1)
+    if text[said.start() :].lower().lstrip().startswith("from mail pickup service"):
+        return _host(by[1]) if by else None
+    place = text[said.end() - 1 : by.start() + 1 if by else None].partition(";")[0]
+    for number, match in enumerate(_WITNESS.finditer(place)):
+        name, address, behind = match.groups()
+        if number >= _WITNESSES:
+            break
+        if name.lower() in _GREETINGS or "helo=" in place.lower():
+            # The server put its own word first, and the greeting behind it.
+            if seen := _host(said[1]):
+                return seen
+            continue
+        told = address or (match[0].startswith("(") and behind == ")")
+        if told and (found := _host(name) or _host(address)):
+            return found
+    return _host(said[1])
+
+
+def _host(text: str | None) -> str | None:
+    """A host name or address in one spelling; None for "unknown" and for what can be neither."""
+    bare = (text or "").strip("[]").removeprefix("IPv6:")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        name = bare.rpartition("@")[2].rstrip(".").lower()
+        return name if name != "unknown" and _HOST.fullmatch(name) else None
+
+
+def sent_at(value: bytes | None) -> tuple[datetime | None, timezone | None]:
+    """A Date header in UTC, and its offset where it gives one."""
+    if value is None or len(value) > 200:
+        return None, None
+    try:
+        moment = parsedate_to_datetime(value.strip().decode("ascii"))
+        if moment.tzinfo is None:
+            # RFC 5322 3.3: "-0000" says that the time is UTC and the zone unknown.
+            return moment.replace(tzinfo=UTC), None
+        offset = moment.utcoffset()
+        return moment.astimezone(UTC), timezone(offset) if offset is not None else None
+    except (ValueError, TypeError, IndexError, OverflowError, UnicodeDecodeError):
+        return None, None
