@@ -114,6 +114,7 @@ class EvidenceRegister:
         is_own = certificates["certificate_sha256"].isin(own["certificate_sha256"]) & ~_true(certificates["from_mail"])
         tables["certificates"] = certificates.assign(own_ca=is_own.astype("boolean"))
         tables["crls"] = crls
+        tables["ocsp_responses"] = evidence.verify_responses(own, tables["ocsp_responses"])
         tables["notifications"] = _with_certificates(tables["notifications"], certificates)
         return tables
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from carecover.evidence.driver import read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
-from carecover.evidence.signatures import verify_signatures
+from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context
 
-READER_VERSION = "5"
+READER_VERSION = "6"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "read_crl",
     "read_mail",
     "read_view",
+    "verify_responses",
     "verify_signatures",
 ]

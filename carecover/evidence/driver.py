@@ -15,7 +15,7 @@ from typing import Final
 import pandas as pd
 
 from carecover.errors import PathError
-from carecover.evidence import events, mail, other, view_csv, view_text, x509
+from carecover.evidence import events, mail, ocsp, other, view_csv, view_text, x509
 from carecover.evidence.dates import DateReader
 from carecover.evidence.tables import TableBuilder
 from carecover.evidence.units import (
@@ -47,6 +47,7 @@ READERS: Final[tuple[Reader, ...]] = (
     events.XML_READER,
     x509.CERTIFICATE_READER,
     x509.CRL_READER,
+    ocsp.READER,
     other.CERTUTIL_READER,
 )
 
@@ -167,10 +168,12 @@ class _Tally:
 
     def take(self, unit: Parsed | Irrelevant | Duplicate | Rejected) -> None:
         match unit:
-            case Parsed(rows, units):
+            case Parsed(rows, units, columns):
                 self._parsed += units
                 for table, row in rows:
                     self._add(table, row)
+                for table, batch in columns:
+                    self._tables.setdefault(table, TableBuilder(table)).add_columns(batch)
             case Irrelevant(units):
                 self._irrelevant += units
             case Duplicate():

@@ -21,6 +21,7 @@ _WHAT: Final = {
     "view_csv": "a certutil -view csv",
     "certificate": "a certificate file",
     "crl": "a CRL",
+    "ocsp": "an OCSP response",
     "events": "an event log",
     "certutil": "certutil output without a view",
 }

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 import pandas as pd
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from carecover.evidence.x509 import DAMAGED, load_certificate, quietly, sha1_hex
+from carecover.evidence.der import element, elements
+from carecover.evidence.extensions import DAMAGED, ca_version, extension_value, quietly
+from carecover.evidence.x509 import load_certificate, sha1_hex
 from carecover.model import TABLES
 
 # Collisions are made at will: a signature over these proves nothing. SHA-1 is still read,
 # because CAs of 2008 R2 signed with it and their certificates are what is to be revoked.
 _BROKEN: Final = (hashes.MD5,)
+# A response carries the responder's certificate, and may carry its chain.
+_MAX_DELEGATES: Final = 10
+T = TypeVar("T")
 _ESCAPED = re.compile(r"!([0-9a-fA-F]{4})")
 
 
@@ -35,6 +43,10 @@ class _Key:
     subject: x509.Name
     key_id: str | None
     public: CertificatePublicKeyTypes
+    index: int | None
+    """Index of the key, from the CA version of its certificate; None where that has none."""
+    signs_lists: bool
+    """False where the certificate's key usage leaves cRLSign out: no client accepts a CRL under it."""
 
 
 def ca_key(name: str) -> str:
@@ -80,7 +92,7 @@ def verify_signatures(
     ]
     usable = _distinct([key for believed in trusted.values() for key in believed])
     certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
-    crls["signed_by_ca"] = pd.array([_crl_signed(each, usable) for each in lists], dtype="boolean")
+    crls["signed_by_ca"], crls["signer_key_index"] = _signed_lists(lists, usable)
     return (
         certificates,
         crls,
@@ -142,7 +154,11 @@ def _own(
         # A self-signed certificate says nothing about who issued the others, and a name alone says nothing at all.
         if issuer is None or issuer == _name(each, "subject"):
             continue
-        if _certificate_signed(each, keys) if isinstance(each, x509.Certificate) else _crl_signed(each, keys):
+        if (
+            _certificate_signed(each, keys)
+            if isinstance(each, x509.Certificate)
+            else _crl_signer(each, keys) is not None
+        ):
             issued[issuer] = issued.get(issuer, 0) + 1
     known = {subject: issued.get(subject, 0) for subject in subjects if subject is not None}
     if not known:
@@ -161,7 +177,18 @@ def _key(certificate: x509.Certificate) -> _Key | None:
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
     except (*DAMAGED, x509.ExtensionNotFound):
         key_id = None
-    return _Key(certificate, certificate.subject, key_id, public)
+    version = _extension(certificate, ca_version)
+    usage = _extension(certificate, lambda found: extension_value(found, x509.KeyUsage, lambda value: value.crl_sign))
+    return _Key(
+        certificate, certificate.subject, key_id, public, None if version is None else version >> 16, usage is not False
+    )
+
+
+def _extension(certificate: x509.Certificate, get: Callable[[x509.Extensions], T | None]) -> T | None:
+    try:
+        return get(certificate.extensions)
+    except DAMAGED:
+        return None
 
 
 def _claims(keys: Sequence[tuple[int, _Key]]) -> dict[int, list[_Key]]:
@@ -228,15 +255,128 @@ def _certificate_signed(each: x509.Certificate | None, keys: Sequence[_Key]) -> 
     return False
 
 
-def _crl_signed(each: x509.CertificateRevocationList | None, keys: Sequence[_Key]) -> bool | None:
-    if not keys:
+def _signed_lists(
+    lists: Sequence[x509.CertificateRevocationList | None], keys: Sequence[_Key]
+) -> tuple[pd.Series[bool], pd.Series[int]]:
+    """Columns signed_by_ca and signer_key_index."""
+    signers = [_crl_signer(each, keys) for each in lists]
+    signed = [None if not keys else signer is not None for signer in signers]
+    indexes = [None if signer is None else signer.index for signer in signers]
+    return pd.Series(signed, dtype="boolean"), pd.Series(indexes, dtype="Int64")
+
+
+def _crl_signer(each: x509.CertificateRevocationList | None, keys: Sequence[_Key]) -> _Key | None:
+    if not keys or each is None or _broken(each):
         return None
-    if each is None or _broken(each):
-        return False
     for key in _fitting(_name(each, "issuer"), _authority_key_id(each), keys):
         try:
-            if each.is_signature_valid(key.public):  # type: ignore[arg-type]
-                return True
+            if key.signs_lists and each.is_signature_valid(key.public):  # type: ignore[arg-type]
+                return key
         except (UnsupportedAlgorithm, ValueError, TypeError):
             continue
-    return False
+    return None
+
+
+# ------------------------------------------------------------------------------ OCSP answers
+
+
+@quietly
+def verify_responses(own: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Fill ``signed_by_ca`` and ``signer_key_index`` of OCSP answers (a new frame).
+
+    ``own`` are the CA's own certificates, as ``verify_signatures`` names them; where two of
+    their keys claim one index, neither is believed. An answer counts only where the CA's key
+    that its CertID names signed it, or a responder whose certificate that same key issued,
+    with the extended key usage OCSPSigning, valid when the answer was produced (RFC 6960
+    4.2.2.2). NA where no CA certificate is known.
+    """
+    responses = TABLES["ocsp_responses"].conform(responses).copy()
+    loaded = [_certificate(der) for der in own["der"]]
+    versions = [int(version) & 0xFFFF for version in own["ca_version"].fillna(0)]
+    claims = _claims([(n, key) for n, each in zip(versions, loaded, strict=True) if each and (key := _key(each))])
+    keys = _distinct([key for rivals in claims.values() if len(rivals) == 1 for key in rivals])
+    signers: dict[tuple[str, int], _Key | None] = {}
+    found = []
+    for number, der in zip(_places(responses), responses["der"], strict=True):
+        if number not in signers:
+            signers[number] = _response_signer(der, number[1], keys) if isinstance(der, bytes) else None
+        found.append(signers[number])
+    signed = [None if not keys else signer is not None for signer in found]
+    responses["signed_by_ca"] = pd.Series(signed, dtype="boolean", index=responses.index)
+    indexes = [None if signer is None else signer.index for signer in found]
+    responses["signer_key_index"] = pd.Series(indexes, dtype="Int64", index=responses.index)
+    return responses
+
+
+def _places(responses: pd.DataFrame) -> list[tuple[str, int]]:
+    """Which answer of its response each row is."""
+    digests = responses["response_sha256"].astype(str)
+    return list(zip(digests, responses.groupby(digests, sort=False).cumcount(), strict=True))
+
+
+def _response_signer(der: bytes, place: int, keys: Sequence[_Key]) -> _Key | None:
+    """The CA key that stands behind the answer at this place of a response, or None."""
+    try:
+        response = ocsp.load_der_ocsp_response(der)
+        answer = next(islice(response.responses, place, None), None)
+        if answer is None or isinstance(response.signature_hash_algorithm, _BROKEN):
+            return None
+        named = [key for key in keys if _names_key(answer, key)]
+        for key in named:
+            if _is_responder(response, key.certificate) and _response_verifies(response, key.public):
+                return key
+            for delegate in response.certificates[:_MAX_DELEGATES]:
+                if _may_answer(delegate, key, response) and _response_verifies(response, delegate.public_key()):
+                    return key
+    except (*DAMAGED, UnsupportedAlgorithm):
+        return None
+    return None
+
+
+def _names_key(answer: ocsp.OCSPSingleResponse, key: _Key) -> bool:
+    """True where the CertID is of a certificate that this key issued."""
+
+    def hashed(data: bytes) -> bytes:
+        digest = hashes.Hash(answer.hash_algorithm)
+        digest.update(data)
+        return digest.finalize()
+
+    # The hash of a key is over its bits only, without tag and length (RFC 6960 4.1.1).
+    info = key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    outer = element(info, 0, len(info))
+    *_, bits = elements(info, outer.start, outer.stop)
+    names = hashed(key.subject.public_bytes()) == answer.issuer_name_hash
+    return names and hashed(info[bits.start + 1 : bits.stop]) == answer.issuer_key_hash
+
+
+def _is_responder(response: ocsp.OCSPResponse, certificate: x509.Certificate) -> bool:
+    if response.responder_name is not None:
+        return response.responder_name == certificate.subject
+    return response.responder_key_hash == x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+
+
+def _may_answer(delegate: x509.Certificate, key: _Key, response: ocsp.OCSPResponse) -> bool:
+    produced = response.produced_at_utc
+    usage = _extension(delegate, lambda found: extension_value(found, x509.ExtendedKeyUsage, list)) or []
+    return (
+        ExtendedKeyUsageOID.OCSP_SIGNING in usage
+        and delegate.not_valid_before_utc <= produced <= delegate.not_valid_after_utc
+        and _is_responder(response, delegate)
+        and _certificate_signed(delegate, [key]) is True
+    )
+
+
+def _response_verifies(response: ocsp.OCSPResponse, public: CertificatePublicKeyTypes) -> bool:
+    signature, signed, digest = response.signature, response.tbs_response_bytes, response.signature_hash_algorithm
+    try:
+        if isinstance(public, rsa.RSAPublicKey) and digest is not None:
+            public.verify(signature, signed, padding.PKCS1v15(), digest)
+        elif isinstance(public, ec.EllipticCurvePublicKey) and digest is not None:
+            public.verify(signature, signed, ec.ECDSA(digest))
+        elif isinstance(public, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            public.verify(signature, signed)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from carecover.evidence.dates import DateReader
-from carecover.evidence.units import PrintedTime, Row
+from carecover.evidence.units import ColumnBatch, PrintedTime, Row
 from carecover.model import TABLES, Column, DateOrder, TableSchema
 
 # Rows that are kept as Python objects before they are packed: some 40 MB of the widest table.
@@ -41,6 +41,19 @@ class TableBuilder:
         self._rows.append(row)
         if len(self._rows) >= _BATCH:
             self._pack()
+
+    def add_columns(self, columns: ColumnBatch) -> None:
+        """Add a batch of rows as packed columns; a table that has flags, lists or bytes takes none."""
+        self._pack()
+        length = len(next(iter(columns.values())))
+        batch: dict[str, Any] = {}
+        for column in self._schema.columns:
+            packed = columns.get(column.name)
+            if column.kind == "time":
+                batch[column.name] = _Times.of(packed, length)
+            else:
+                batch[column.name] = pa.nulls(length, _ARROW[column.kind]) if packed is None else packed
+        self._batches.append(batch)
 
     def _pack(self) -> None:
         known = {column.name for column in self._schema.columns}
@@ -104,6 +117,14 @@ class _Times:
         self.hints = [(c.fallback, c.order) if isinstance(c, PrintedTime) else _NO_HINT for c in cells]
         if not any(hint != _NO_HINT for hint in self.hints):
             self.hints = []
+
+    @classmethod
+    def of(cls, moments: np.ndarray[Any, Any] | None, length: int) -> _Times:
+        """A batch of moments in microseconds since 1970, none of them printed."""
+        times = cls(())
+        times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64) if moments is None else moments.copy()
+        times.printed = pa.nulls(length, pa.string())
+        return times
 
     def __len__(self) -> int:
         return len(self.moments)

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from carecover.model import DateOrder
 
 Buffer: TypeAlias = bytes | mmap.mmap
 Row: TypeAlias = Mapping[str, object]
+# Columns of equal length of one table, packed: Arrow arrays, for times int64 microseconds since 1970 (numpy).
+ColumnBatch: TypeAlias = Mapping[str, Any]
 Stage: TypeAlias = Literal["open", "detect", "split", "parse", "validate"]
 
 # What the detector may look at: more than any header block or Schema block is long.
@@ -73,11 +75,13 @@ class Parsed:
     """Units that gave rows; ``rows`` are pairs of table name and row.
 
     Rows that belong to no unit of their own (the description of a view, the certificate that
-    a mail carries) come with the unit's rows or with ``units=0``.
+    a mail carries) come with the unit's rows or with ``units=0``. ``columns`` are rows by the
+    hundred thousand: pairs of table name and packed columns (a CRL's entries).
     """
 
     rows: tuple[tuple[str, Row], ...]
     units: int = 1
+    columns: tuple[tuple[str, ColumnBatch], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

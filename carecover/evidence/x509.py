@@ -1,4 +1,4 @@
-"""X.509 certificates and CRLs: DER, PEM (any number of blocks), bare base64.
+"""X.509 certificates and CRLs as files: DER, PEM (any number of blocks), bare base64.
 
 Microsoft's private extensions are read here too: CA version 1.3.6.1.4.1.311.21.1 (key
 index << 16 | certificate index), Next CRL Publish 21.4, template 21.7 (v2 and later, OID)
@@ -11,21 +11,31 @@ import base64
 import binascii
 import hashlib
 import re
-import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from functools import wraps
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifier
 
 from carecover.errors import UsageError
+from carecover.evidence.crl import read_list
+from carecover.evidence.extensions import (
+    DAMAGED,
+    ca_version,
+    distribution_urls,
+    extension_value,
+    first_line,
+    key_identifier,
+    name_urls,
+    or_none,
+    printed_name,
+    quietly,
+    raw_extension,
+    short_content,
+)
 from carecover.evidence.units import Buffer, Parsed, Reader, Rejected, Row, Source, Unit
 from carecover.model import SerialNumber, sha256_hex
 
-_CA_VERSION: Final = ObjectIdentifier("1.3.6.1.4.1.311.21.1")
-_NEXT_PUBLISH: Final = ObjectIdentifier("1.3.6.1.4.1.311.21.4")
 _TEMPLATE_NAME: Final = ObjectIdentifier("1.3.6.1.4.1.311.20.2")
 
 # The CA database stores a certificate in 16,384 bytes; nobody needs one of a megabyte.
@@ -35,63 +45,34 @@ MAX_CRL_BYTES: Final = 512 * 1024 * 1024
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,40})-----")
 _BASE64_ONLY = re.compile(rb"[\sA-Za-z0-9+/=]+")
-# RFC 4514 has no short name for it; Windows writes E=.
-_SHORT_NAMES: Final = {NameOID.EMAIL_ADDRESS: "E"}
 _CERTIFICATE_LABELS: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 _CRL_LABELS: Final = frozenset({"X509 CRL", "CRL"})
-# RFC 5280 5.3.1
-_REASONS: Final = {
-    x509.ReasonFlags.unspecified: 0,
-    x509.ReasonFlags.key_compromise: 1,
-    x509.ReasonFlags.ca_compromise: 2,
-    x509.ReasonFlags.affiliation_changed: 3,
-    x509.ReasonFlags.superseded: 4,
-    x509.ReasonFlags.cessation_of_operation: 5,
-    x509.ReasonFlags.certificate_hold: 6,
-    x509.ReasonFlags.remove_from_crl: 8,
-    x509.ReasonFlags.privilege_withdrawn: 9,
-    x509.ReasonFlags.aa_compromise: 10,
-}
-
-# What the library raises over a damaged extension or name; the field is NA then.
-DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
-T = TypeVar("T")
-P = ParamSpec("P")
-
-
-def quietly(function: Callable[P, T]) -> Callable[P, T]:
-    """Without the library's warnings: what is odd about a certificate is evidence, not a fault of ours."""
-
-    @wraps(function)
-    def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return function(*args, **kwargs)
-
-    return quiet
 
 
 @quietly
 def certificate_row(der: bytes, *, location: str = "", from_mail: bool = False) -> Row:
     """One row of ``certificates`` from DER; raises ValueError where it is no usable certificate."""
     certificate = load_certificate(der)
-    extensions = _or_none(lambda: certificate.extensions)
+    extensions = or_none(lambda: certificate.extensions)
     return {
         "certificate_sha256": sha256_hex(der),
         "serial": _serial(certificate.serial_number),
         "thumbprint": sha1_hex(der),
-        "subject": _or_none(lambda: _printed(certificate.subject)),
-        "issuer": _or_none(lambda: _printed(certificate.issuer)),
+        "subject": or_none(lambda: printed_name(certificate.subject)),
+        "issuer": or_none(lambda: printed_name(certificate.issuer)),
         "not_before": certificate.not_valid_before_utc,
         "not_after": certificate.not_valid_after_utc,
         "template": _template(extensions),
         "location": location,
-        "is_ca": bool(_value(extensions, x509.BasicConstraints, lambda value: value.ca)),
+        "is_ca": bool(extension_value(extensions, x509.BasicConstraints, lambda value: value.ca)),
         "from_mail": from_mail,
-        "ca_version": _ca_version(extensions),
-        "key_id": _value(extensions, x509.SubjectKeyIdentifier, lambda value: value.digest.hex()),
-        "authority_key_id": _value(extensions, x509.AuthorityKeyIdentifier, _key_identifier),
-        "eku": _value(extensions, x509.ExtendedKeyUsage, lambda value: [oid.dotted_string for oid in value]) or [],
+        "ca_version": ca_version(extensions),
+        "key_id": extension_value(extensions, x509.SubjectKeyIdentifier, lambda value: value.digest.hex()),
+        "authority_key_id": extension_value(extensions, x509.AuthorityKeyIdentifier, key_identifier),
+        "crl_urls": distribution_urls(extension_value(extensions, x509.CRLDistributionPoints, list) or []),
+        "ocsp_urls": _ocsp_urls(extensions),
+        "eku": extension_value(extensions, x509.ExtendedKeyUsage, lambda value: [oid.dotted_string for oid in value])
+        or [],
         "der": der,
     }
 
@@ -105,60 +86,8 @@ def load_certificate(der: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (*DAMAGED, x509.InvalidVersion) as error:
-        raise ValueError(f"It is not a well-formed X.509 certificate: {_first_line(error)}.") from None
+        raise ValueError(f"It is not a well-formed X.509 certificate: {first_line(error)}.") from None
     return certificate
-
-
-@quietly
-def crl_rows(der: bytes, *, location: str = "") -> tuple[tuple[str, Row], ...]:
-    """The row of ``crls`` and the rows of ``crl_entries`` of one CRL; ValueError if it is none."""
-    try:
-        crl = x509.load_der_x509_crl(der)
-        digest = sha256_hex(der)
-        extensions = _or_none(lambda: crl.extensions)
-        delta = _value(extensions, x509.DeltaCRLIndicator, lambda value: str(value.crl_number))
-        entries = [("crl_entries", _entry(entry, digest)) for entry in crl]
-        head: Row = {
-            "crl_sha256": digest,
-            "issuer": _or_none(lambda: _printed(crl.issuer)),
-            "crl_number": _value(extensions, x509.CRLNumber, lambda value: str(value.crl_number)),
-            "this_update": crl.last_update_utc,
-            "next_update": crl.next_update_utc,
-            "next_publish": _next_publish(extensions),
-            "is_delta": delta is not None,
-            "base_crl_number": delta,
-            "entries": len(entries),
-            "location": location,
-            "ca_version": _ca_version(extensions),
-            "authority_key_id": _value(extensions, x509.AuthorityKeyIdentifier, _key_identifier),
-            "der": der,
-        }
-    except (*DAMAGED, x509.InvalidVersion) as error:
-        raise ValueError(f"It is not a well-formed X.509 CRL: {_first_line(error)}.") from None
-    return (("crls", head), *entries)
-
-
-def _entry(entry: x509.RevokedCertificate, digest: str) -> Row:
-    reason = 0
-    if len(extensions := entry.extensions):
-        try:
-            reason = _REASONS[extensions.get_extension_for_class(x509.CRLReason).value.reason]
-        except x509.ExtensionNotFound:
-            reason = 0
-    return {
-        "crl_sha256": digest,
-        "serial": _entry_serial(entry.serial_number),
-        "revoked_at": entry.revocation_date_utc,
-        "reason": reason,
-    }
-
-
-def _entry_serial(number: int) -> str | None:
-    """NA for the zero and negative serials that RFC 5280 forbids: they name no certificate of AD CS."""
-    try:
-        return SerialNumber(number).text
-    except UsageError:
-        return None
 
 
 def _serial(number: int) -> str:
@@ -176,80 +105,20 @@ def sha1_hex(der: bytes) -> str:
 # ------------------------------------------------------------------------------- extensions
 
 
-def _or_none(get: Callable[[], T]) -> T | None:
-    """A field of a certificate, or None where the library finds it damaged."""
-    try:
-        return get()
-    except DAMAGED:
-        return None
-
-
-Extension = TypeVar("Extension", bound=x509.ExtensionType)
-
-
-def _printed(name: x509.Name) -> str | None:
-    """A distinguished name as text (RFC 4514); None for the empty one."""
-    return name.rfc4514_string(_SHORT_NAMES) or None
-
-
-def _value(extensions: x509.Extensions | None, kind: type[Extension], get: Callable[[Extension], T]) -> T | None:
-    if extensions is None:
-        return None
-    try:
-        return get(extensions.get_extension_for_class(kind).value)
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _raw(extensions: x509.Extensions | None, oid: ObjectIdentifier) -> bytes | None:
-    if extensions is None:
-        return None
-    try:
-        value = extensions.get_extension_for_oid(oid).value
-    except x509.ExtensionNotFound:
-        return None
-    return value.value if isinstance(value, x509.UnrecognizedExtension) else None
-
-
-def _key_identifier(value: x509.AuthorityKeyIdentifier) -> str | None:
-    return value.key_identifier.hex() if value.key_identifier else None
-
-
-def _content(raw: bytes | None, tag: int) -> bytes | None:
-    """The content of one short DER element of this tag."""
-    if raw is None or len(raw) < 2 or raw[0] != tag or raw[1] != len(raw) - 2 or raw[1] > 0x7F:
-        return None
-    return raw[2:]
-
-
-def _ca_version(extensions: x509.Extensions | None) -> int | None:
-    content = _content(_raw(extensions, _CA_VERSION), 0x02)
-    if not content or len(content) > 5:
-        return None
-    return int.from_bytes(content, "big", signed=True)
-
-
-def _next_publish(extensions: x509.Extensions | None) -> datetime | None:
-    raw = _raw(extensions, _NEXT_PUBLISH)
-    for tag, form in ((0x17, "%y%m%d%H%M%SZ"), (0x18, "%Y%m%d%H%M%SZ")):
-        content = _content(raw, tag)
-        if content is not None:
-            return _or_none(lambda: datetime.strptime(content.decode("ascii"), form).replace(tzinfo=UTC))  # noqa: B023
-    return None
+def _ocsp_urls(extensions: x509.Extensions | None) -> list[str]:
+    about = extension_value(extensions, x509.AuthorityInformationAccess, list) or []
+    found = name_urls(
+        each.access_location for each in about if each.access_method == AuthorityInformationAccessOID.OCSP
+    )
+    return list(dict.fromkeys(found))
 
 
 def _template(extensions: x509.Extensions | None) -> str | None:
-    oid = _value(extensions, x509.MSCertificateTemplate, lambda value: value.template_id.dotted_string)
+    oid = extension_value(extensions, x509.MSCertificateTemplate, lambda value: value.template_id.dotted_string)
     if oid is not None:
         return oid
-    name = _content(_raw(extensions, _TEMPLATE_NAME), 0x1E)
-    return _or_none(lambda: name.decode("utf-16-be")) if name else None
-
-
-def _first_line(error: Exception) -> str:
-    """What a library says, safe to print: one line of printable ASCII."""
-    text = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return text.encode("ascii", "backslashreplace").decode("ascii").rstrip(". ") or type(error).__name__
+    name = short_content(raw_extension(extensions, _TEMPLATE_NAME), 0x1E)
+    return or_none(lambda: name.decode("utf-16-be")) if name else None
 
 
 # ---------------------------------------------------------------------------------- readers
@@ -317,7 +186,7 @@ def _single(source: Source) -> bytes | None:
 
 
 def _looks_like_crl(der: bytes) -> bool:
-    return _or_none(lambda: x509.load_der_x509_crl(der)) is not None
+    return or_none(lambda: x509.load_der_x509_crl(der)) is not None
 
 
 def _looks_like_certificate(der: bytes) -> bool:
@@ -367,9 +236,17 @@ def _unit(kind: str, der: bytes, location: str) -> Unit:
     try:
         if kind == "certificate":
             return Parsed((("certificates", certificate_row(der, location=location)),))
-        return Parsed(crl_rows(der, location=location))
+        return read_list(der, location=location)
     except ValueError as error:
         return Rejected.of(location, "parse", str(error), der)
+
+
+def _missing(data: Buffer) -> int:
+    """How many bytes a file lacks of what its first DER element says."""
+    head = bytes(data[:6])
+    octets = head[1] & 0x7F if head[1] > 0x80 else 0
+    length = int.from_bytes(head[2 : 2 + octets], "big") if octets else head[1] & 0x7F
+    return 2 + octets + length - len(data) if octets <= 4 else 0
 
 
 def what_der_is(data: Buffer) -> str | None:
@@ -379,6 +256,8 @@ def what_der_is(data: Buffer) -> str | None:
     if match:
         return f"a PEM file of '{match[1].decode('ascii')}'"
     if head[:2] in (b"\x30\x80", b"\x30\x81", b"\x30\x82", b"\x30\x83", b"\x30\x84"):
+        if (missing := _missing(data)) > 0:
+            return f"a certificate, CRL or OCSP response in DER that is cut off: {missing} bytes are missing at its end"
         if b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" in head[:64]:
             return "a PKCS #7 file (.p7b)"
         return "ASN.1 that is neither a certificate nor a CRL, or is damaged"
