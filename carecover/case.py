@@ -60,7 +60,7 @@ class Case:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._journal = Journal(folder.path / "journal.jsonl")
         self._register = EvidenceRegister(folder)
-        self._found: tuple[Any, pd.DataFrame] | None = None
+        self._found: tuple[Any, analysis.Investigation] | None = None
 
     def __repr__(self) -> str:
         return f"Case({str(self.path)!r})"
@@ -638,16 +638,19 @@ class Case:
         )
 
     def _findings(self) -> pd.DataFrame:
+        return self._investigation().findings
+
+    def _investigation(self) -> analysis.Investigation:
         tables, baseline, facts = self._readings(), self._baseline(), self.facts
         added = [r["added_at"] for r in self._evidence_records() if r["evidence_id"] in baseline.evidence_ids]
         at = _time(max(added)) if added else None
         # Every verb asks for the findings more than once; they follow from exactly this.
         made_of = (tables["notifications"], baseline.evidence_ids, facts, at)
         if self._found is None or self._found[0][0] is not made_of[0] or self._found[0][1:] != made_of[1:]:
-            found = analysis.find_gap(
-                tables["notifications"], baseline.rows, tables["certificates"], tables["crls"], tables["crl_entries"],
-                tables["audit_events"], facts=facts, baseline_at=at,
-            )  # fmt: skip
+            looked_at = {**tables, "ca_rows": baseline.rows}
+            found = analysis.investigate(
+                analysis.Evidence.of(*(looked_at[name] for name in analysis.EVIDENCE)), facts=facts, baseline_at=at
+            )
             self._found = (made_of, found)
         return self._found[1]
 

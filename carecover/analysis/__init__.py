@@ -1,13 +1,25 @@
 """Tables → findings and coverage.
 
 The doors: ``assemble_baseline`` makes one database view of what was handed in (or asks),
-``find_gap`` compares it with everything else, ``assess_coverage`` says how far to believe it.
+``find_gap`` compares it with everything else (``investigate`` also gives the
+trail of request IDs and the CA's serial layout behind the findings), ``assess_coverage`` says how far to believe it.
 ``make_impact`` and ``make_owners`` say what a revocation would hit. All are pure functions of tables.
 """
 
 from carecover.analysis.baseline import Baseline, assemble_baseline
 from carecover.analysis.coverage import assess_coverage
-from carecover.analysis.gap import find_gap
+from carecover.analysis.gap import EVIDENCE, Evidence, Investigation, find_gap, investigate
 from carecover.analysis.impact import make_impact, make_owners
 
-__all__ = ["Baseline", "assemble_baseline", "assess_coverage", "find_gap", "make_impact", "make_owners"]
+__all__ = [
+    "EVIDENCE",
+    "Baseline",
+    "Evidence",
+    "Investigation",
+    "assemble_baseline",
+    "assess_coverage",
+    "find_gap",
+    "investigate",
+    "make_impact",
+    "make_owners",
+]

@@ -6,22 +6,16 @@ somebody saw change. Times that carry AD CS's clock skew are brought forward by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
+from carecover.analysis.cells import Row, cell_moment, cell_value, forward, place, true, until
+from carecover.analysis.published import Listed
 from carecover.model import RevocationReason
-
-# A row of a table as pandas hands it out: column name → cell.
-Row: TypeAlias = Mapping[Any, Any]
-
-# The greatest time less than the skew: a signed list may bear any date.
-_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
-# AD CS backdates thisUpdate and NotBefore by ClockSkewMinutes; the default is 10 minutes.
-CLOCK_SKEW: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +43,6 @@ class Dossier:
     """The CA signed two different certificates with this serial."""
     issued_at: datetime | None = None
     templates: set[str] = field(default_factory=set)
-    credible: bool = False
-    """A mail says it whose certificate, if it carries one, is the CA's."""
     direct: bool = False
     """A mail says it that nobody forwarded."""
 
@@ -66,34 +58,8 @@ class Dossier:
                 self.templates.add(value)
 
 
-def cell_value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
-    """The cell, or None where it is NA, NaT or NaN."""
-    return None if cell is None or (not isinstance(cell, list) and pd.isna(cell)) else cell  # type: ignore[call-overload]
-
-
-def cell_moment(cell: object) -> datetime | None:
-    """A time cell as a timezone-aware datetime, or None where it is NA."""
-    value = cell_value(cell)
-    return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
-
-
 def _dossier(dossiers: dict[str, Dossier], serial: str) -> Dossier:
     return dossiers.setdefault(serial, Dossier(serial))
-
-
-def place(row: Row, what: str) -> str:
-    """Where a row comes from and what it is, as findings name their evidence."""
-    where = " ".join(
-        str(v) for v in (cell_value(row.get("evidence_id")), cell_value(row.get("location"))) if v is not None
-    )
-    return f"{where} ({what})" if where else what
-
-
-def until(times: pd.Series[Any], cut: datetime | None) -> pd.Series[Any]:
-    """True where the time is not after the cut; what has no time is kept and judged on its own."""
-    if cut is None:
-        return pd.Series(data=True, index=times.index)
-    return times.isna() | (times <= cut)
 
 
 @dataclass(frozen=True)
@@ -113,32 +79,42 @@ class Known:
 
 
 def gather(
-    mails: pd.DataFrame,
+    mails: Sequence[Row],
     certificates: pd.DataFrame,
     events: pd.DataFrame,
-    crls: CrlStates,
     known: Known,
     cut: datetime | None,
 ) -> dict[str, Dossier]:
-    """A dossier for every serial that can matter; all tables hold only what came before the cut."""
+    """A dossier for every serial that can matter, by mails that can be believed, certificates and events.
+
+    All hold only what came before the cut; ``add_listed`` adds what the CRLs say.
+    """
     dossiers: dict[str, Dossier] = {}
-    _read_mails(dossiers, mails, known)
+    _read_mails(dossiers, mails)
     _read_certificates(dossiers, certificates, cut)
     _read_events(dossiers, events, known)
-    crls.fill(dossiers, known)
     return dossiers
 
 
-def _read_mails(dossiers: dict[str, Dossier], mails: pd.DataFrame, known: Known) -> None:
-    """Mails that can matter: about a serial that is missing, a change of state, another certificate."""
-    mails = mails[mails["serial"].notna()]
+def add_listed(dossiers: dict[str, Dossier], told: Mapping[str, Sequence[Listed]]) -> None:
+    """Add what CRLs say; a serial that only they know gets a dossier too."""
+    for serial, listed in told.items():
+        marks = [Mark(each.at, each.reason, "crl", each.evidence, each.revoked_at) for each in listed]
+        _dossier(dossiers, serial).marks.extend(marks)
+
+
+def mattering(mails: pd.DataFrame, known: Known) -> pd.Series[bool]:
+    """True for mails that can matter: about a serial that is missing, a change of state, another certificate."""
     changing = mails["event"].isin(["revoked", "unrevoked"]) & ~mails["serial"].isin(known.settled)
     missing = ~mails["serial"].isin(known.present)
     theirs = mails["serial"].map(known.thumbprints).astype(mails["thumbprint"].dtype)
     another = (theirs != mails["thumbprint"]).fillna(value=False).astype(bool) | mails["serial"].isin(known.reissued)
     issuing = mails["event"].isin(["issued", "retrieve_pending"]) & (missing | another)
-    candidates = mails[changing | issuing | (another & ~missing)]
-    for row in candidates.to_dict("records"):
+    return mails["serial"].notna() & (changing | issuing | (another & ~missing))
+
+
+def _read_mails(dossiers: dict[str, Dossier], mails: Sequence[Row]) -> None:
+    for row in mails:
         event, serial = str(row["event"]), str(row["serial"])
         dossier = _dossier(dossiers, serial)
         sent_at = cell_moment(row["sent_at"])
@@ -155,8 +131,6 @@ def _read_mails(dossiers: dict[str, Dossier], mails: pd.DataFrame, known: Known)
             dossier.request_ids.add(int(request_id))
         if (thumbprint := cell_value(row["thumbprint"])) is not None:
             dossier.thumbprints.setdefault(str(thumbprint), place(row, f"{event} mail"))
-        # Each mail stands for itself: a forged one must not spoil a true one about the same serial.
-        dossier.credible |= "certificate_not_verified" not in row["flags"]
         dossier.direct |= "forwarded" not in row["flags"]
         dossier.learn(
             subject=cell_value(row["subject"]),
@@ -173,7 +147,7 @@ def _read_mails(dossiers: dict[str, Dossier], mails: pd.DataFrame, known: Known)
 def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: datetime | None) -> None:
     """Certificates whose signature was checked; a CA's own self-issued ones are no loss."""
     own = certs["subject"] == certs["issuer"]
-    mine = certs[(certs["signed_by_ca"] == True) & ~own.fillna(value=False).astype(bool)]  # noqa: E712
+    mine = certs[true(certs["signed_by_ca"]) & ~true(own)]
     mine = mine[until(mine["not_before"], cut) & mine["serial"].notna()]
     for row in mine.to_dict("records"):
         serial = str(row["serial"])
@@ -185,7 +159,7 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
             dossier.certificate = row
         dossier.thumbprints.setdefault(str(row["thumbprint"]), place(row, "certificate"))
         not_before = cell_moment(row["not_before"])
-        issued = None if not_before is None else min(not_before, _LATEST) + CLOCK_SKEW
+        issued = None if not_before is None else forward(not_before)
         dossier.marks.append(Mark(issued, None, "certificate", place(row, "certificate, signature verified")))
         if first:
             # What the CA signed wins over what a mail says.
@@ -219,82 +193,3 @@ def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, known: Know
             requester=cell_value(row["requester"]),
             template=cell_value(row["template"]),
         )
-
-
-class CrlStates:
-    """What the CA's signed CRLs, in order, say about a serial; each CA key has its own.
-
-    What a list names was revoked, whoever published it. What it does not name was released
-    only if the lost database published it: a list of after ``failure``, or one whose number
-    does not rise, may be the restored CA's, which has forgotten.
-    """
-
-    def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame, failure: datetime | None) -> None:
-        self._lists: list[tuple[datetime, Row, Mapping[str, Any]]] = []
-        self._complete: list[tuple[datetime, Row, Mapping[str, Any]]] = []
-        highest: dict[int | None, tuple[int, bool]] = {}
-        entries = entries[entries["serial"].notna()]
-        for row in crls.sort_values("this_update", kind="stable").to_dict("records"):
-            mine = entries[entries["crl_sha256"] == row["crl_sha256"]]
-            serials = dict(zip(mine["serial"], zip(mine["revoked_at"], mine["reason"], strict=True), strict=True))
-            published = cell_moment(row["this_update"])
-            if published is None:
-                continue
-            dated = (min(published, _LATEST) + CLOCK_SKEW, row, serials)
-            self._lists.append(dated)
-            base = cell_value(row["is_delta"]) is not True
-            # Base and delta of one publication have one number.
-            number = (int(cell_value(row["crl_number"]) or 0), base)
-            risen = number > highest.get(self.key(row), (-1, False)) or not number[0]
-            highest[self.key(row)] = max(number, highest.get(self.key(row), number))
-            if base and risen and (failure is None or published <= failure):
-                self._complete.append(dated)
-
-    def keys(self) -> set[int | None]:
-        return {self.key(row) for _, row, _ in self._lists}
-
-    @staticmethod
-    def key(row: Row) -> int | None:
-        version = cell_value(row["ca_version"])
-        return None if version is None else int(version) >> 16
-
-    def fill(self, dossiers: dict[str, Dossier], known: Known) -> None:
-        """Add a mark for every entry that can matter, and one for each that a later base list lacks."""
-        named: dict[str, int | None] = {}
-        for published, row, serials in self._lists:
-            number = cell_value(row["crl_number"])
-            name = f"CRL {number}" if number is not None else "CRL"
-            if cell_value(row["is_delta"]) is True:
-                name = f"delta {name}"
-            for serial, (revoked_at, reason) in serials.items():
-                if serial in known.settled:
-                    continue
-                code = cell_value(reason)
-                code = 0 if code is None else int(code)
-                if code == RevocationReason.REMOVE_FROM_CRL:
-                    code = int(RevocationReason.UNREVOKE)
-                named[serial] = self.key(row)
-                _dossier(dossiers, serial).marks.append(
-                    Mark(published, code, "crl", place(row, name), cell_moment(revoked_at))
-                )
-        for serial, key in named.items():
-            newest = self.latest_base(key)
-            if newest is None:
-                continue
-            published, row, serials = newest
-            marks = [m for m in dossiers[serial].marks if m.source == "crl" and m.at is not None]
-            if serial not in serials and marks and max(m.at for m in marks if m.at) < published:
-                dossier = dossiers[serial]
-                ends = dossier.facts.get("not_after")
-                if ends is None or ends > published:
-                    text = place(row, f"CRL {cell_value(row['crl_number'])} no longer lists it")
-                    dossier.marks.append(Mark(published, int(RevocationReason.UNREVOKE), "crl", text))
-
-    def latest_base(self, key: int | None) -> tuple[datetime, Row, Row] | None:
-        """The lost database's newest base CRL of a key, or of the only key where the key is not known."""
-        if key is None and len(self.keys()) > 1:
-            return None
-        for published, crl, serials in reversed(self._complete):
-            if key is None or self.key(crl) in (key, None):
-                return published, crl, serials
-        return None

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from carecover.analysis.cells import CLOCK_SKEW, Row, cell_moment, cell_value, forward, place
+from carecover.analysis.cells import Row, cell_moment, cell_value, forward, place
 from carecover.model import RevocationReason, utc_text
 
 
 @dataclass(frozen=True)
-class _Published:
+class Published:
     """One signed CRL: when it was published, its row, and its entries by serial."""
 
     at: datetime
@@ -61,8 +61,8 @@ class CrlStates:
     """
 
     def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame, failure: datetime | None) -> None:
-        self.lists: list[_Published] = []
-        self._complete: list[_Published] = []
+        self.lists: list[Published] = []
+        self._complete: list[Published] = []
         highest: dict[int | None, tuple[int, bool]] = {}
         entries = entries[entries["serial"].notna()]
         parts = dict(iter(entries.groupby("crl_sha256", sort=False)))
@@ -72,7 +72,7 @@ class CrlStates:
                 continue
             mine = parts.get(row["crl_sha256"], entries.iloc[:0])
             serials = dict(zip(mine["serial"], zip(mine["revoked_at"], mine["reason"], strict=True), strict=True))
-            published = _Published(forward(began), row, serials)
+            published = Published(forward(began), row, serials)
             self.lists.append(published)
             base = not published.delta
             # Base and delta of one publication have one number.
@@ -115,7 +115,7 @@ class CrlStates:
                 listed.append(Listed(newest.at, int(RevocationReason.UNREVOKE), text, None))
         return told
 
-    def latest_base(self, key: int | None) -> _Published | None:
+    def latest_base(self, key: int | None) -> Published | None:
         """The lost database's newest base CRL of a key, or of the only key where the key is not known."""
         if key is None and len(self.keys()) > 1:
             return None
@@ -170,7 +170,7 @@ def number_findings(
         if remembered is not None:
             forgotten = [n for n in numbers if n.number > remembered]
         elif backup is not None:
-            forgotten = [n for n in numbers if n.at is not None and n.at > backup + CLOCK_SKEW]
+            forgotten = [n for n in numbers if n.at is not None and n.at > backup]
         else:
             forgotten = []
         if forgotten:
@@ -178,9 +178,7 @@ def number_findings(
     return found
 
 
-def _regression(
-    key: int, forgotten: list[_Number], remembered: int | None, backup: datetime | None
-) -> dict[str, Any]:
+def _regression(key: int, forgotten: list[_Number], remembered: int | None, backup: datetime | None) -> dict[str, Any]:
     highest = max(forgotten, key=lambda n: n.number)
     since = (
         f"its CRL table ends at {remembered}"
@@ -188,8 +186,8 @@ def _regression(
         else f"it was published after the backup of {utc_text(backup)}"
     )
     why = (
-        f"CRL number {highest.number} was public, and the restored database does not know it ({since}). The next CRL of "
-        f"the CA's key {key} may repeat or undercut published numbers, and clients keep the higher one (RFC 5280 "
+        f"CRL number {highest.number} was public, and the restored database does not know it ({since}). The next CRL "
+        f"of the CA's key {key} may repeat or undercut published numbers, and clients keep the higher one (RFC 5280 "
         "5.2.3). Publish until the number passes it; 'revoke.cmd publish' does."
     )
     return {

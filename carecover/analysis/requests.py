@@ -112,7 +112,8 @@ def follow_requests(
         if known is None:
             found[request_id] = Trace(fate, row, (where,), at, hard)
             return
-        better = _WEIGHT[fate] > _WEIGHT[known.fate]
+        bare = cell_value(known.row.get("serial")) is None
+        better = (_WEIGHT[fate], bare and cell_value(row.get("serial")) is not None) > (_WEIGHT[known.fate], False)
         found[request_id] = Trace(
             fate if better else known.fate,
             row if better else known.row,
@@ -169,7 +170,10 @@ def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
 
 
 def request_findings(
-    trail: Trail, rows: pd.DataFrame, events: pd.DataFrame, serials: Iterable[str], layout: CaLayout,
+    trail: Trail,
+    rows: pd.DataFrame,
+    serials: Iterable[str],
+    layout: CaLayout,
     cut: datetime | None,
 ) -> list[dict[str, Any]]:
     """Findings about request IDs: reused, pending and lost, unaccounted for.
@@ -257,7 +261,7 @@ def _untraced(request_id: int, layout: CaLayout) -> dict[str, Any]:
     )
     if layout.strings:
         why += (
-            f"Its serial number would be {sorted(layout.strings)[-1]}{layout.newest:04x}{request_id:08x}, by this CA's "
+            f"Its serial number would be {max(layout.strings)}{layout.newest:04x}{request_id:08x}, by this CA's "
             "layout: look for that one."
         )
     else:

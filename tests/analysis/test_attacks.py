@@ -208,7 +208,8 @@ def test_the_restored_cas_own_first_crl_hides_nothing(known: CaseFacts, reason: 
         crl_entries=TABLES["crl_entries"].frame([entry(1, reason)]),
         facts=known,
     )
-    assert (only(found)["suggested_action"], only(found)["suggested_reason"]) == ("revoke", reason)
+    lost = only(found[found["kind"] != "crl_number_regression"])
+    assert (lost["suggested_action"], lost["suggested_reason"]) == ("revoke", reason)
 
 
 def test_a_forged_mail_does_not_shorten_the_life_that_a_dummy_must_have() -> None:

@@ -1,0 +1,226 @@
+"""Notifications that do not add up: forged, of another CA, or damaged.
+
+A mail is unauthenticated, so nothing here proves that one is genuine. What is found are
+contradictions: with the CA's own way of making serials, with itself, with its clocks, and
+with the mails about certificates that the database confirms. A suspect mail is told, with
+its reasons, and is evidence for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pandas as pd
+
+from carecover.analysis.cells import CLOCK_SKEW, Row, cell_moment, cell_value
+from carecover.analysis.layout import CaLayout
+from carecover.model import SerialNumber
+
+# So many confirmed mails must be there before another one can be unlike them.
+_ENOUGH: Final = 3
+# What is not confirmed, but is as common as this among the mails of its event, is the CA's habit too.
+_COMMON: Final = 0.2
+# Thread-Index and Date are set by one machine within a second; a mail is made in less than that.
+_CLOCKS: Final = timedelta(minutes=10)
+# A local SMTP service may hold mails back for hours while the mail server is away.
+_QUEUED: Final = timedelta(hours=2)
+# NotBefore is printed in local time without seconds, and a zone may change by an hour in between.
+_ISSUED_WITHIN: Final = timedelta(minutes=90)
+# Local time that was read in a wrong zone may be off by as much (zones reach from -12 to +14 hours).
+_ANY_ZONE: Final = timedelta(hours=26)
+_NO_TIME: Final = timedelta(0)
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """What the mails that the database confirms have in common."""
+
+    senders: frozenset[str]
+    relays: frozenset[str]
+    count: int
+    have_relay: bool
+    thread_offset: timedelta
+    received_offset: timedelta
+    longest_delay: timedelta
+    issue_offset: timedelta | None
+
+
+@dataclass(frozen=True)
+class Suspicions:
+    """Looks at one mail after the other; made once for all of them."""
+
+    layout: CaLayout
+    present: frozenset[str]
+    ca_known: bool
+    cut: datetime | None
+    habits: _Habits
+
+    def of(self, mail: Row, *, other_ca: bool = False) -> list[str]:
+        """Why the mail is not to be believed, in sentences; none where nothing contradicts it."""
+        if other_ca:
+            return list(self._of_another_ca(mail))
+        return [*self._serial(mail), *self._certificate(mail), *self._path(mail), *self._times(mail)]
+
+    def _of_another_ca(self, mail: Row) -> Iterator[str]:
+        """Mails of other CAs are no finding, but one that uses this CA's numbers and address is."""
+        serial = cell_value(mail["serial"])
+        if serial is None or _sender(mail) not in self.habits.senders:
+            return
+        anatomy = self.layout.decode(serial)
+        if self.layout.native(anatomy) and anatomy.prefix and serial not in self.present:
+            yield "It names another CA, but its serial begins as this CA's do, and it came from this CA's address."
+
+    def _serial(self, mail: Row) -> Iterator[str]:
+        serial = cell_value(mail["serial"])
+        if serial is None:
+            return
+        layout, anatomy = self.layout, self.layout.decode(serial)
+        said = cell_value(mail["request_id"])
+        carried = anatomy.layout in ("number", "default") or layout.native(anatomy)
+        if carried and said is not None and anatomy.request_id != int(said) and serial not in self.present:
+            yield f"It says request ID {said}, and its serial carries {anatomy.request_id}."
+        firsts = layout.firsts
+        if serial in self.present or not firsts:
+            return
+        if anatomy.layout not in firsts:
+            forms = ", ".join(sorted(firsts))
+            yield f"Serials of this CA have the layout {forms}; its serial is of another ({anatomy.layout})."
+        elif not layout.native(anatomy) and anatomy.ca_cert_index in layout.held:
+            begins = ", ".join(sorted(f for f in firsts[anatomy.layout] if f)[:3])
+            yield f"Serials of this CA begin with {begins}; its serial does not."
+        elif layout.absurd(anatomy):
+            yield f"Its serial names CA certificate number {anatomy.ca_cert_index}; no CA is renewed so often."
+        twin = SerialNumber.parse(serial).reversed
+        if twin is not None and twin.text != serial and twin.text in self.present:
+            yield f"Its serial is {twin} of the database with its bytes reversed."
+
+    def _certificate(self, mail: Row) -> Iterator[str]:
+        if "certificate_not_verified" not in mail["flags"] or not self.ca_known:
+            return
+        serial = cell_value(mail["serial"])
+        index = None if serial is None else self.layout.decode(serial).ca_cert_index
+        # What a key signed that the case does not have cannot be verified, and is no forgery for that.
+        if not self.layout.key_of_index or (index or 0) in self.layout.held:
+            yield "The certificate that it carries was not signed by the CA."
+
+    def _path(self, mail: Row) -> Iterator[str]:
+        habits = self.habits
+        if "forwarded" in mail["flags"] or habits.count < _ENOUGH:
+            return
+        sender, relay = _sender(mail), _relay(mail)
+        if habits.senders and sender is not None and sender not in habits.senders:
+            yield f"It was sent from {_shown(sender)}, unlike the CA's other mails."
+        if habits.relays and relay is not None and relay not in habits.relays:
+            yield f"It was handed in by {_shown(relay)}, unlike the CA's other mails."
+        if habits.have_relay and relay is None and cell_value(mail["received_at"]) is None:
+            yield "It has no Received header, unlike the CA's other mails: no mail server took it."
+
+    def _times(self, mail: Row) -> Iterator[str]:
+        sent = cell_moment(mail["sent_at"])
+        if sent is None or "forwarded" in mail["flags"]:
+            return
+        habits = self.habits
+        thread, received = cell_moment(mail["thread_index_at"]), cell_moment(mail["received_at"])
+        if thread is not None and abs(_apart(thread, sent) - habits.thread_offset) > _CLOCKS:
+            yield f"Its Date and its Thread-Index are {_length(_apart(thread, sent) - habits.thread_offset)} apart."
+        if received is not None:
+            delay = _apart(received, sent) - habits.received_offset
+            if delay < -_CLOCKS:
+                yield f"A mail server took it {_length(delay)} before its Date."
+            elif delay > max(_QUEUED, 3 * habits.longest_delay):
+                yield f"A mail server took it only {_length(delay)} after its Date."
+        begins = cell_moment(mail["not_before"])
+        if begins is None:
+            return
+        since = _apart(sent, begins)
+        # Where it carries the certificate, that one's NotBefore is exact and has no zone to be wrong.
+        if mail["event"] == "issued" and cell_value(mail["certificate_sha256"]) is None:
+            usual, within = habits.issue_offset, _ISSUED_WITHIN
+            if usual is None:
+                usual, within = CLOCK_SKEW, _ANY_ZONE
+            if abs(since - usual) > within:
+                yield f"It was sent {_length(since)} {'after' if since > _NO_TIME else 'before'} NotBefore."
+        elif since < -_ANY_ZONE:
+            yield f"It was sent {_length(since)} before the certificate was valid."
+
+
+def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[str]) -> _Habits:
+    """What is usual, from the mails of this CA that others confirm.
+
+    Confirmed is an issued notification about a row of the baseline with that row's hash (or its
+    request ID, where the mail gives no hash), and one about a serial that a signed object or
+    the CA's log shows (``confirmed``).
+    """
+    by_serial = rows[rows["serial"].notna()].drop_duplicates("serial").set_index("serial")
+    prints = (
+        mails["serial"].map(by_serial["thumbprint"]) if len(by_serial) else pd.Series(index=mails.index, dtype=object)
+    )
+    ids = mails["serial"].map(by_serial["request_id"]) if len(by_serial) else pd.Series(index=mails.index, dtype=object)
+    hashed = (prints == mails["thumbprint"]).fillna(value=False).astype(bool)
+    numbered = mails["thumbprint"].isna() & (ids == mails["request_id"]).fillna(value=False).astype(bool)
+    direct = ~mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
+    issuing = mails["event"].isin(["issued", "retrieve_pending"])
+    good = mails[direct & issuing & (hashed | numbered | mails["serial"].isin(confirmed))]
+    everyone = mails[direct]
+    have = good["received_at"].notna() | good["received_from"].notna()
+    issued = good[(good["event"] == "issued") & good["certificate_sha256"].isna()]
+    received = (good["received_at"] - good["sent_at"]).dropna()
+    usual = _median(received)
+    since = (issued["sent_at"] - issued["not_before"]).dropna()
+    return _Habits(
+        _usual(good["sender"], everyone, "sender"),
+        _usual(good["received_from"], everyone, "received_from"),
+        len(good),
+        len(good) >= _ENOUGH and bool(have.all()),
+        _median((good["thread_index_at"] - good["sent_at"]).dropna()),
+        usual,
+        _NO_TIME if not len(received) else received.max().to_pytimedelta() - usual,
+        _median(since) if len(since) >= _ENOUGH else None,
+    )
+
+
+def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> frozenset[str]:
+    """The values of confirmed mails, and those that are common among the mails of an event."""
+    known = set(confirmed.dropna().str.casefold())
+    if not known:
+        return frozenset()
+    for _, part in everyone.groupby("event"):
+        values = part[column].dropna().str.casefold()
+        if len(values) >= _ENOUGH:
+            share = values.value_counts(normalize=True)
+            known |= set(share[share >= _COMMON].index)
+    return frozenset(known)
+
+
+def _median(times: pd.Series[Any]) -> timedelta:
+    return pd.Timedelta(times.median()).to_pytimedelta() if len(times) else _NO_TIME
+
+
+def _sender(mail: Row) -> str | None:
+    value = cell_value(mail["sender"])
+    return None if value is None else str(value).casefold()
+
+
+def _relay(mail: Row) -> str | None:
+    value = cell_value(mail["received_from"])
+    return None if value is None else str(value).casefold()
+
+
+def _apart(later: datetime, earlier: datetime) -> timedelta:
+    return later - earlier
+
+
+def _shown(text: str) -> str:
+    """A name out of a mail, fit for a message: nothing that moves a cursor or has no encoding."""
+    return "".join(c if c.isprintable() else "?" for c in text[:80])
+
+
+def _length(span: timedelta) -> str:
+    seconds = abs(span).total_seconds()
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
