@@ -16,11 +16,16 @@ left out is one that they read differently, or that lets a value become a comman
     "%FIND%" "x" "file" >nul | "%FC%" /b "a" "b" >nul | "%WHOAMI%" /groups > "%OUT%" 2>&1
 
 No blocks, pipes, ``&``, ``^``, ``!``, no delayed expansion, no ``for`` over commands.
+
+collect.cmd, which only reads, has a form of its own: the same without those calls of certutil, and with _COLLECT
+(reading calls of certutil, wevtutil, reg and tzutil, copy from CertEnroll, type, ver) and _COLLECT_LINE (for over the
+files of a folder, for /f over the one answer that holds a number).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from carecover.errors import RefusedError
@@ -37,6 +42,7 @@ _PATH = rf"(?:[A-Za-z0-9][A-Za-z0-9._-]*(?:\\[A-Za-z0-9][A-Za-z0-9._-]*)?|{_VAR}
 _CONFIG = r'(?:-config "%CACONFIG%" )?'
 _TO_OUT = r' > "%OUT%" 2>&1'
 _TO_LOG = r' >> "%LOG%" 2>&1'
+_TO_FILE = r' > "%FILE%" 2>&1'
 
 # Every call of certutil that a batch of ours makes. What is not here cannot be written: no
 # -f, no foreign import, no -deleterow, no republish, nothing that stops the service.
@@ -44,10 +50,10 @@ _CERTUTIL: Final = (
     rf'{_CONFIG}-ca\.cert "work\\ca\.cer"{_TO_OUT}',
     rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "[A-Za-z,.]+"(?: CRL)?(?:{_TO_OUT}| >> "%VIEW%" 2>&1)',
     rf'-hashfile "%FILE%" SHA256{_TO_OUT}',
+    rf'{_CONFIG}-getcrl "%FILE%" %~1{_TO_LOG}',
     rf'{_CONFIG}-importcert "%FILE%"{_TO_LOG}',
     rf"{_CONFIG}-revoke %S% (?:%REASON%|-1){_TO_LOG}",
     rf"{_CONFIG}-crl{_TO_LOG}",
-    rf'{_CONFIG}-getcrl "%FILE%" %~1{_TO_LOG}',
     rf'-Cert %SIGNER% -sign %SERIAL% "%FILE%"{_TO_LOG}',
 )
 _SIMPLE: Final = (
@@ -59,16 +65,44 @@ _SIMPLE: Final = (
     rf"echo (?!(?:on|off|/\?)\s*$){_TEXT}",
     rf'>>"%LOG%" echo {_TEXT}',
     rf'(?:mkdir|del) "{_PATH}"',
-    *(rf'"%CERTUTIL%" {form}' for form in _CERTUTIL),
     rf'"%FIND%" (?:"{_QUOTED}"|"""%S%""") "(?:{_PATH})" >nul',
     rf'"%FC%" /b "{_PATH}" "{_PATH}" >nul',
     r'"%WHOAMI%" /groups > "%OUT%" 2>&1',
+)
+# What collect.cmd may do: all of it reads. wevtutil and reg are given a whole path, for a service may do the writing.
+_COLLECT: Final = (
+    *(
+        rf'"%CERTUTIL%" {form}'
+        for form in (
+            rf'-view -restrict "(?:RequestId==\$|RequestID=%NEWEST%)" -out "RequestID"{_TO_OUT}',
+            rf'-gmt -seconds -view(?: -restrict "%RANGE%")?(?: -out "[A-Za-z,.]+")?(?: CRL)?{_TO_FILE}',
+            rf'-ca\.cert "%FILE%"(?: %INDEX%)?{_TO_OUT}',
+            rf'-getcrl "%FILE%" %INDEX%(?: delta)?{_TO_OUT}',
+            rf'(?:-getreg "%KEY%"|-CAInfo certcount|-v -uSAGE){_TO_FILE}',
+            r'-hashfile "%HASHES%" SHA256',
+        )
+    ),
+    rf'copy /y "%ENROLL%\\\*\.(?:crl|crt)" "%COPIES%"{_TO_LOG}',
+    rf'type "%(?:FILE|OUT)%"{_TO_LOG}',
+    r'ver > "%FILE%"',
+    rf'"%WHOAMI%"(?: /groups)?{_TO_FILE}',
+    rf'"%TZUTIL%" /g{_TO_FILE}',
+    r'"%REG%" export "HKLM\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration" "%HERE%%FILE%"' + _TO_LOG,
+    rf"\"%WEVTUTIL%\" epl (?:Security|Application) \"%HERE%%FILE%\" \"/q:[][A-Za-z0-9 *()@='<>-]+\"{_TO_LOG}",
+    rf'>>"%MARKER%" echo {_TEXT}',
 )
 _CONDITION = (
     rf'if (?:/i )?(?:not )?"{_QUOTED}"=="{_QUOTED}" |if (?:not )?exist "{_PATH}" |if (?:not )?defined {_NAME} |'
     rf"if {_VAR} (?:EQU|NEQ|GEQ|GTR|LSS|LEQ) [0-9]+ |if {_VAR} (?:EQU|NEQ|GEQ|GTR|LSS|LEQ) {_VAR} "
 )
-_STATEMENT = re.compile(rf"(?:{_CONDITION})?(?:{'|'.join(_SIMPLE)})", re.ASCII)
+
+
+def _form(*groups: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?:{_CONDITION})?(?:{'|'.join(form for group in groups for form in group)})", re.ASCII)
+
+
+_STATEMENT = _form(_SIMPLE, (rf'"%CERTUTIL%" {form}' for form in _CERTUTIL))
+_COLLECT_STATEMENT = _form(_SIMPLE, _COLLECT)
 _WHOLE_LINE = re.compile(
     r"|@echo off|setlocal EnableExtensions DisableDelayedExpansion|cd /d \"%~dp0\"|"
     r"rem [A-Za-z0-9 .,:;'-]+|:[a-z_]+|"
@@ -76,6 +110,15 @@ _WHOLE_LINE = re.compile(
     r'set "(?:FC=%SystemRoot%\\System32\\fc|WHOAMI=%SystemRoot%\\System32\\whoami)\.exe"|'
     r'call :start 2>>"work\\errors\.txt"|'
     r'for /f "delims=[0-9a-f]+" %%a in \("%~[1-9]"\) do goto :[a-z_]+',
+    re.ASCII,
+)
+_COLLECT_LINE = re.compile(
+    r'set "(?:WEVTUTIL=%SystemRoot%\\System32\\wevtutil|REG=%SystemRoot%\\System32\\reg)\.exe"|'
+    r'set "(?:TZUTIL=%SystemRoot%\\System32\\tzutil\.exe|ENROLL=%SystemRoot%\\System32\\CertSrv\\CertEnroll)"|'
+    r'call :start 2>>"%ERRORS%"|'
+    r'for /f "delims=0123456789" %%a in \("%NEWEST%"\) do goto :[a-z_]+|'
+    r'for /f "tokens=2 delims=\(\)" %%a in \(%OUT%\) do set "NEWEST=%%a"|'
+    r'for %%f in \(%(?:IN|COPIES)%\\\*\) do "%CERTUTIL%" -hashfile "%%f" SHA256 >> "%HASHES%" 2>&1',
     re.ASCII,
 )
 # The data of one planned certificate: number, serial, "00" for a high serial, reason, hash of
@@ -90,12 +133,14 @@ _ITEM = re.compile(
 _LABEL = re.compile(r"(?:goto|call) :([a-z_]+)", re.ASCII)
 
 
-def check(data: bytes) -> None:
+def check(data: bytes, *, collects: bool = False) -> None:
     """Raise RefusedError, naming the line, unless ``data`` is a batch in this form.
 
+    ``collects``: in the form of collect.cmd, which knows no call that could change a CA.
     Also checked: every label that is jumped to is there once, the file begins with
     ``@echo off`` and ends with ``exit /b`` or ``goto``, so that nothing falls off its end.
     """
+    allowed = (_WHOLE_LINE, _COLLECT_STATEMENT, _COLLECT_LINE) if collects else (_WHOLE_LINE, _STATEMENT)
     *rows, rest = data.split(b"\r\n")
     if rest:
         raise _outside(len(rows) + 1, "it does not end in CRLF")
@@ -107,7 +152,7 @@ def check(data: bytes) -> None:
         if len(row) > MAX_LINE:
             raise _outside(number, f"it is longer than {MAX_LINE} characters")
         line = row.decode("ascii")
-        if not (_WHOLE_LINE.fullmatch(line) or _STATEMENT.fullmatch(line)):
+        if not any(form.fullmatch(line) for form in allowed):
             raise _outside(number, "it is no statement of that form")
         if line.startswith("call :item ") and not _ITEM.fullmatch(line):
             raise _outside(number, "its values are not those of a planned certificate")
