@@ -244,8 +244,9 @@ def _reused(request_id: int, trace: Trace, row: Row) -> dict[str, Any]:
 
 def _lost_pending(request_id: int, trace: Trace) -> dict[str, Any]:
     why = (
-        f"Request {request_id} was waiting for an officer when the CA was lost, and the restored CA does not know it: "
-        "have it made again. Never resolve it by its number, which may be somebody else's now."
+        f"Request {request_id} was waiting for an officer when last heard of, nothing later says what became of it, "
+        "and the restored CA does not know it: have it made again. Never resolve it by its number, which may be "
+        "somebody else's now."
     )
     return _finding("lost_pending", request_id, trace, "high" if trace.hard else "medium", why)
 

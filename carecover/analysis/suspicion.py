@@ -183,8 +183,12 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
 
 
 def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> frozenset[str]:
-    """The values of confirmed mails, and those that are common among the mails of an event."""
-    known = set(confirmed.dropna().str.casefold())
+    """The values that several confirmed mails have, and those that are common among the mails of an event.
+
+    One mail makes no habit: whoever asked for a certificate can forge a mail about it.
+    """
+    seen = confirmed.dropna().str.casefold().value_counts()
+    known = set(seen[(seen >= _ENOUGH) | (seen >= _COMMON * seen.sum())].index)
     if not known:
         return frozenset()
     for _, part in everyone.groupby("event"):
