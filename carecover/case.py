@@ -629,7 +629,8 @@ class Case:
     def _baseline(self) -> analysis.Baseline:
         entry = self._last("baseline")
         chosen = entry.details["evidence_ids"] if entry else None
-        return analysis.assemble_baseline(self._readings()["ca_rows"], self._readings()["views"], chosen)
+        tables, restored = self._readings(), self.facts.restored
+        return analysis.assemble_baseline(tables["ca_rows"], tables["views"], chosen, restored=restored)
 
     def _ca_certificates(self) -> pd.DataFrame:
         certificates = self._readings()["certificates"]

@@ -11,17 +11,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 import pandas as pd
 
+from carecover.analysis.cells import asked_after, true
 from carecover.errors import QuestionError
-from carecover.model import TABLES
+from carecover.model import TABLES, SerialNumber
 
 # What makes two exports of one row the same row.
 _STATE: Final = ["serial", "disposition", "reason"]
 # A RequestID window is how large databases are exported page by page; it filters nothing out.
 _WINDOW: Final = re.compile(r"\s*(Request\.)?RequestID\s*(>=?|<=?)\s*(0x[0-9a-f]+|\d+)\s*", re.IGNORECASE)
+
+# Zones reach from -12 to +14 hours.
+_ANY_ZONE: Final = timedelta(hours=14)
 
 HOW_TO_CHOOSE: Final = "Say which to use: carecover baseline CASE EVIDENCE_ID…"
 
@@ -51,11 +56,19 @@ class Baseline:
         return None if pd.isna(highest) else int(highest)
 
 
-def assemble_baseline(ca_rows: pd.DataFrame, views: pd.DataFrame, chosen: Sequence[str] | None = None) -> Baseline:
+def assemble_baseline(
+    ca_rows: pd.DataFrame,
+    views: pd.DataFrame,
+    chosen: Sequence[str] | None = None,
+    *,
+    restored: datetime | None = None,
+) -> Baseline:
     """Join the views (tables ``ca_rows`` and ``views``) into the one baseline.
 
     ``chosen`` names the evidence a person decided on; it settles every question but that
-    of two chosen views which contradict each other. Raises QuestionError otherwise.
+    of two chosen views which contradict each other. ``restored`` is when the restored CA
+    first ran: what was mended since shows in a view that was made too late. Raises
+    QuestionError otherwise.
     """
     present = [str(e) for e in views["evidence_id"].dropna().unique()]
     if chosen:
@@ -75,6 +88,12 @@ def assemble_baseline(ca_rows: pd.DataFrame, views: pd.DataFrame, chosen: Sequen
             raise QuestionError(
                 f"{evidence_id} lists the same request IDs more than once with different states: pages made at "
                 "different times. Export the database again in one go."
+            )
+        if not chosen and (mended := _mended(part, restored)):
+            raise QuestionError(
+                f"{evidence_id} was made after mending had begun ({mended}): what was mended no longer looks lost. "
+                f"Hand in the view from right after the restore; later ones belong to 'carecover verify'. "
+                f"{HOW_TO_CHOOSE}"
             )
         _place(pages, part[~(part["request_id"].notna() & part["request_id"].duplicated())], evidence_id, notes)
     merged = pd.concat(pages, ignore_index=True) if pages else TABLES["ca_rows"].empty()
@@ -111,6 +130,39 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
             'certutil -gmt -seconds -view -out "RequestID,SerialNumber,Request.Disposition,CertificateHash,…"'
         )
     return usable
+
+
+def _mended(rows: pd.DataFrame, restored: datetime | None) -> str:
+    """What in the rows was done after the restore to mend it, in words; nothing where nothing was.
+
+    An imported certificate takes a new request ID, while its serial carries the old one
+    (ICertAdmin::ImportCertificate returns a new RequestID).
+    """
+    if restored is None:
+        return ""
+    # Local time that was taken for UTC may be anywhere within the zones.
+    guessed = rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).astype(bool).any()
+    since = restored + (_ANY_ZONE if guessed else timedelta())
+    again = rows[true(rows["revoked_at"] > since) & ~asked_after(rows, restored)]
+    old = rows.loc[true(rows["submitted_at"] <= since), "request_id"].max()
+    late = rows[rows["serial"].notna() & rows["request_id"].notna() & rows["submitted_at"].isna()]
+    late = late[true(late["request_id"] > old)] if not pd.isna(old) else late.iloc[:0]
+    imported = sum(_imported(str(s), int(i)) for s, i in zip(late["serial"], late["request_id"], strict=True))
+    told = [
+        f"{n} {what if n == 1 else many}"
+        for n, what, many in (
+            (imported, "certificate was imported", "certificates were imported"),
+            (len(again), "row was revoked since", "rows were revoked since"),
+        )
+        if n
+    ]
+    return ", ".join(told)
+
+
+def _imported(serial: str, request_id: int) -> bool:
+    """True where the 19-byte form, which checks itself, carries another request ID than the row has."""
+    anatomy = SerialNumber.parse(serial).anatomy
+    return anatomy.layout == "number" and anatomy.request_id != request_id
 
 
 def _is_window(restriction: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -106,3 +107,69 @@ def test_a_file_that_repeats_rows_in_two_states_is_asked_about() -> None:
         assemble_baseline(*tables((twice, view("E1", range(1, 5)))))
     same = rows("E1", range(1, 3)) + rows("E1", range(1, 3))
     assert len(assemble_baseline(*tables((same, view("E1", range(1, 5))))).rows) == 2
+
+
+# ----------------------------------------------------------------- made after the mending
+
+
+RESTORED = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def number_form(request_id: int) -> str:
+    return f"44{request_id:08x}00112233445566770000{request_id:08x}"
+
+
+def mended(*late: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    before = [
+        {
+            "evidence_id": "E1",
+            "request_id": i,
+            "serial": number_form(i),
+            "disposition": 20,
+            "submitted_at": RESTORED - timedelta(days=9),
+        }
+        for i in (1, 2)
+    ]
+    return tables(([*before, *({"evidence_id": "E1", **r} for r in late)], view("E1", range(2 + len(late)))))
+
+
+def test_a_view_with_imported_certificates_is_asked_about() -> None:
+    """An imported row takes a new request ID, and its serial carries the lost one."""
+    imported = {"request_id": 3, "serial": number_form(77), "disposition": 20}
+    with pytest.raises(QuestionError, match="1 certificate was imported"):
+        assemble_baseline(*mended(imported), restored=RESTORED)
+    # A person may know better, and without the time of the restore nothing can be said.
+    assert len(assemble_baseline(*mended(imported), ["E1"], restored=RESTORED).rows) == 3
+    assert len(assemble_baseline(*mended(imported)).rows) == 3
+
+
+def test_a_view_with_revocations_of_after_the_restore_is_asked_about() -> None:
+    revoked = {
+        "request_id": 3,
+        "serial": number_form(3),
+        "disposition": 21,
+        "submitted_at": RESTORED - timedelta(days=8),
+    }
+    again = {**revoked, "revoked_at": RESTORED + timedelta(hours=2)}
+    with pytest.raises(QuestionError, match="1 row was revoked since"):
+        assemble_baseline(*mended(again), restored=RESTORED)
+    before = {**revoked, "revoked_at": RESTORED - timedelta(days=7)}
+    assert len(assemble_baseline(*mended(before), restored=RESTORED).rows) == 3
+    # Local time that was taken for UTC may be half a day off.
+    guessed = {**again, "flags": ["zone_assumed_utc"]}
+    assert len(assemble_baseline(*mended(guessed), restored=RESTORED).rows) == 3
+
+
+def test_an_import_of_years_ago_is_no_mending() -> None:
+    old = {"request_id": 1, "serial": number_form(900), "disposition": 20}
+    newer = {"request_id": 5, "serial": number_form(5), "disposition": 20, "submitted_at": RESTORED - timedelta(days=1)}
+    rows_, views = tables(([{"evidence_id": "E1", **old}, {"evidence_id": "E1", **newer}], view("E1", range(2))))
+    assert len(assemble_baseline(rows_, views, restored=RESTORED).rows) == 2
+
+
+def test_what_the_restored_ca_issued_and_revoked_itself_is_no_mending() -> None:
+    own = {
+        "request_id": 3, "serial": number_form(3), "disposition": 21, "submitted_at": RESTORED + timedelta(hours=1),
+        "revoked_at": RESTORED + timedelta(hours=2),
+    }  # fmt: skip
+    assert len(assemble_baseline(*mended(own), restored=RESTORED).rows) == 3

@@ -49,7 +49,8 @@ CONFIRMED = [proper(n, BACKUP - timedelta(days=9 - n)) for n in range(1, 9)]
 def about(odd: dict[str, Any], **tables: list[dict[str, Any]]) -> pd.DataFrame:
     """Findings of one more mail among the CA's own."""
     found = gap(ca_rows=ROWS, notifications=[*CONFIRMED, odd], **tables)
-    return found[found["serial"] == odd["serial"]].reset_index(drop=True)
+    mine: pd.DataFrame = found[found["serial"] == odd["serial"]]
+    return mine.reset_index(drop=True)
 
 
 def test_a_mail_like_the_others_is_believed() -> None:
@@ -74,7 +75,7 @@ def test_a_mail_like_the_others_is_believed() -> None:
     ],
 )
 def test_one_contradiction_is_enough(tell: dict[str, Any], said: str) -> None:
-    found = only(about(proper(9, **tell)))
+    found = only(about({**proper(9), **tell}))
     assert (found["kind"], found["suggested_action"], found["confidence"]) == ("suspect_notification", None, "low")
     assert said in found["why"]
 
