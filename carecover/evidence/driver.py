@@ -15,7 +15,7 @@ from typing import Final
 import pandas as pd
 
 from carecover.errors import PathError
-from carecover.evidence import events, mail, ocsp, other, view_csv, view_text, x509
+from carecover.evidence import events, mail, ocsp, other, registry, view_csv, view_text, x509
 from carecover.evidence.dates import DateReader
 from carecover.evidence.tables import TableBuilder
 from carecover.evidence.units import (
@@ -48,6 +48,8 @@ READERS: Final[tuple[Reader, ...]] = (
     x509.CERTIFICATE_READER,
     x509.CRL_READER,
     ocsp.READER,
+    registry.FILE_READER,
+    registry.TEXT_READER,
     other.CERTUTIL_READER,
 )
 

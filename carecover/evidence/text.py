@@ -26,6 +26,8 @@ _BOMS: Final = (
 _SAMPLE: Final = 4096
 _NUL_SHARE: Final = 0.2
 OEM: Final = "cp850"
+# Longer than any line of a certutil export but one that was made to be long.
+MAX_LINE_CHARS: Final = 1024 * 1024
 
 
 def encoding_of(data: Buffer) -> tuple[str, int]:
@@ -64,3 +66,18 @@ def pieces(data: Buffer, encoding: str, skip: int) -> Iterator[tuple[str, int]]:
         end = min(at + _PIECE, len(data))
         yield decoder.decode(bytes(data[at:end])), end
     yield decoder.decode(b"", final=True), len(data)
+
+
+def lines(data: Buffer, encoding: str, skip: int) -> Iterator[str]:
+    """The text line by line, each with its LF; what is longer than ``MAX_LINE_CHARS`` comes in parts."""
+    rest = ""
+    for piece, _ in pieces(data, encoding, skip):
+        rest += piece
+        at = 0
+        while (end := rest.find("\n", at, at + MAX_LINE_CHARS)) >= 0 or len(rest) - at >= MAX_LINE_CHARS:
+            end = end + 1 if end >= 0 else at + MAX_LINE_CHARS
+            yield rest[at:end]
+            at = end
+        rest = rest[at:]
+    if rest:
+        yield rest

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from carecover.evidence.ca_row import ENGLISH, NEEDED, SCHEMA_NAMES, ca_row
-from carecover.evidence.text import OEM, encoding_of, head_text, pieces
+from carecover.evidence.text import OEM, encoding_of, head_text, lines
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
 
 # Prompts, dates and comments that stand before the header in real captures.
@@ -48,29 +48,18 @@ def _header(text: str) -> tuple[int, list[str]] | None:
 
 def _foreign_header(text: str) -> bool:
     """True for a csv of quoted names whose next line is a row of a CA database, in another language."""
-    lines = [line for line in text.split("\n", _LINES_BEFORE_HEADER) if line.strip()][:2]
-    if not lines or not lines[0].startswith('"'):
+    first = [line for line in text.split("\n", _LINES_BEFORE_HEADER) if line.strip()][:2]
+    if not first or not first[0].startswith('"'):
         return False
-    fields = _fields(lines[0])
+    fields = _fields(first[0])
     return len(fields) > 1 and any(
-        " -- " in value or value.endswith(" Bytes") for value in _fields(lines[1] if len(lines) > 1 else "")
+        " -- " in value or value.endswith(" Bytes") for value in _fields(first[1] if len(first) > 1 else "")
     )
 
 
 def _recognises(source: Source) -> bool:
     text = head_text(source.head)
     return _header(text) is not None or _foreign_header(text)
-
-
-def _lines(source: Source, encoding: str, skip: int) -> Iterator[str]:
-    rest = ""
-    for piece, _ in pieces(source.data, encoding, skip):
-        lines = (rest + piece).split("\n")
-        rest = lines.pop()
-        for line in lines:
-            yield line + "\n"
-    if rest:
-        yield rest
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
@@ -83,10 +72,10 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     names = [_FOLDED.get(label.strip().casefold()) for label in labels]
     encoding, skip = encoding_of(source.data)
     flags = ("encoding_guessed",) if encoding == OEM else ()
-    lines = _lines(source, encoding, skip)
+    following = lines(source.data, encoding, skip)
     for _ in range(before + 1):
-        next(lines)
-    reader = csv.reader(lines)
+        next(following)
+    reader = csv.reader(following)
     rows = rejected = 0
     complete: bool | None = None
     ids: list[int] = []

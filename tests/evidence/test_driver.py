@@ -18,6 +18,7 @@ from carecover.evidence.mail import looks_like_mail
 from carecover.model import TABLES, Accounting, Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_mail import make_mail, make_mbox
+from tests.evidence.test_registry import listing
 from tests.evidence.test_view import row, schema, trailer
 from tests.evidence.test_x509 import make_certificate, make_crl, pem
 
@@ -31,6 +32,7 @@ SAMPLES = {
     "certificate": make_certificate(),
     "crl": pem(make_crl(), "X509 CRL"),
     "events": b"<Event><System><EventID>4887</EventID></System></Event>",
+    "registry": listing().encode(),
     "certutil": b"CertUtil: -ping command completed successfully.\n",
 }
 
