@@ -55,8 +55,8 @@ class Trail:
     """What the evidence shows of request IDs before the cut.
 
     ``newest_known``: the highest ID of the restored database from before the cut; ``last``: the
-    highest that credible evidence shows (None: none above it); ``traces``: request ID → trace,
-    whatever the ID.
+    highest that credible evidence shows (None: none above it); ``traces``: request ID → trace, for
+    IDs that the restored database does not have from before the cut.
     """
 
     newest_known: int | None = None
@@ -122,7 +122,10 @@ def follow_requests(
             hard or known.hard,
         )
 
+    old = rows.loc[~asked_after(rows, cut), "request_id"].dropna()
     told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
+    # What the restored database has from before needs no trace: that is most of the mails.
+    told = told[~told["request_id"].isin(old)]
     for row in told.to_dict("records"):
         event = str(row["event"])
         take(
@@ -134,6 +137,7 @@ def follow_requests(
             hard=False,
         )
     logged = events[events["request_id"].notna() & events["event_id"].isin(list(_FATE_OF_EVENT))]
+    logged = logged[~logged["request_id"].isin(old)]
     for row in logged.to_dict("records"):
         number = int(row["event_id"])
         take(
@@ -149,7 +153,6 @@ def follow_requests(
         if request_id is not None:
             take(request_id, "issued", {"serial": serial}, where, None, hard=hard)
 
-    old = rows.loc[~asked_after(rows, cut), "request_id"].dropna()
     newest = int(old.max()) if len(old) else None
     return Trail(newest, _last(found, newest), found)
 
