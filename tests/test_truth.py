@@ -49,7 +49,7 @@ def switches(seed: int) -> dict[str, Any]:
         "gmt": draw.random() < 0.3,
         "encoding": draw.choice(["cp850", "utf-8", "utf-16"]),
         "renewal": draw.choice(["none", "none", "same_key", "new_key"]),
-        "lost_renewal": draw.random() < 0.15,
+        "lost_renewal": draw.choice(["none"] * 6 + ["new_key"]),
         "mail": draw.random() < 0.85,
         "crl": draw.random() < 0.8,
         "audit": draw.random() < 0.4,

@@ -3,7 +3,7 @@
 The wording is Microsoft's published sample for the SMTP exit module ("Configuring the
 SMTP Exit Module", http://technet.microsoft.com/en-us/library/cc773129(v=ws.10).aspx), the
 header block that of mails sent through CDO. Assumed, because nothing is public: the titles
-of start, stop and retrieval, and that a release arrives in the Revoked wording with reason
+of start, stop, import and retrieval, and that a release arrives in the Revoked wording with reason
 0xffffffff.
 
 Mails are put together here rather than by the email package, whose output changes from one
@@ -35,6 +35,7 @@ Event = Literal[
     "crl_issued",
     "startup",
     "shutdown",
+    "imported",
 ]
 
 ArchiveFormat = Literal["mbox", "maildir", "eml", "zip"]
@@ -49,6 +50,7 @@ _TITLES: Final[dict[Event, str]] = {
     "crl_issued": "A new CRL was issued by {ca}",
     "startup": "The Certification Authority service on {ca} has started",
     "shutdown": "The Certification Authority service on {ca} has stopped",
+    "imported": "A certificate was imported on {ca}",
 }
 
 # The constant that stands for a property without a value (certsrv.h, wszREGEXITPROPNOTFOUND).
@@ -59,11 +61,32 @@ _EPOCH_1601: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message as it lies in a mailbox: when it was sent, its envelope sender, its bytes."""
+    """One message as it lies in a mailbox: when it came, its envelope sender, its bytes.
+
+    ``title`` and ``text`` are what a person sees of a notification; empty for other mail.
+    """
 
     sent_at: datetime
     sender: str
     data: bytes
+    title: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What the headers of a mail say of its way where that is not the CA's own.
+
+    ``thread_at`` and ``received_at`` are the times in Thread-Index and Received.
+    """
+
+    sender: str | None = None
+    relay: str | None = None
+    thread_at: datetime | None = None
+    received_at: datetime | None = None
+
+
+_DIRECT: Final = Transport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +99,14 @@ class Mailer:
     domain: str
     style: DateStyle
     zone: ZoneInfo
+    clock_offset: timedelta = timedelta()
+    """How far the CA's clock is ahead of the mail servers'."""
+    mailbox: str | None = None
+    """Domain of the mailbox, where that is not the CA's own."""
+
+    @property
+    def _mailbox(self) -> str:
+        return self.mailbox or self.domain
 
     @property
     def address(self) -> str:
@@ -102,21 +133,24 @@ class Mailer:
         sent_at: datetime,
         *,
         carries_certificate: bool = False,
+        transport: Transport = _DIRECT,
     ) -> Mail:
-        """One notification mail as a mailbox holds it."""
+        """One notification mail as a mailbox holds it; ``sent_at`` is by the CA's clock."""
         request = row.request_id if row else ""
         salt = derive(self.seed, "notification", event, request, sent_at.isoformat())
         subject, text = self.title(event), self.body(event, row, carries_certificate=carries_certificate)
         charset, encoding, payload = _encoded(text, salt[0])
         guid = salt[1:17]
         recipients = [] if row is None or row.upn is None else [f"To: {row.upn}"]
+        sender = transport.sender or self.address
+        came = (transport.received_at or sent_at) - self.clock_offset
         headers = [
-            *self._received(sent_at, self.address, salt),
-            f"thread-index: {_thread_index(sent_at, guid)}",
+            *self._received(came, sender, salt, transport.relay),
+            f"thread-index: {_thread_index(transport.thread_at or sent_at, guid)}",
             f"Thread-Topic: {_header_text(subject)}",
-            f"From: {self.address}",
+            f"From: {sender}",
             *recipients,
-            f"Cc: pki-team@{self.domain}",
+            f"Cc: pki-team@{self._mailbox}",
             f"Subject: {_header_text(subject)}",
             f"Date: {format_datetime(sent_at.astimezone(self.zone))}",
             f"Message-ID: <{guid.hex().upper()}@{self.host}>",
@@ -129,7 +163,29 @@ class Mailer:
             "Priority: normal",
             "X-MimeOLE: Produced By Microsoft MimeOLE",
         ]
-        return Mail(sent_at, self.address, "\n".join(headers).encode("ascii") + b"\n\n" + payload)
+        data = "\n".join(headers).encode("ascii") + b"\n\n" + payload
+        return Mail(sent_at - self.clock_offset, sender, data, subject, text)
+
+    def forwarded(self, number: int, mail: Mail, sent_at: datetime) -> Mail:
+        """A notification as a person passes it on: every other one attached whole, else its text quoted."""
+        salt = derive(self.seed, "forwarded", number)
+        sender = f"{_PEOPLE[salt[1] % len(_PEOPLE)]}@{self.domain}"
+        boundary = f"----=_Part_{salt[2:10].hex()}"
+        if number % 2:
+            content = (
+                f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n--{boundary}\n'
+                f"Content-Type: text/plain; charset=us-ascii\n\nPlease keep.\n{_SIGNATURE}--{boundary}\n"
+                "Content-Type: message/rfc822\nContent-Disposition: attachment\n\n"
+            ).encode("ascii")
+            content += mail.data.rstrip(b"\n") + f"\n--{boundary}--\n".encode("ascii")
+        else:
+            quoted = (
+                f"Please keep.\n\n-----Original Message-----\nFrom: {self.address}\n"
+                f"Subject: {mail.title}\n{mail.text}{_SIGNATURE}"
+            )
+            content = _plain(quoted) if quoted.isascii() else _utf8_text(quoted)
+        headers = self._person_headers(f"FW: {mail.title}", sender, sent_at, salt)
+        return Mail(sent_at, sender, headers + content)
 
     def ordinary(self, number: int, sent_at: datetime, quotable: Sequence[tuple[Event, DatabaseRow]]) -> Mail:
         """One mail that is none of the exit module's, though some quote or resemble one."""
@@ -166,6 +222,9 @@ class Mailer:
                         f"Subject: {self.title(event)}\n{quoted}{_SIGNATURE}"
                     )
                 content = _plain(text)
+        return Mail(sent_at, sender, self._person_headers(subject, sender, sent_at, salt) + content)
+
+    def _person_headers(self, subject: str, sender: str, sent_at: datetime, salt: bytes) -> bytes:
         headers = [
             *self._received(sent_at, sender, salt),
             f"From: {sender}",
@@ -175,13 +234,13 @@ class Mailer:
             f"Message-ID: <{salt[10:26].hex()}@mail.{self.domain}>",
             "MIME-Version: 1.0",
         ]
-        return Mail(sent_at, sender, "\n".join(headers).encode("ascii") + b"\n" + content)
+        return "\n".join(headers).encode("ascii") + b"\n"
 
-    def _received(self, sent_at: datetime, sender: str, salt: bytes) -> list[str]:
+    def _received(self, sent_at: datetime, sender: str, salt: bytes, relay: str | None = None) -> list[str]:
         arrived = format_datetime((sent_at + timedelta(seconds=1)).astimezone(UTC))
         return [
             f"Return-Path: <{sender}>",
-            f"Received: from {self.host} by mx1.{self.domain} with ESMTP id {salt[26:32].hex()};",
+            f"Received: from {relay or self.host} by mx1.{self._mailbox} with ESMTP id {salt[26:32].hex()};",
             f"\t{arrived}",
         ]
 
@@ -370,6 +429,11 @@ def _plain(text: str) -> bytes:
 def _quoted_printable(text: str) -> bytes:
     body = quopri.encodestring(text.encode("iso-8859-1"))
     return b"Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n" + body
+
+
+def _utf8_text(text: str) -> bytes:
+    body = quopri.encodestring(text.encode())
+    return b"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n" + body
 
 
 def _base64_text(text: str) -> bytes:

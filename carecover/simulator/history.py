@@ -1,9 +1,8 @@
-"""The history of one incident: two lives of one CA, and what of it left a trace.
+"""The history of one incident: two lives of one CA.
 
 The first life goes from the CA's first day to the failure, the second from the backup (the
-restore sets the CA back to it) to the export of the database. Which acts happen, and which
-of them a mail, a CRL, an audit event or a certificate found elsewhere shows, is decided
-here by the scenario and its seed alone.
+restore sets the CA back to it) to the export of the database. Which acts happen is decided
+here by the scenario and its seed alone; what of them left a trace, in ``traces``.
 """
 
 from __future__ import annotations
@@ -16,21 +15,16 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from cryptography import x509
-
 from carecover.model import SerialNumber
 from carecover.simulator import life as lives
 from carecover.simulator.authority import (
     CLOCK_SKEW,
     Authority,
-    CrlEntry,
     DatabaseRow,
     HighSerial,
     derive,
-    stays_on_crl,
 )
-from carecover.simulator.correspondence import Event
-from carecover.simulator.life import HOLD, UNREVOKE, Act, Calendar, Life, Publication, between, share, spread
+from carecover.simulator.life import HOLD, UNREVOKE, Calendar, Life, Publication, between, share, spread
 from carecover.simulator.scenario import MAX_CERTIFICATES, Scenario
 
 # Signing costs about 0.15 ms a certificate; up to here everything is signed.
@@ -70,6 +64,7 @@ class History:
         self.zone = ZoneInfo(scenario.time_zone)
         self.publications = self._publish()
         self.last_crl = self.publications[-1]
+        self.deltas = self._publish_deltas()
         self._needed: set[int] = set()
         self._live()
         self._restore()
@@ -83,6 +78,18 @@ class History:
         count = max(int((last - self.start) / period), 0)
         return [Publication(i + 1, last - period * (count - i)) for i in range(count + 1)]
 
+    def _publish_deltas(self) -> list[Publication]:
+        """Delta CRLs at even intervals after the last base CRL; they count on with its numbers."""
+        count, last = self.scenario.delta_crls, self.last_crl
+        return [
+            Publication(last.number + n, between(last.at, self.failure, n / (count + 1))) for n in range(1, count + 1)
+        ]
+
+    @property
+    def last_publication(self) -> Publication:
+        """The last CRL of any kind before the failure."""
+        return self.deltas[-1] if self.deltas else self.last_crl
+
     def _live(self) -> None:
         """The first life: how many requests of which kind, and what became of them."""
         s = self.scenario
@@ -92,22 +99,24 @@ class History:
         self.last_before = 1 + (s.renewal != "none") + before + pending + late + denied
         window_pending = _count(s.pending, s.lost_count // 12 + 1)
         window_denied = _count(s.denied, s.lost_count // 12 + 1)
-        width = s.lost_count - late + window_pending + window_denied + s.lost_renewal
+        width = s.lost_count - late + window_pending + window_denied + s.failed + (s.lost_renewal != "none")
         self.last = self.last_before + width
         self.life = self._born(self._submissions(width))
 
         known, window = (2, self.last_before), (self.last_before + 1, self.last)
-        rare = self._pick("rare", *known, approved + pending + late + denied, self._unsettled)
+        rare = self.pick("rare", *known, approved + pending + late + denied, self._unsettled)
         self._settle(rare, approved, late, denied, self.backup)
-        rare = self._pick("rare in window", *window, window_pending + window_denied, self._unsettled)
-        self._settle(rare, 0, 0, window_denied, self.failure)
-        for i in self._pick("approved in window", *window, (s.lost_count - late) // 8, self._unsettled):
-            decided = 0.02 + 0.6 * self.share("approved", i)
+        rare = self.pick("rare in window", *window, window_pending + window_denied + s.failed, self._unsettled)
+        decided = len(rare) - s.failed
+        self._settle(rare[:decided], 0, 0, window_denied, self.failure)
+        self.life.failed.update(rare[decided:])
+        for i in self.pick("approved in window", *window, (s.lost_count - late) // 8, self._unsettled):
+            soon = 0.02 + 0.6 * self.share("approved", i)
             self.life.pending.add(i)
-            self.life.approved[i] = between(self.life.submitted(i), self.failure, decided)
+            self.life.approved[i] = between(self.life.submitted(i), self.failure, soon)
         self._revoke_before()
         self._revoke_in_window()
-        self.found_known = set(self._pick("found", *known, min(5, before // 10), self._is_known))
+        self.found_known = set(self.pick("found", *known, min(5, before // 10), self._is_known))
         self._needed |= self.found_known
 
     def _submissions(self, width: int) -> Callable[[int], datetime]:
@@ -138,11 +147,12 @@ class History:
         own = [1]
         if s.renewal != "none":
             own.append(2 + (self.last_before - 2) * 3 // 5)
-        if s.lost_renewal:
+        if s.lost_renewal != "none":
             own.append((self.last_before + 1 + self.last) // 2)
         for index, request_id in enumerate(own):
             at = submitted(request_id)
-            same_key = index == 1 and s.renewal == "same_key"
+            kind = s.lost_renewal if index and at >= self.backup else s.renewal
+            same_key = index > 0 and kind == "same_key"
             authority.renew(at - CLOCK_SKEW, at + _CA_VALIDITY, new_key=not same_key)
         return Life(
             s.seed,
@@ -152,6 +162,8 @@ class History:
             submitted,
             signs=lambda i: s.certificates <= SIGN_ALL or i > self.last_before or i in self._needed,
             ca_requests={request_id: index for index, request_id in enumerate(own)},
+            not_persisted=s.not_persisted,
+            own_keys=s.audit_version == 0,
         )
 
     def _settle(self, ids: Sequence[int], approved: int, late: int, denied: int, end: datetime) -> None:
@@ -176,9 +188,9 @@ class History:
         s, life = self.scenario, self.life
         before = s.certificates - s.lost_count
         releases = _count(s.releases, s.lost_count // 12 + 1, before // 4)
-        for i in self._pick("revoked before", 2, self.last_before, before // 25, self._is_known):
+        for i in self.pick("revoked before", 2, self.last_before, before // 25, self._is_known):
             life.act(i, self._moment("revoked", i, self.start, self.backup), self._reason(i))
-        held = self._pick("held before", 2, self.last_before, releases + before // 100, self._lives_on)
+        held = self.pick("held before", 2, self.last_before, releases + before // 100, self._lives_on)
         for i in held:
             life.act(i, self._moment("held", i, self.start, self.backup), HOLD)
         for i in held[:releases]:
@@ -188,8 +200,8 @@ class History:
     def _revoke_in_window(self) -> None:
         s, life = self.scenario, self.life
         count = _count(s.lost_revocations, s.lost_count // 5 + 1)
-        known = self._pick("lost revocations", 2, self.last_before, count, self._lives_on)
-        lost = [i for i in self.lost_ids if i not in life.acts]
+        known = self.pick("lost revocations", 2, self.last_before, count, self._lives_on)
+        lost = [i for i in self.lost_ids if i not in life.acts and life.persists(i)]
         lost = spread(s.seed, "revoked lost", lost, _count(s.revoked_lost, s.lost_count // 5, s.lost_count))
         for chosen in (known, lost):
             holds = _count(s.holds, len(chosen) // 4, len(chosen))
@@ -198,17 +210,17 @@ class History:
                 life.act(i, self._moment("revoked", i, self.backup, self.failure), reason)
         count = _count(s.passing_holds, s.lost_count // 25)
         passing = [
-            *self._pick("passing holds", 2, self.last_before, count, self._outlives),
+            *self.pick("passing holds", 2, self.last_before, count, self._outlives),
             *spread(s.seed, "passing holds", list(filter(self._outlives_lost, self.lost_ids)), count),
         ]
         for i in passing:
-            # Both acts lie on one side of the last CRL: a list between them would be stale evidence,
-            # which shows a hold where there is none any more.
+            # Both acts lie on one side of the last CRL, base or delta: a list between them would be stale
+            # evidence, which shows a hold where there is none any more.
             begin = max(self.issued_at(i), self.backup)
             if begin + timedelta(minutes=5) < self.last_crl.at:
                 end = self.last_crl.at
             else:
-                begin, end = max(begin, self.last_crl.at), self.failure
+                begin, end = max(begin, self.last_publication.at), self.failure
             life.act(i, between(begin, end, 0.3), HOLD)
             life.act(i, between(begin, end, 0.7), UNREVOKE)
         self.passing = set(passing)
@@ -236,9 +248,10 @@ class History:
             s.seed, "restored", authority, old.renewed_at[: survived - 1], submitted, signs=lambda _: True
         )
         known = [p for p in self.publications if p.at < self.backup]
+        numbers = [p.number for p in (*known, *self.deltas) if p.at < self.backup]
         self.restored = RestoredState(
             authority=authority,
-            crl_number=known[-1].number if known else 0,
+            crl_number=max(numbers, default=0),
             published_at=known[-1].at if known else self.start,
             next_request_id=first + s.after_restore,
             exported_at=self.exported_at,
@@ -247,7 +260,8 @@ class History:
 
     def _restored_rows(self) -> Iterator[DatabaseRow]:
         for i in range(1, self.last_before + 1):
-            yield self.life.row(i, self.backup)
+            if self.life.persists(i):
+                yield self.life.row(i, self.backup)
         for i in self.reissued_ids:
             yield self.second.row(i, self.exported_at)
 
@@ -278,12 +292,15 @@ class History:
 
     def _unsettled(self, request_id: int) -> bool:
         life = self.life
-        return not (request_id in life.ca_requests or request_id in life.pending or request_id in life.denied)
+        return not any(request_id in settled for settled in (life.ca_requests, life.pending, life.denied, life.failed))
 
     def _is_known(self, request_id: int) -> bool:
-        """Issued before the backup, and nothing was done about it yet."""
+        """Issued before the backup, with a row, and nothing was done about it yet."""
         return (
-            self.is_issued(request_id) and self.issued_at(request_id) < self.backup and request_id not in self.life.acts
+            self.is_issued(request_id)
+            and self.issued_at(request_id) < self.backup
+            and request_id not in self.life.acts
+            and self.life.persists(request_id)
         )
 
     def _lives_on(self, request_id: int) -> bool:
@@ -291,13 +308,31 @@ class History:
         ends = self.backup + timedelta(minutes=30)
         return self._is_known(request_id) and self.life.not_after(request_id) > ends
 
+    def is_good(self, request_id: int) -> bool:
+        """A row that nothing ever happened to, of a certificate that is valid beyond the failure."""
+        return request_id > 1 and self._outlives(request_id) and request_id not in self.found_known
+
     def _outlives(self, request_id: int) -> bool:
         """Known, and valid beyond the failure."""
         return self._is_known(request_id) and self.life.not_after(request_id) > self.failure
 
     def _outlives_lost(self, request_id: int) -> bool:
         """Lost, untouched, and valid beyond the failure."""
-        return request_id not in self.life.acts and self.life.not_after(request_id) > self.failure
+        life = self.life
+        return request_id not in life.acts and life.persists(request_id) and life.not_after(request_id) > self.failure
+
+    @cached_property
+    def forgotten_ids(self) -> list[int]:
+        """Requests whose certificate was issued before the backup and never got a row."""
+        if not self.scenario.not_persisted:
+            return []
+        return [i for i in range(2, self.last_before + 1) if self.is_issued(i) and not self.life.persists(i)]
+
+    def serial(self, request_id: int) -> SerialNumber:
+        """The serial number of a certificate of the first life."""
+        life = self.life
+        index = life.ca_cert_index(request_id)
+        return life.authority.serial_for(request_id, ca_cert_index=index, life=life.name)
 
     def issued_at(self, request_id: int) -> datetime:
         """When the certificate was issued; the failure where none was."""
@@ -316,132 +351,12 @@ class History:
         """A number from 0 up to 1 that the seed and the labels determine."""
         return share(*labels, seed=self.scenario.seed)
 
-    def _pick(self, label: str, first: int, last: int, count: int, suits: Callable[[int], bool]) -> list[int]:
+    def pick(self, label: str, first: int, last: int, count: int, suits: Callable[[int], bool]) -> list[int]:
         """Up to ``count`` of the requests ``first`` to ``last`` that suit, by the seed's choice."""
         population = range(first, last + 1)
         # Where most suit, a sample is enough; a small CA is looked at as a whole.
         size = len(population) if len(population) <= 10_000 else min(20 * count + 1_000, len(population))
         return list(islice(filter(suits, spread(self.scenario.seed, label, population, size)), count))
-
-    # -------------------------------------------------------------------- what left a trace
-
-    @cached_property
-    def last_crls(self) -> dict[int, x509.CertificateRevocationList]:
-        """The last base CRL before the failure, by key index."""
-        authority, at = self.life.authority, self.last_crl.at
-        published = 1 + sum(moment < at for moment in self.life.renewed_at)
-        period = self.scenario.crl_period
-        return {
-            key: authority.sign_crl(
-                (
-                    CrlEntry(self.serial(i), act.effective, act.reason)
-                    for i, act in self.on_last_crl.items()
-                    if authority.key_index[self.life.ca_cert_index(i)] == key
-                ),
-                number=self.last_crl.number,
-                this_update=at - CLOCK_SKEW,
-                # AD CS lets a CRL overlap the next one; ten percent of the period, at most twelve hours.
-                next_update=(at + period + min(period / 10, timedelta(hours=12))).replace(microsecond=0),
-                next_publish=(at + period).replace(microsecond=0),
-                key_index=key,
-            )
-            for key in sorted(set(authority.key_index[:published]))
-        }
-
-    @cached_property
-    def on_last_crl(self) -> dict[int, Act]:
-        """What the last CRL before the failure lists, newest first."""
-        previous = self.publications[-2].at if len(self.publications) > 1 else None
-        listed = {}
-        for i in self.life.acts:
-            act = self.life.last_act(i, self.last_crl.at)
-            if act is not None and act.reason != UNREVOKE and stays_on_crl(self.life.not_after(i), previous):
-                listed[i] = act
-        return dict(sorted(listed.items(), key=lambda item: (item[1].at, item[0]), reverse=True))
-
-    @cached_property
-    def found_ids(self) -> frozenset[int]:
-        """Lost certificates whose original was found elsewhere."""
-        return frozenset(i for i in self.lost_ids if self.share("found", i) < self.scenario.originals)
-
-    def arrived(self, event: Event, request_id: int) -> bool:
-        """Whether a notification exists; passing holds keep theirs, or the evidence would lie."""
-        if not self.scenario.mail:
-            return False
-        lossless = request_id in self.passing and event in ("revoked", "unrevoked")
-        return lossless or self.share("mail", event, request_id) >= self.scenario.lost_mails
-
-    def retrieved_at(self, request_id: int) -> datetime:
-        """When the requester fetched a certificate that an officer had approved."""
-        delay = timedelta(minutes=int(30 + 2_000 * self.share("retrieved", request_id)))
-        return self.life.approved[request_id] + delay
-
-    def retrieved(self, request_id: int) -> bool:
-        """Whether that was before the failure."""
-        return request_id in self.life.approved and self.retrieved_at(request_id) < self.failure
-
-    def serial(self, request_id: int) -> SerialNumber:
-        """The serial number of a certificate of the first life."""
-        life = self.life
-        index = life.ca_cert_index(request_id)
-        return life.authority.serial_for(request_id, ca_cert_index=index, life=life.name)
-
-    def _checkable(self, request_id: int) -> bool:
-        """Whether a signature can be checked: nobody has the certificate of a key that was lost."""
-        key = self.life.authority.key_index[self.life.ca_cert_index(request_id)]
-        return key in self.restored.authority.keys
-
-    def _listed(self, request_id: int) -> Act | None:
-        """What the last CRL says, if it is handed in and can be checked."""
-        known = self.scenario.crl and self._checkable(request_id)
-        return self.on_last_crl.get(request_id) if known else None
-
-    def _unlisted(self, request_id: int, released: Act) -> bool:
-        """Whether the last CRL shows a release: on hold before it, valid, and not on it."""
-        published = self.last_crl.at
-        held = next(act for act in self.life.acts[request_id] if act.reason == HOLD)
-        return (
-            self.scenario.crl
-            and released.at < published
-            and held.effective + CLOCK_SKEW < published
-            and self.life.not_after(request_id) > published
-        )
-
-    def acts_shown_by(self, request_id: int) -> list[str]:
-        """What reveals the last revocation or release of a certificate, if it came after the backup."""
-        last = self.life.acts[request_id][-1]
-        shown = []
-        if self.arrived(event_of(last), request_id):
-            shown.append(f"mail_{event_of(last)}")
-        if self._listed(request_id) is last:
-            shown.append("crl")
-        if last.reason == UNREVOKE and self._unlisted(request_id, last):
-            shown.append("crl_absence")
-        if self.scenario.audit:
-            shown.append("audit")
-        return shown
-
-    def shown_by(self, request_id: int) -> list[str]:
-        """What reveals that a lost certificate exists."""
-        life, shown = self.life, []
-        if self.arrived("issued", request_id):
-            shown.append("mail_issued")
-        if self.retrieved(request_id) and self.arrived("retrieve_pending", request_id):
-            shown.append("mail_retrieved")
-        events = {event_of(act) for act in life.acts.get(request_id, ())}
-        shown += [f"mail_{event}" for event in sorted(events) if self.arrived(event, request_id)]
-        if self._listed(request_id):
-            shown.append("crl")
-        if self.scenario.audit:
-            shown.append("audit")
-        if request_id in self.found_ids and self._checkable(request_id):
-            shown.append("found")
-        return shown
-
-
-def event_of(act: Act) -> Event:
-    """The notification that an act causes."""
-    return "unrevoked" if act.reason == UNREVOKE else "revoked"
 
 
 def _count(value: int | None, scaled: int, limit: int = MAX_CERTIFICATES) -> int:

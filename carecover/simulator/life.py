@@ -27,6 +27,7 @@ from carecover.simulator.authority import (
     Template,
     der,
     derive,
+    derive_key,
     thumbprint,
 )
 
@@ -67,6 +68,10 @@ OCSP: Final = Template(
     ("1.3.6.1.5.5.7.3.9",),
     key_encipherment=False,
     infrastructure=True,
+)
+# CT_FLAG_DONOTPERSISTINDB: for certificates that live too briefly to be revoked.
+NOT_PERSISTED: Final = Template(
+    "CorpShortLived", "Corp Short-Lived Access", f"{_OID}.1048580.5", timedelta(days=30), (_CLIENT,)
 )
 CA_EXCHANGE: Final = Template(
     "CAExchange", "CA Exchange", None, timedelta(days=7), ("1.3.6.1.4.1.311.21.5",), infrastructure=True
@@ -212,6 +217,11 @@ class Life:
     ca_requests: dict[int, int] = field(default_factory=dict)
     """Request IDs of the CA's own certificates: CA-certificate index."""
     acts: dict[int, list[Act]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    not_persisted: float = 0.0
+    """Share of the requests whose template keeps certificates out of the database."""
+    own_keys: bool = False
+    """Whether every certificate has a key of its own, by which its key identifier tells it."""
 
     @lru_cache(maxsize=4_096)  # noqa: B019 - a life lives as long as its incident
     def draw(self, request_id: int) -> bytes:
@@ -221,15 +231,25 @@ class Life:
     def template(self, request_id: int) -> Template:
         """The template that was asked for."""
         salt = self.draw(request_id)
+        if not self.persists(request_id):
+            return NOT_PERSISTED
         if request_id % _INFRASTRUCTURE_EVERY == 5:
             return _INFRASTRUCTURE[salt[1] % len(_INFRASTRUCTURE)]
         return _MIX[int.from_bytes(salt[1:3], "big") % len(_MIX)]
+
+    def persists(self, request_id: int) -> bool:
+        """False where the certificate never gets a row; only what is issued at once can be of that kind."""
+        if not self.not_persisted or any(request_id in s for s in (self.pending, self.denied, self.failed)):
+            return True
+        return request_id in self.ca_requests or share("not persisted", request_id, seed=self.seed) >= (
+            self.not_persisted
+        )
 
     def resolved(self, request_id: int) -> datetime | None:
         """When the certificate was issued; None where none was."""
         if request_id in self.approved:
             return self.approved[request_id]
-        if request_id in self.pending or request_id in self.denied:
+        if any(request_id in settled for settled in (self.pending, self.denied, self.failed)):
             return None
         return self.submitted(request_id)
 
@@ -255,6 +275,7 @@ class Life:
         holder = self.holder(request_id, template)
         index = self.ca_cert_index(request_id)
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in holder.alternative_names]
+        key = derive_key(self.seed, "subject", self.name, request_id).public_key() if self.own_keys else None
         return der(
             self.authority.issue(
                 self.authority.serial_for(request_id, ca_cert_index=index, life=self.name),
@@ -263,9 +284,15 @@ class Life:
                 not_before=resolved - CLOCK_SKEW,
                 not_after=self.not_after(request_id),
                 alternative_names=names,
+                public_key=key,
                 ca_cert_index=index,
             )
         )
+
+    def key_id(self, request_id: int) -> str:
+        """Subject key identifier of an issued certificate, hex."""
+        certificate = x509.load_der_x509_certificate(self.certificate(request_id))
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
 
     def holder(self, request_id: int, template: Template) -> Holder:
         """Whom a request is for."""

@@ -1,4 +1,4 @@
-"""The knobs of a simulated incident, all checked."""
+"""The knobs of a simulated incident, all checked. Every trouble is off by default."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _YEARS: Final = (2000, 2045)
 
 Renewal = Literal["none", "same_key", "new_key"]
 Encoding = Literal["cp850", "utf-8", "utf-16"]
+View = Literal["whole", "filtered", "cut", "late"]
+# What the exit module can be told to send (EventFilter, certexit.h); a release goes with "revoked".
+Filterable = Literal[
+    "issued", "pending", "denied", "revoked", "retrieve_pending", "crl_issued", "shutdown", "startup", "imported"
+]
+# Clocks of one network differ by minutes; more is another trouble.
+MAX_CLOCK_OFFSET: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,10 @@ class Scenario:
     crl_period: timedelta = timedelta(days=3)
     renewal: Renewal = "none"
     """Of the CA certificate, before the backup."""
-    lost_renewal: bool = False
-    """The CA certificate was renewed with a new key between backup and failure."""
+    lost_renewal: Renewal = "none"
+    """Of the CA certificate, between backup and failure."""
+    lost_ca_found: bool = False
+    """The CA certificate of that renewal was found elsewhere."""
     mail: bool = True
     crl: bool = True
     audit: bool = False
@@ -61,6 +70,30 @@ class Scenario:
     """Share of the issued notifications that carry the certificate."""
     lost_mails: float = 0.0
     """Share of the notifications that never arrived."""
+    smtp_outage: timedelta = timedelta()
+    """How long no mail was sent, from somewhere in the window on; with ``audit``, events 46 tell of some."""
+    events_off: tuple[Filterable, ...] = ()
+    """Events that the exit module was never told to send."""
+    registry: bool = False
+    """The registry of CA and exit module was exported."""
+    clock_offset: timedelta = timedelta()
+    """How far the CA's clock was ahead of everybody else's; negative: behind."""
+    facts_time_zone: str | None = None
+    """The time zone that people say, where it is the wrong one."""
+    duplicates: float = 0.0
+    """Share of the notifications that a second mailbox holds too; a person forwarded some of them."""
+    other_ca_mails: int = 0
+    """Notifications of another CA in the same mailbox."""
+    recovery_mails: bool = False
+    """The mailbox was exported after the mending, and holds what that caused."""
+    forged_issued: int = 0
+    """Forged issued mails that do not add up, each in its own way or two."""
+    forged_revoked: int = 0
+    """The same of revocations: of good rows, and of serial numbers that do not exist."""
+    perfect_issued: int = 0
+    """Forged issued mails that nobody can tell from true ones by the mail alone."""
+    perfect_revoked: int = 0
+    """The same of revocations; of good rows some are dated before the last CRL, which contradicts them."""
     ordinary_mail: int | None = None
     lost_revocations: int | None = None
     """Certificates from before the backup, revoked between backup and failure."""
@@ -76,6 +109,19 @@ class Scenario:
     """Lost certificates whose request was pending at the backup."""
     pending: int | None = None
     denied: int | None = None
+    failed: int = 0
+    """Requests of the window that failed: no mail and no certificate, but the request ID is gone."""
+    not_persisted: float = 0.0
+    """Share of the certificates whose template keeps them out of the database (CT_FLAG_DONOTPERSISTINDB)."""
+    delta_crls: int = 0
+    """Delta CRLs published between the last base CRL and the failure."""
+    audit_version: Literal[0, 1] = 1
+    """Of events 4886 and 4887; version 0 gives no serial number."""
+    audit_all: bool = False
+    """Also log what arrives, is denied or waits, and starts and stops of the service."""
+    view: View = "whole"
+    """filtered: made with -restrict, which shows; cut: the last rows are silently not there; late: made after
+    some of the mending."""
     after_restore: int = 3
     """Certificates that the restored CA issued before the export; they take lost request IDs again."""
 
@@ -89,16 +135,26 @@ class Scenario:
             ("date_locale", get_args(DateLocale)),
             ("renewal", get_args(Renewal)),
             ("encoding", get_args(Encoding)),
+            ("lost_renewal", get_args(Renewal)),
+            ("view", get_args(View)),
+            ("audit_version", (0, 1)),
         ):
             if getattr(self, name) not in choices:
-                raise UsageError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(choices)}.")
+                raise UsageError(
+                    f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(map(str, choices))}."
+                )
+        for event in self.events_off:
+            if event not in get_args(Filterable):
+                raise UsageError(
+                    f"'{event}' is no event that can be switched off; those are {', '.join(get_args(Filterable))}."
+                )
         if not 2 <= self.certificates <= MAX_CERTIFICATES:
             raise UsageError(f"An incident has 2 to {MAX_CERTIFICATES:,} certificates, not {self.certificates}.")
         if self.lost is not None and not 1 <= self.lost < self.certificates:
             raise UsageError(
                 f"{self.lost} of {self.certificates} certificates cannot be lost: at least one is, and one is not."
             )
-        for name in ("originals", "mail_carries_certificate", "lost_mails"):
+        for name in ("originals", "mail_carries_certificate", "lost_mails", "duplicates", "not_persisted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         for item in fields(self):
@@ -113,10 +169,18 @@ class Scenario:
             raise UsageError("At least a day passes before the backup, and an hour between it and the failure.")
         if not timedelta(hours=1) <= self.crl_period <= self.history:
             raise UsageError("A CRL period is between an hour and the CA's whole history.")
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise UsageError(f"'{self.time_zone}' is no time zone; names look like Europe/Berlin.") from None
+        for name in ("smtp_outage", "clock_offset"):
+            if getattr(self, name).microseconds:
+                raise UsageError(f"{name} is given in whole seconds.")
+        if not timedelta() <= self.smtp_outage <= self.window:
+            raise UsageError("An SMTP outage lies between backup and failure.")
+        if abs(self.clock_offset) > MAX_CLOCK_OFFSET:
+            raise UsageError(f"A CA's clock is off by at most {MAX_CLOCK_OFFSET.seconds // 60} minutes here.")
+        for zone in (self.time_zone, self.facts_time_zone or "UTC"):
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise UsageError(f"'{zone}' is no time zone; names look like Europe/Berlin.") from None
 
     @property
     def lost_count(self) -> int:

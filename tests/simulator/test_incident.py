@@ -122,7 +122,7 @@ scenarios = st.builds(
     history=st.integers(1, 400).map(lambda days: timedelta(days=days)),
     crl_period=st.integers(1, 24).map(lambda hours: timedelta(hours=hours)),
     renewal=st.sampled_from(["none", "same_key", "new_key"]),
-    lost_renewal=st.booleans(),
+    lost_renewal=st.sampled_from(["none", "same_key", "new_key"]),
     gmt=st.booleans(),
     mail=st.booleans(),
     crl=st.booleans(),
@@ -380,7 +380,7 @@ def test_openssl_finds_the_revoked_ones_on_the_last_crl(incident: Incident, open
 
 
 def test_a_lost_renewal_leaves_certificates_of_a_ca_certificate_that_is_gone() -> None:
-    incident = make_incident(Scenario(certificates=80, lost=30, lost_renewal=True, renewal="same_key"))
+    incident = make_incident(Scenario(certificates=80, lost=30, lost_renewal="new_key", renewal="same_key"))
     files = content(incident)
     assert sorted(n for n in files if n.startswith("evidence/ca/")) == [
         "evidence/ca/Example-Issuing-CA-1(1).cer",
@@ -409,7 +409,7 @@ def test_a_string_serial_layout_makes_the_restored_ca_issue_lost_serials_again()
 
 def test_a_release_shows_on_the_last_crl_by_what_is_no_longer_there() -> None:
     incident = make_incident(Scenario(seed=4, mail=False, releases=12))
-    (crl,) = incident.history.last_crls.values()
+    (crl,) = incident.traces.last_crls.values()
     listed = {SerialNumber(entry.serial_number).text for entry in crl}
     releases = incident.truth["lost_releases"]
     assert len(releases) == 12
@@ -422,7 +422,7 @@ def test_a_release_shows_on_the_last_crl_by_what_is_no_longer_there() -> None:
 
 
 def test_what_a_lost_ca_key_signed_shows_nothing_that_could_be_checked() -> None:
-    incident = make_incident(Scenario(mail=False, lost_renewal=True, originals=1.0))
+    incident = make_incident(Scenario(mail=False, lost_renewal="new_key", originals=1.0))
     for item in incident.truth["lost"]:
         gone = item["ca_cert_index"] == 1
         assert ("found" in item["shown_by"]) is not gone
@@ -437,7 +437,7 @@ def test_passing_holds_leave_no_finding_and_no_stale_evidence() -> None:
     known = {history.serial(i).text for i in history.passing if i not in history.lost_ids}
     assert len(known) == 4
     assert not known & {item["serial"] for item in truth["lost_revocations"] + truth["lost_releases"]}
-    assert not history.passing & set(history.on_last_crl)
+    assert not history.passing & set(incident.traces.on_last_crl)
     for item in truth["lost"]:
         if item["request_id"] in history.passing:
             assert item["state"] == "issued"
