@@ -176,6 +176,7 @@ call :enroll
 call :registry
 call :notes
 call :service
+if exist "%OUT%" del "%OUT%"
 call :hashes
 goto :summary
 """
@@ -230,12 +231,11 @@ exit /b 0
 
 :getreg
 set "KEY=%~1"
-set "STEP=getreg"
+set "STEP=getreg %KEY%"
 set "FILE=%IN%\%~2"
 call :doubt
 "%CERTUTIL%" -getreg "%KEY%" > "%FILE%" 2>&1
 set "RC=%ERRORLEVEL%"
->>"%LOG%" echo %KEY%
 call :kept_text
 exit /b 0
 
@@ -381,7 +381,7 @@ set "NEWEST="
 >>"%MARKER%" echo Row 1:
 >>"%MARKER%" echo   Serial Number: EMPTY
 "%FIND%" "Row 1:" "%MARKER%" >nul
-if not "%ERRORLEVEL%"=="0" exit /b 0
+if not "%ERRORLEVEL%"=="0" goto :cut
 set "FROM=0"
 set "PAGE=0"
 :page

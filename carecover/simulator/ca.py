@@ -44,6 +44,7 @@ from carecover.simulator.authority import (
 from carecover.simulator.behaviour import EVERYTHING, Behaviour, Faults, Right
 from carecover.simulator.commandline import CommandLine, UnsupportedCallError
 from carecover.simulator.database import Database, named_columns
+from carecover.simulator.hive import Hive
 from carecover.simulator.incident import RestoredState
 from carecover.simulator.rebuild import (
     CrlCounter,
@@ -54,11 +55,14 @@ from carecover.simulator.rebuild import (
     with_reasons,
 )
 from carecover.simulator.rendering import (
+    CRL_COLUMNS,
     VIEW_COLUMNS,
+    CrlTableRow,
     DateStyle,
     ViewColumn,
     schema_block,
     trailer,
+    view_columns,
     view_csv,
     view_text,
 )
@@ -110,6 +114,7 @@ class SimulatedCA:
         rights: frozenset[Right] = EVERYTHING,
         config: str | None = None,
         style: DateStyle | None = None,
+        hive: Hive | None = None,
     ) -> None:
         """``authority`` signs; ``ca_certificates`` (by index) are what the CA says its own are."""
         self.behaviour = behaviour
@@ -124,6 +129,7 @@ class SimulatedCA:
         self._crls: dict[int, bytes] = {}
         self._config = config
         self._style = style or DateStyle()
+        self.hive = hive or Hive.of(authority, behaviour.crl_period)
         if behaviour.publishes_at_start:
             self._publish()
 
@@ -172,6 +178,7 @@ class SimulatedCA:
         faults: Faults | None = None,
         rights: frozenset[Right] = EVERYTHING,
         config: str | None = None,
+        hive: Hive | None = None,
     ) -> Self:
         """The restored CA of a made-up incident, with its own keys: what a real run would meet."""
         authority = state.authority
@@ -185,6 +192,7 @@ class SimulatedCA:
             faults=faults,
             rights=rights,
             config=config,
+            hive=hive,
         )
 
     # ------------------------------------------------------------------------ what a test sees
@@ -267,6 +275,15 @@ class SimulatedCA:
                 return self._hashfile(call, folder)
             case "getreg":
                 return self._getreg(call)
+            case "cainfo":
+                self._need("read")
+                if call.exactly(1) != ("certcount",):
+                    raise UnsupportedCallError(f"The simulated CA does not know certutil -CAInfo {call.values[0]}.")
+                return f"CA cert count: {len(self._own)}\n"
+            case "usage":
+                return (
+                    "Usage:\n  CertUtil [Options] -view [Queue | Log | LogFail | Revoked | Ext | Attrib | CRL] [csv]\n"
+                )
         raise UnsupportedCallError(f"The simulated CA does not know certutil -{call.verb}.")
 
     def _stumble(self, number: int, verb: str) -> None:
@@ -284,10 +301,14 @@ class SimulatedCA:
         self._need("read")
         words = [word.lower() for word in call.values]
         restriction, out = call.options.get("restrict", ""), call.options.get("out")
-        if words == ["crl"]:
+        if words == ["crl"] and restriction:
             return self._view_crls(restriction, out)
-        if words not in ([], ["csv"]):
+        if words not in ([], ["csv"], ["crl"]):
             raise UnsupportedCallError(f"The simulated CA does not know certutil -view {' '.join(call.values)}.")
+        zone = None if "gmt" in call.flags else self._style.zone
+        style = replace(self._style, zone=zone, seconds="seconds" in call.flags)
+        if words == ["crl"]:
+            return self._view_crl_table(out, style)
         form = {"padded": self.behaviour.high_serials_padded}
         try:
             columns = named_columns(out.split(",") if out else VIEW_COLUMNS, **form)
@@ -295,8 +316,6 @@ class SimulatedCA:
         except UsageError:
             # What certutil says of a column that it does not know is assumed.
             raise _RefusalError(known.INVALID_PARAMETER) from None
-        zone = None if "gmt" in call.flags else self._style.zone
-        style = replace(self._style, zone=zone, seconds="seconds" in call.flags)
         if words:
             return "".join(view_csv(rows, columns, style))
         # The last piece is the English line of success, which certutil() writes in its language.
@@ -312,6 +331,20 @@ class SimulatedCA:
         column = ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda _row: None)
         cells = (len(numbers), 4 * len(numbers), 4 if numbers else 0)
         return "".join([schema_block([column]), "\n", *shown, trailer(len(numbers), cells)])
+
+    def _view_crl_table(self, out: str | None, style: DateStyle) -> str:
+        """The CRL table: here the last base CRL of each key; a real one keeps many."""
+        try:
+            columns = view_columns(out.split(",") if out else CRL_COLUMNS, CRL_COLUMNS)
+        except UsageError:
+            raise _RefusalError(known.INVALID_PARAMETER) from None
+        rows = []
+        for row_id, (key, counter) in enumerate(sorted(self._counters.items()), start=1):
+            at = counter.published_at
+            end = at and at + self.behaviour.crl_period + self.behaviour.crl_overlap
+            name_id = self._authority.issuer_name_id(self._authority.certificate_of_key(key))
+            rows.append(CrlTableRow(row_id, counter.number, name_id, at and at - CLOCK_SKEW, end, at))
+        return "".join([*view_text(rows, columns, style)][:-1])
 
     # ---------------------------------------------------------------- dummies and their import
 
@@ -478,20 +511,31 @@ class SimulatedCA:
             self._counters[key] = CrlCounter(number, self.now)
 
     def _ca_cert(self, call: CommandLine, folder: Folder) -> str:
-        """The newest CA certificate, in DER: assumed."""
-        name = call.exactly(1)[0]
+        """One CA certificate, in DER, by default the newest: assumed. What an unknown index gives is assumed, too."""
+        name, *index = call.values
+        wanted = int(index[0]) if index and index[0].isdigit() else max(self._own)
+        if len(index) > 1 or (index and not index[0].isdigit()):
+            raise UnsupportedCallError("certutil -ca.cert takes a file and an index here.")
+        if wanted not in self._own:
+            raise _RefusalError(known.INVALID_PARAMETER)
         if folder.exists(name):
             raise _RefusalError(known.FILE_EXISTS)
-        folder.write(name, der(self._own[max(self._own)]))
+        folder.write(name, der(self._own[wanted]))
         return ""
 
     def _getcrl(self, call: CommandLine, folder: Folder) -> str:
         self._need("read")
-        if len(call.values) not in (1, 2) or not all(v.isdigit() for v in call.values[1:]):
-            raise UnsupportedCallError("certutil -GetCRL takes a file and a CRL index here.")
+        delta = [v.lower() for v in call.values[2:]]
+        if (
+            not 1 <= len(call.values) <= 3
+            or not all(v.isdigit() for v in call.values[1:2])
+            or delta not in ([], ["delta"])
+        ):
+            raise UnsupportedCallError("certutil -GetCRL takes a file, a CRL index and the word delta here.")
         keys = self._authority.key_index if self.behaviour.getcrl_index == "certificate" else self._authority.keys
-        index = int(call.values[1]) if len(call.values) == 2 else len(keys) - 1
-        if index >= len(keys) or keys[index] not in self._crls:
+        index = int(call.values[1]) if len(call.values) > 1 else len(keys) - 1
+        # No delta CRLs are made here.
+        if delta or index >= len(keys) or keys[index] not in self._crls:
             raise _RefusalError(known.FILE_NOT_FOUND)
         if folder.exists(call.values[0]):
             raise _RefusalError(known.FILE_EXISTS)
@@ -508,14 +552,10 @@ class SimulatedCA:
         return f"{algorithm} hash of {name}:\n{digest.hex(' ') if self.behaviour.hash_spaced else digest.hex()}\n"
 
     def _getreg(self, call: CommandLine) -> str:
-        name = call.exactly(1)[0].rpartition("\\")[2]
-        days = self.behaviour.crl_period.days
-        values = {"crlperiod": "REG_SZ = Days", "crlperiodunits": f"REG_DWORD = {_number(days).removeprefix('0x')}"}
-        head = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration"
-        said = f"{head}\\{self._authority.common_name}\\{name}:\n"
-        if name.lower() not in values:
+        said, values = self.hive.getreg(call.exactly(1)[0])
+        if values is None:
             raise _RefusalError(known.FILE_NOT_FOUND, said)
-        return f"{said}\n  {name} {values[name.lower()]}\n"
+        return said + values
 
 
 _REVOCABLE: Final = frozenset({Disposition.ISSUED, Disposition.REVOKED})

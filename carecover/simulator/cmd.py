@@ -6,11 +6,12 @@ exactly as cmd.exe understands it is refused, with its line number, instead of g
     run(Script.parse(data, "revoke.cmd"), Folder(directory), programs, arguments=["preflight"], …)
 
 The grammar is one statement a line, ASCII, CRLF: ``set``, ``set /a``, ``echo``, ``if``,
-``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string, ``mkdir``, ``del``,
-``type``, ``copy /y``, ``cd /d``, ``rem``, ``setlocal``, ``endlocal``, and programs by their
-path. No blocks, pipes, ``&&``, ``||``, carets or delayed expansion: cmd.exe and Wine's cmd
-disagree about those, or an expanded value could break out of them. ``call :label`` may send
-what is said on standard error meanwhile to a file: ``2>>"file"``.
+``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string or a file, ``for`` over the
+files of a folder, ``mkdir``, ``del``, ``type``, ``copy /y``, ``cd /d``, ``ver``, ``rem``,
+``setlocal``, ``endlocal``, and programs by their path. No blocks, pipes, ``&&``, ``||``,
+carets or delayed expansion: cmd.exe and Wine's cmd disagree about those, or an expanded value
+could break out of them. ``call :label`` may send what is said on standard error meanwhile to
+a file: ``2>>"file"``.
 
 Like cmd.exe it expands percent signs first and looks at special characters afterwards, so
 a value that would start a second command there is refused here. Sources: ``cmd /?``,
@@ -143,6 +144,8 @@ _IF_EXIST = re.compile(r'exist "([^"]+)" (.+)', re.IGNORECASE)
 _IF_DEFINED = re.compile(rf"defined ({_NAME}) (.+)", re.ASCII | re.IGNORECASE)
 _IF_NUMBER = re.compile(r"(\S+) (equ|neq|lss|leq|gtr|geq) (\S+) (.+)", re.IGNORECASE)
 _FOR = re.compile(r'for /f "delims=([^"]*)" %([A-Za-z]) in \("(.*)"\) do (.+)', re.IGNORECASE)
+_FOR_LINES = re.compile(r'for /f "tokens=2 delims=([^"]+)" %([A-Za-z]) in \(([^"() ]+)\) do (.+)', re.IGNORECASE)
+_FOR_FILES = re.compile(r"for %([A-Za-z]) in \(([^\"() ]+)\) do (.+)", re.IGNORECASE)
 _SET = re.compile(rf'set "({_NAME})=(.*)"', re.ASCII | re.IGNORECASE)
 _SET_A = re.compile(rf"set /a ({_NAME})=(.+)", re.ASCII | re.IGNORECASE)
 _GOTO = re.compile(rf"goto :({_NAME})", re.ASCII | re.IGNORECASE)
@@ -152,11 +155,12 @@ _FILES = re.compile(r'(mkdir|del|type|copy /y|cd /d) "([^"]+)"(?: "([^"]+)")?', 
 _PLAIN = re.compile(r'(?:"[^"]*"|[^"&|<>^])+')
 _TARGET = re.compile(r' *(?:"([^"]+)"|([A-Za-z0-9_.\\-]+))')
 _WORD = re.compile(r"[A-Za-z]+\.?")
-_FILE_VERBS: Final = frozenset({"mkdir", "del", "type", "copy", "cd"})
+_FILE_VERBS: Final = frozenset({"mkdir", "del", "type", "copy", "cd", "ver"})
+_WINDOWS: Final = b"Microsoft Windows [Version 10.0.20348.2113]"
 # cmd.exe does these itself and starts no program, so they must not be told to be unknown.
 _REFUSED: Final = re.compile(
     "assoc|break|chdir|cls|color|copy|date|del|dir|dpath|erase|for|ftype|if|keys|md|mklink|move|path|pause|popd|prompt|"
-    "pushd|rd|rem|ren|rename|rmdir|shift|start|time|title|type|ver|verify|vol",
+    "pushd|rd|rem|ren|rename|rmdir|shift|start|time|title|type|verify|vol",
     re.IGNORECASE,
 )
 # Versions of cmd.exe differ in whether success of these clears ERRORLEVEL.
@@ -323,9 +327,11 @@ class _Run:
         if text.lower() == "@echo off":
             return True
         lowered = text.lower()
-        if lowered.startswith(("if ", "for ")):
-            body = self._if(text) if lowered.startswith("if ") else self._for(text)
+        if lowered.startswith("if "):
+            body = self._if(text)
             return body is None or self._statement(body)
+        if lowered.startswith("for "):
+            return all(self._statement(body) for body in self._for(text))
         command, streams = self._split(text)
         command = command.lstrip(" ")
         word = _WORD.match(command)
@@ -375,18 +381,42 @@ class _Run:
             raise _OutsideError(f"{text[:60]!r} is no condition that is allowed")
         return body if holds != negated else None
 
-    def _for(self, text: str) -> str | None:
-        """The body of ``for /f`` over one string, or None where no token is left of it."""
+    def _for(self, text: str) -> list[str]:
+        """The bodies of a ``for``: of one over a string at most one, of one over lines or files any number."""
         match = _FOR.fullmatch(text)
-        if not match:
-            raise _OutsideError(f"{text[:60]!r} is no for /f over a string that is allowed")
-        delimiters, variable, value, body = match.groups()
+        if match:
+            return self._for_string(*match.groups())
+        if match := _FOR_LINES.fullmatch(text):
+            delimiters, variable, name, body = match.groups()
+            found = [_second(line, delimiters) for line in self._lines_of(name)]
+            values = [token for token in found if token is not None]
+        elif match := _FOR_FILES.fullmatch(text):
+            variable, pattern, body = match.groups()
+            values = self._folder.matching(pattern)
+        else:
+            raise _OutsideError(
+                f"{text[:60]!r} is no for over a string, a file or the files of a folder that is allowed"
+            )
+        word = _WORD.match(body)
+        if word and word[0].lower() in ("goto", "call", "exit", "if", "for"):
+            raise _OutsideError("a for that may come round again holds one plain statement")
+        return [body.replace(f"%{variable}", value) for value in values]
+
+    def _lines_of(self, name: str) -> list[str]:
+        try:
+            return self._folder.read(name).decode(OEM).splitlines()
+        except OSError:
+            self._complain(f"The system cannot find the file {name}.".encode(OEM, "replace") + NEWLINE)
+            return []
+
+    @staticmethod
+    def _for_string(delimiters: str, variable: str, value: str, body: str) -> list[str]:
         # The default end-of-line character (for /?): cmd.exe skips a line that begins with it,
         # unseen; Wine 8 does not.
         if value.startswith(";"):
-            return None
+            return []
         token = re.split(f"[{re.escape(delimiters)}]", value.lstrip(delimiters))[0] if delimiters else value
-        return body.replace(f"%{variable}", token) if token else None
+        return [body.replace(f"%{variable}", token)] if token else []
 
     def _goto(self, command: str) -> bool:
         match = _GOTO.fullmatch(command)
@@ -484,7 +514,9 @@ class _Run:
         return True
 
     def _files(self, command: str) -> CallResult:
-        """mkdir, del, type, copy /y and cd /d with quoted names."""
+        """mkdir, del, type, copy /y and cd /d with quoted names, and ver."""
+        if command.lower() == "ver":
+            return CallResult(0, NEWLINE + _WINDOWS + NEWLINE)
         match = _FILES.fullmatch(command)
         if not match:
             raise _OutsideError(f"{command[:60]!r} is not allowed; names stand in quotes")
@@ -501,8 +533,7 @@ class _Run:
             elif verb == "del":
                 self._folder.path(first).unlink(missing_ok=True)
             else:
-                self._folder.write(second, self._folder.read(first))
-                return CallResult(0, b"        1 file(s) copied." + NEWLINE)
+                return self._copy(first, second)
         except FileExistsError:
             return CallResult(
                 1, error=f"A subdirectory or file {first} already exists.".encode(OEM, "replace") + NEWLINE
@@ -514,6 +545,21 @@ class _Run:
         except (IsADirectoryError, PermissionError):
             return CallResult(1, error=b"Access is denied." + NEWLINE)
         return CallResult(0)
+
+    def _copy(self, source: str, target: str) -> CallResult:
+        """One file to a name, or all that a pattern fits into a folder that is there."""
+        if "*" not in source:
+            self._folder.write(target, self._folder.read(source))
+            return CallResult(0, b"        1 file(s) copied." + NEWLINE)
+        if not self._folder.exists(target + "\\"):
+            raise _OutsideError("copy with a pattern needs a folder to copy into")
+        names = self._folder.matching(source)
+        for name in names:
+            self._folder.write(target + "\\" + name.rpartition("\\")[2], self._folder.read(name))
+        if not names:
+            # Words and code as Wine 8 has them; cmd.exe names the pattern first.
+            return CallResult(1, b"The system cannot find the file specified." + NEWLINE)
+        return CallResult(0, b"%9d file(s) copied." % len(names) + NEWLINE)
 
     def _program(self, command: str) -> CallResult:
         """A program by its path, or by its name where the current directory has none of that name."""
@@ -579,6 +625,14 @@ class _Run:
 
 class _OutsideError(Exception):
     """A statement outside the grammar; becomes a RefusedError with the line number."""
+
+
+def _second(line: str, delimiters: str) -> str | None:
+    """The second token of a line, or None: then the body of ``for /f "tokens=2"`` does not run."""
+    if line.startswith(";"):
+        return None
+    tokens = [token for token in re.split(f"[{re.escape(delimiters)}]", line) if token]
+    return tokens[1] if len(tokens) > 1 else None
 
 
 def _redirection(text: str, at: int, command: str, streams: _Streams) -> tuple[str, int]:

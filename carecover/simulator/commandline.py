@@ -9,12 +9,15 @@ from typing import Final, Self
 from carecover.errors import CarecoverError
 
 _VERBS: Final = frozenset(
-    {"view", "sign", "importcert", "revoke", "crl", "getcrl", "ca.cert", "ping", "hashfile", "getreg"}
+    {
+        *("view", "sign", "importcert", "revoke", "crl", "getcrl", "ca.cert", "ping", "hashfile", "getreg"),
+        *("cainfo", "usage"),
+    }
 )
 _WITH_VALUE: Final = frozenset({"config", "cert", "restrict", "out"})
 _FLAGS: Final = frozenset({"gmt", "seconds", "silent", "v"})
 # How certutil itself writes a verb in its last line.
-_SPELLING: Final[Mapping[str, str]] = {"crl": "CRL", "getcrl": "GetCRL"}
+_SPELLING: Final[Mapping[str, str]] = {"crl": "CRL", "getcrl": "GetCRL", "cainfo": "CAInfo", "usage": "uSAGE"}
 
 
 class UnsupportedCallError(CarecoverError):
@@ -49,7 +52,7 @@ class CommandLine:
                 options[name] = value
             elif name in _FLAGS:
                 flags.add(name)
-            elif verb is None and name in _VERBS:
+            elif verb is None and name in _VERBS and (name != "usage" or argument == "-uSAGE"):
                 verb = name
             else:
                 # -f, -deleterow and the like are what carecover must never send.

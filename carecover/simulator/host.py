@@ -15,22 +15,35 @@ from carecover.simulator import behaviour as known
 from carecover.simulator.ca import HangError, KilledError, SimulatedCA
 from carecover.simulator.cmd import Script, run
 from carecover.simulator.commandline import UnsupportedCallError
-from carecover.simulator.windows import CallResult, Folder, fc, find, whoami
+from carecover.simulator.windows import CallResult, Folder, fc, find, reg, tzutil, wevtutil, whoami
+
+_CERT_ENROLL: Final = "C:\\Windows\\System32\\CertSrv\\CertEnroll\\"
 
 
 class SimulatedHost:
     """The server of one simulated CA.
 
     ``elevated`` tells how the command prompt was opened, ``environment`` which variables
-    were set in it.
+    were set in it, ``logs`` what its event logs hold (channel → XML), ``enrolled`` what lies in
+    CertEnroll (file name → bytes).
     """
 
     name: Final = "simulator"
 
-    def __init__(self, ca: SimulatedCA, *, elevated: bool = True, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        ca: SimulatedCA,
+        *,
+        elevated: bool = True,
+        environment: Mapping[str, str] | None = None,
+        logs: Mapping[str, bytes] | None = None,
+        enrolled: Mapping[str, bytes] | None = None,
+    ) -> None:
         self._ca = ca
         self._elevated = elevated
         self._environment = dict(environment or {})
+        self._logs = dict(logs or {})
+        self._outside = {_CERT_ENROLL + name: data for name, data in (enrolled or {}).items()}
 
     def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
         """Run ``script`` in ``directory``, where it leaves its logs, and return its exit code.
@@ -48,11 +61,14 @@ class SimulatedHost:
             "find.exe": find,
             "fc.exe": fc,
             "whoami.exe": whoami(elevated=self._elevated),
+            "wevtutil.exe": wevtutil(self._logs),
+            "reg.exe": reg(self._ca.hive.reg_file()),
+            "tzutil.exe": tzutil,
         }
         try:
             return run(
                 Script.parse(data, script),
-                Folder(directory),
+                Folder(directory, self._outside),
                 programs,
                 arguments=arguments,
                 now=lambda: self._ca.now,

@@ -8,10 +8,11 @@ here; who writes a file turns them into what Windows writes.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from carecover.errors import UsageError
@@ -61,13 +62,13 @@ class DateStyle:
 
 @dataclass(frozen=True, slots=True)
 class ViewColumn:
-    """One column of the CA database: schema name, English name, type, length, and its value."""
+    """One column of the CA database: schema name, English name, type, length, and its value in a row of its table."""
 
     name: str
     label: str
     type: ColumnType
     limit: str
-    value: Callable[[DatabaseRow], Cell]
+    value: Callable[[Any], Cell]
 
 
 def _hash(row: DatabaseRow) -> str | None:
@@ -126,6 +127,39 @@ VIEW_COLUMNS: Final[dict[str, ViewColumn]] = {
     )
 }
 
+
+@dataclass(frozen=True, slots=True)
+class CrlTableRow:
+    """One row of the database's CRL table ([MS-CSRA] 3.1.1.4.1): a base CRL of one key."""
+
+    row_id: int
+    number: int
+    name_id: int
+    """Key index << 16 | index of the CA certificate."""
+    this_update: datetime | None
+    next_update: datetime | None
+    published_at: datetime | None
+
+
+# Schema names from [MS-CSRA] 3.1.1.4.1 and certsrv.h; the English labels are assumed.
+CRL_COLUMNS: Final[dict[str, ViewColumn]] = {
+    column.name: column
+    for column in (
+        ViewColumn("CRLRowId", "CRL Row ID", "Long", "4 -- Indexed", lambda r: r.row_id),
+        ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda r: r.number),
+        ViewColumn("CRLNameId", "CRL Name ID", "Long", "4", lambda r: r.name_id),
+        ViewColumn("CRLMinBase", "CRL Minimum Base", "Long", "4", lambda _r: 0),
+        ViewColumn("CRLCount", "CRL Count", "Long", "4", lambda _r: None),
+        ViewColumn("CRLThisUpdate", "CRL This Update", "Date", "8", lambda r: r.this_update),
+        ViewColumn("CRLNextUpdate", "CRL Next Update", "Date", "8 -- Indexed", lambda r: r.next_update),
+        ViewColumn("CRLThisPublish", "CRL This Publish", "Date", "8", lambda r: r.published_at),
+        ViewColumn("CRLNextPublish", "CRL Next Publish", "Date", "8 -- Indexed", lambda _r: None),
+        ViewColumn("CRLPropagationComplete", "CRL Propagation Complete", "Date", "8 -- Indexed", lambda _r: None),
+        ViewColumn("CRLPublishFlags", "CRL Publish Flags", "Long", "4", lambda _r: 5),
+        ViewColumn("CRLPublishStatusCode", "CRL Publish Status Code", "Long", "4 -- Indexed", lambda _r: 0),
+    )
+}
+
 # Microsoft's words for the dispositions that a CA row can show.
 _DISPOSITIONS: Final = {
     Disposition.PENDING: "Taken Under Submission",
@@ -140,13 +174,15 @@ _DISPOSITIONS: Final = {
 }
 
 
-def view_columns(names: Iterable[str]) -> tuple[ViewColumn, ...]:
+def view_columns(
+    names: Iterable[str], table: Mapping[str, ViewColumn] = MappingProxyType(VIEW_COLUMNS)
+) -> tuple[ViewColumn, ...]:
     """Columns by schema name or English display name, in any case, as ``-out`` takes them.
 
-    Raises UsageError for a name that the database does not have.
+    Raises UsageError for a name that the table does not have.
     """
-    known = {name.casefold(): column for name, column in VIEW_COLUMNS.items()}
-    known |= {column.label.casefold(): column for column in VIEW_COLUMNS.values()}
+    known = {name.casefold(): column for name, column in table.items()}
+    known |= {column.label.casefold(): column for column in table.values()}
     chosen = []
     for name in names:
         column = known.get(name.strip().casefold())
@@ -186,7 +222,7 @@ def schema_block(columns: Sequence[ViewColumn]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def row_block(index: int, row: DatabaseRow, columns: Sequence[ViewColumn], style: DateStyle) -> str:
+def row_block(index: int, row: DatabaseRow | CrlTableRow, columns: Sequence[ViewColumn], style: DateStyle) -> str:
     """One row of the dump; ``index`` counts from 1 and is not the request ID."""
     lines = [f"Row {index}:"]
     for column in columns:
@@ -218,7 +254,9 @@ def completed(verb: str) -> str:
     return f"CertUtil: -{verb} command completed successfully.\n"
 
 
-def view_text(rows: Iterable[DatabaseRow], columns: Sequence[ViewColumn], style: DateStyle) -> Iterator[str]:
+def view_text(
+    rows: Iterable[DatabaseRow | CrlTableRow], columns: Sequence[ViewColumn], style: DateStyle
+) -> Iterator[str]:
     """A whole ``certutil -view`` row dump, piece by piece."""
     yield schema_block(columns)
     count = total = largest = 0
@@ -244,7 +282,7 @@ def view_csv(rows: Iterable[DatabaseRow], columns: Sequence[ViewColumn], style: 
         yield ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
 
 
-def _text_cell(column: ViewColumn, value: Cell, row: DatabaseRow, style: DateStyle) -> str:
+def _text_cell(column: ViewColumn, value: Cell, row: DatabaseRow | CrlTableRow, style: DateStyle) -> str:
     if value is None or value == "":
         return "EMPTY"
     if isinstance(value, int):
@@ -255,8 +293,9 @@ def _text_cell(column: ViewColumn, value: Cell, row: DatabaseRow, style: DateSty
         return f"{number} -- {meaning}" if meaning else number
     if isinstance(value, datetime):
         return style.text(value)
-    if column.name == "CertificateTemplate" and row.template is not None and row.template.oid is not None:
-        return f'"{value!s}" {row.template.display_name}'
+    template = row.template if isinstance(row, DatabaseRow) and column.name == "CertificateTemplate" else None
+    if template is not None and template.oid is not None:
+        return f'"{value!s}" {template.display_name}'
     return f'"{value!s}"'
 
 

@@ -1,15 +1,17 @@
 """What a batch finds around it on the server: its folder, and the programs that are not certutil.
 
-``find.exe``, ``fc.exe`` and ``whoami.exe`` answer just the calls that carecover's batches make.
+``find.exe``, ``fc.exe``, ``whoami.exe``, ``wevtutil.exe``, ``reg.exe`` and ``tzutil.exe`` answer just the calls that
+carecover's batches make.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from carecover.errors import RefusedError
@@ -43,15 +45,17 @@ class Folder:
 
     Paths are relative to the current directory or lie under ``C:\\carecover``, which stands
     for the directory. Anything else, devices, streams, wildcards and links that lead out of
-    the directory are refused with RefusedError.
+    the directory are refused with RefusedError. ``outside``: files elsewhere on the server, by
+    their full Windows path, which may be read and copied only by a pattern.
     """
 
     ROOT: Final = "C:\\carecover\\"
     _DEVICES: Final = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))})
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, outside: Mapping[str, bytes] = MappingProxyType({})) -> None:
         """``directory`` must exist; the current directory is its root."""
         self._directory = directory.resolve(strict=True)
+        self._outside = dict(outside)
         self._current: tuple[str, ...] = ()
 
     @property
@@ -91,7 +95,22 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; raises OSError where it cannot be read."""
-        return self.path(name).read_bytes()
+        return self._outside[name] if name in self._outside else self.path(name).read_bytes()
+
+    def matching(self, pattern: str) -> list[str]:
+        """The names of the files that a pattern fits, in order; stars stand in its last part only."""
+        head, _, last = pattern.rpartition("\\")
+        if "*" in head or "?" in pattern:
+            raise RefusedError(f"The batch names {pattern!r}, which is no pattern that is simulated.")
+        if ":" in head and not pattern.lower().startswith(self.ROOT.lower()):
+            found = [n.rpartition("\\")[2] for n in self._outside if n.rpartition("\\")[0].lower() == head.lower()]
+        else:
+            place = self.path(head or ".")
+            found = [child.name for child in place.iterdir() if child.is_file()] if place.is_dir() else []
+        fits = re.compile(re.escape(last).replace(r"\*", ".*"), re.IGNORECASE)
+        before = head + "\\" if head else ""
+        # A name with a quote is none on Windows, and would end the quotes that it is put into.
+        return sorted((before + n for n in found if fits.fullmatch(n) and '"' not in n), key=str.lower)
 
     def write(self, name: str, data: bytes, *, append: bool = False) -> None:
         """Write or extend a file; raises OSError where its directory is missing."""
@@ -215,8 +234,50 @@ def whoami(*, elevated: bool) -> Program:
     )
 
     def answer(arguments: Sequence[str], _folder: Folder) -> CallResult:
+        if not arguments:
+            return CallResult(0, b"corp\\ca-admin" + NEWLINE)
         if [a.lower() for a in arguments] != ["/groups"]:
             return CallResult(1, error=b"ERROR: Invalid argument/option" + NEWLINE)
         return CallResult(0, text.encode("ascii"))
 
     return answer
+
+
+def wevtutil(logs: Mapping[str, bytes]) -> Program:
+    """wevtutil.exe epl CHANNEL "path" "/q:query": the events of a channel as the server's log has them.
+
+    The real one writes .evtx, which nobody here can; this one writes the XML of the same events, without regard to
+    the query, into the same file. carecover tells the two apart by content.
+    """
+
+    def answer(arguments: Sequence[str], folder: Folder) -> CallResult:
+        if len(arguments) != 4 or arguments[0] != "epl" or not arguments[3].startswith("/q:*[System["):
+            return CallResult(87, error=b"Invalid option." + NEWLINE)
+        channel, name = arguments[1], arguments[2]
+        if channel not in logs:
+            return CallResult(5, error=b"Failed to export log. Access is denied." + NEWLINE)
+        if folder.exists(name):
+            return CallResult(80, error=b"Failed to export log. The file exists." + NEWLINE)
+        folder.write(name, logs[channel])
+        return CallResult(0)
+
+    return answer
+
+
+def reg(export: str) -> Program:
+    """reg.exe export KEY "path": ``export`` is the text of the .reg file, written as Windows does, in UTF-16."""
+
+    def answer(arguments: Sequence[str], folder: Folder) -> CallResult:
+        if len(arguments) != 3 or arguments[0] != "export" or not arguments[1].startswith("HKLM\\"):
+            return CallResult(1, error=b"ERROR: Invalid syntax." + NEWLINE)
+        folder.write(arguments[2], "\ufeff".encode("utf-16-le") + export.encode("utf-16-le"))
+        return CallResult(0, b"The operation completed successfully." + NEWLINE)
+
+    return answer
+
+
+def tzutil(arguments: Sequence[str], _folder: Folder) -> CallResult:
+    """tzutil.exe /g: Windows' own name of the time zone, without a line end."""
+    if list(arguments) != ["/g"]:
+        return CallResult(1, error=b"Invalid argument." + NEWLINE)
+    return CallResult(0, b"W. Europe Standard Time")
