@@ -538,7 +538,7 @@ TABLES: Final[dict[str, TableSchema]] = {
         ),
         _table(
             "audit_events",
-            "one event of the Windows Security log of the CA",
+            "one event of the CA in the Windows Security log, or of its service in the Application log",
             ("event_id", "integer", "Windows event ID, such as 4887 or 4870"),
             ("recorded_at", "time", "when Windows recorded it"),
             ("request_id", "integer", "request ID"),
@@ -551,7 +551,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             _LOCATION,
             ("template", "text", "certificate template"),
             ("computer", "text", "the host that recorded it"),
-            ("detail", "text", "what else it says: exit event that was not mailed (46), base or delta (4872), …"),
+            ("detail", "text", "what else it says: exit event not mailed and its recipient (46), base or delta (4872), …"),
             ("key_id", "text", "subject key identifier of an issued certificate (4887), hex"),
         ),
         _table(

@@ -1,8 +1,14 @@
-"""Events of the CA's Security log: XML from Event Viewer or wevtutil, and .evtx.
+"""Events of a CA's logs: XML from Event Viewer or wevtutil, and .evtx.
+
+Of the Security log the audit events of the CA (Microsoft-Windows-Security-Auditing, 4868 to
+4896) and its clearing (1102); of the Application log what the CA's service says about itself
+(Microsoft-Windows-CertificationAuthority). The same numbers of other providers are others'
+business. The data names of 4868 to 4896 are those of the provider's manifest, as the public
+project airbus-cert/etl-parser lists them; of 4886, 4887 and 4898 there are real samples.
+The data of the CA's own provider have no known names and are read by what they hold.
 
 XML copied from Event Viewer's window is not well-formed ("- <Event"); the marks are taken
-away. A DOCTYPE is refused, so nothing expands. The data names of 4870 and 4872 are assumed:
-no sample is public (those of 4886 and 4887 are from real events).
+away. A DOCTYPE is refused, so nothing expands.
 """
 
 from __future__ import annotations
@@ -18,9 +24,21 @@ from carecover.evidence import values
 from carecover.evidence.text import encoding_of
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
 
-# CA events: 4870 revoked, 4871 CRL asked for, 4872 CRL published, 4876/4877 backup, 4878/4879
-# restore, 4886 received, 4887 issued, 4888 denied (Microsoft, Appendix L: Events to Monitor).
-EVENT_IDS: Final = frozenset({4870, 4871, 4872, 4876, 4877, 4878, 4879, 4886, 4887, 4888})
+# 4868 denied by a manager, 4870 revoked, 4871 CRL asked for, 4872 CRL published, 4875 told to shut down,
+# 4876/4877 backup, 4878/4879 restore, 4880/4881 service started and stopped, 4882 permissions changed,
+# 4884 certificate imported, 4885 audit filter changed, 4886 received, 4887 issued, 4888 denied, 4889 set to
+# pending, 4896 rows deleted (Microsoft, Appendix L: Events to Monitor).
+AUDIT_IDS: Final = frozenset(
+    {4868, 4870, 4871, 4872, 4875, 4876, 4877, 4878, 4879, 4880, 4881, 4882, 4884, 4885, 4886, 4887, 4888, 4889, 4896}
+)
+# 17 did not start, 26 started, 38 stopped, 46 an exit module failed, 65, 66, 67, 74, 75 a CRL could not be published.
+SERVICE_IDS: Final = frozenset({17, 26, 38, 46, 65, 66, 67, 74, 75})
+LOG_CLEARED: Final = 1102
+EXIT_MODULE_FAILED: Final = 46
+_AUDIT_PROVIDER: Final = "microsoft-windows-security-auditing"
+# "CertSvc" until Windows Server 2003.
+_SERVICE_PROVIDERS: Final = frozenset({"microsoft-windows-certificationauthority", "certsvc"})
+_LOG_PROVIDER: Final = "microsoft-windows-eventlog"
 # Windows limits one event to 64 kB; as XML in UTF-8 it cannot be ten times that.
 MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_XML_BYTES: Final = 2 * 1024 * 1024 * 1024
@@ -35,6 +53,7 @@ _EVENT_ID = re.compile(rb"<EventID[^>]{0,80}>\s*(\d{1,5})\s*</EventID>")
 _SPACE = re.compile(r"\{[^}]*\}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(?:Z|UTC|\+00:00)?", re.ASCII)
 
+# Some events name a datum otherwise in their text than in the manifest: "CRL Number", "Serial Number".
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "request_id": ("requestid",),
     "serial": ("serialnumber", "certificateserialnumber"),
@@ -43,7 +62,27 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "template": ("certificatetemplate",),
     "reason": ("reason", "revocationreason"),
     "crl_number": ("crlnumber",),
+    "key_id": ("subjectkeyidentifier",),
 }
+# What else an event says: data name → word for it, in the order of columns.
+_DETAILS: Final[Mapping[int, Mapping[str, str]]] = {
+    4871: {"nextupdate": "next update", "nextpublishforbasecrl": "base", "nextpublishfordeltacrl": "delta"},
+    4872: {"nextpublish": "next publish", "keycontainer": "key container", "publishurls": "URLs"},
+    4876: {"backuptype": "backup type"},
+    4880: {"privatekeyusagecount": "private key used", "certificatedatabasehash": "database hash"},
+    4881: {"privatekeyusagecount": "private key used", "certificatedatabasehash": "database hash"},
+    4885: {"auditfilter": "audit filter"},
+    4896: {"tableid": "table", "filter": "filter", "rowsdeleted": "rows deleted"},
+}
+# Whether the manifest's IsBaseCRL is translated is not known (assumed: it may be).
+_YES: Final = frozenset(
+    {"yes", "true", "1", "ja", "oui", "sí", "si", "sì", "sim", "да", "tak", "ano", "是", "はい", "예"}
+)
+_NO: Final = frozenset({"no", "false", "0", "nein", "non", "não", "нет", "nie", "ne", "nee", "否", "いいえ", "아니요"})
+_MAX_DETAIL: Final = 500
+# The exit event is a constant in every language; the sentence around it is not.
+_NOT_MAILED = re.compile(r"\b(EXITEVENT_[A-Z]{3,30})(?: to (\S{1,320}))?", re.ASCII)
+_HEX = re.compile(r"(?:[0-9a-f]{2}){2,64}", re.ASCII)
 
 
 def _row(xml: bytes, location: str) -> dict[str, object] | None:
@@ -53,8 +92,7 @@ def _row(xml: bytes, location: str) -> dict[str, object] | None:
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314 - declarations are refused above
     except ElementTree.ParseError as error:
-        named = _EVENT_ID.search(xml)
-        if named and int(named[1]) not in EVENT_IDS:
+        if not _may_matter(xml):
             return None
         raise ValueError(f"The event is not well-formed XML: {error}.") from None
     for element in root.iter():
@@ -63,7 +101,7 @@ def _row(xml: bytes, location: str) -> dict[str, object] | None:
     if not number.isascii() or not number.isdecimal():
         raise ValueError("The XML is no Windows event: it has no event ID.")
     event_id = int(number[:9])
-    if event_id not in EVENT_IDS:
+    if not _matters(event_id, root):
         return None
     created = root.find("System/TimeCreated")
     row: dict[str, object] = {
@@ -72,14 +110,95 @@ def _row(xml: bytes, location: str) -> dict[str, object] | None:
         "computer": values.given(root.findtext("System/Computer")),
         "location": location,
     }
-    row.update(_data(root))
+    named = _named(root)
+    if event_id in AUDIT_IDS:
+        row.update(_columns(named))
+        row["detail"] = _detail(event_id, named)
+    elif event_id == LOG_CLEARED:
+        row["detail"] = _by(named)
+    else:
+        row["detail"] = _service_detail(event_id, root)
     return row
 
 
-def _data(root: ElementTree.Element) -> dict[str, object]:
+def _matters(event_id: int, root: ElementTree.Element) -> bool:
+    """Whether an event is one of the CA's; a number says nothing without its provider."""
+    element = root.find("System/Provider")
+    provider = element.get("Name", "").strip().casefold() if element is not None else ""
+    if event_id in AUDIT_IDS:
+        return provider in {"", _AUDIT_PROVIDER}
+    if event_id == LOG_CLEARED:
+        channel = (root.findtext("System/Channel") or "").strip().casefold()
+        return provider == _LOG_PROVIDER and channel in {"", "security"}
+    return event_id in SERVICE_IDS and provider in _SERVICE_PROVIDERS
+
+
+def _may_matter(xml: bytes) -> bool:
+    """Whether a damaged event may have been one of the CA's; where its number is lost, it may."""
+    named = _EVENT_ID.search(xml)
+    number = int(named[1]) if named else None
+    if number is None or number in AUDIT_IDS or number == LOG_CLEARED:
+        return True
+    return number in SERVICE_IDS and any(name.encode() in xml.lower() for name in _SERVICE_PROVIDERS)
+
+
+def _named(root: ElementTree.Element) -> dict[str, str]:
+    """The data by name, in lower case without blanks; of 1102 they are elements of their own."""
     named: dict[str, str] = {}
     for element in root.iterfind("EventData/Data"):
         named.setdefault(element.get("Name", "").replace(" ", "").casefold(), element.text or "")
+    for element in root.iterfind("UserData/*/*"):
+        named.setdefault(element.tag.casefold(), element.text or "")
+    return named
+
+
+def _detail(event_id: int, named: Mapping[str, str]) -> str | None:
+    """What an audit event says besides its columns; 4872 begins with "base" or "delta"."""
+    parts = []
+    if event_id == 4872:
+        answer = " ".join(named.get("isbasecrl", named.get("basecrl", "")).split())[:20].casefold()
+        parts += ["base"] if answer in _YES else ["delta"] if answer in _NO else []
+    for name, word in _DETAILS.get(event_id, {}).items():
+        if text := _plain(named.get(name)):
+            parts.append(f"{word} {text}")
+    if by := _by(named):
+        parts.append(by)
+    return "; ".join(parts)[:_MAX_DETAIL] or None
+
+
+def _by(named: Mapping[str, str]) -> str | None:
+    """Who did it."""
+    name, domain = _plain(named.get("subjectusername")), _plain(named.get("subjectdomainname"))
+    return f"by {domain}\\{name}" if name and domain else f"by {name}" if name else None
+
+
+def _service_detail(event_id: int, root: ElementTree.Element) -> str | None:
+    """The data of an event of the CA's service; of 46 the exit event and who should have had the mail."""
+    texts = [
+        text
+        for part in ("EventData", "UserData")
+        for element in root.iterfind(part)
+        for word in element.itertext()
+        if (text := _plain(word))
+    ]
+    if event_id == EXIT_MODULE_FAILED:
+        message = _plain(root.findtext("RenderingInfo/Message"))
+        for place, text in enumerate([*texts, message or ""]):
+            if match := _NOT_MAILED.search(text):
+                # The sentence may have been taken apart: then the recipient is the next datum.
+                alone = match[0] == text and place + 1 < len(texts)
+                to = (match[2] or (texts[place + 1] if alone else "")).rstrip(".")[:320]
+                return f"{match[1]} to {to}" if to else match[1]
+    return "; ".join(texts)[:_MAX_DETAIL] or None
+
+
+def _plain(text: str | None) -> str:
+    """A datum on one line, bounded, without control characters."""
+    words = " ".join((text or "")[: 4 * _MAX_DETAIL].split())
+    return "".join(c for c in words if c.isprintable())[:_MAX_DETAIL]
+
+
+def _columns(named: Mapping[str, str]) -> dict[str, object]:
     row: dict[str, object] = {}
     for column, names in _NAMES.items():
         text = next((named[name] for name in names if name in named), None)
@@ -100,6 +219,9 @@ def _value(column: str, text: str | None) -> object:
         if column == "crl_number":
             number = values.given(text)
             return number if number and number.isascii() and number.isdecimal() and len(number) <= 50 else None
+        if column == "key_id":
+            digits = "".join((values.given(text) or "")[:300].split()).lower()
+            return digits if _HEX.fullmatch(digits) else None
     except ValueError:
         return None
     return values.given(text)
