@@ -157,6 +157,11 @@ def write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
     return written
 
 
+def write_kit(target: Path) -> list[Path]:
+    """Write the kit that exports evidence from a CA into a new folder; raises RefusedError or PathError."""
+    return write_files(empty_folder(target), remediation.collect_kit())
+
+
 def check_bundle(place: Path, plan: Plan) -> None:
     """Raise unless the folder is a bundle that was made for exactly this plan."""
     try:

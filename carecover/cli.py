@@ -49,7 +49,7 @@ class _Guide(click.Group):
 
     chapters: ClassVar[dict[str, tuple[str, ...]]] = {
         "See how it goes": ("demo", "simulate"),
-        "1. Hand in the evidence": ("init", "add", "baseline"),
+        "1. Hand in the evidence": ("collect-kit", "init", "add", "baseline"),
         "2. See the gap": ("gaps", "table"),
         "3. Decide, and sign with a second person": ("decide", "waive", "sign-off"),
         "4. Make the batch, and rehearse it": ("rehearse", "batch", "pin", "run"),
@@ -224,6 +224,18 @@ def simulate(directory: Path, form: Any, layout: Any, **knobs: Any) -> int:  # n
 
 
 # --------------------------------------------------------------------------- the evidence
+
+
+@cli.command("collect-kit")
+@click.argument("directory", type=_PATH)
+def collect_kit(directory: Path) -> int:
+    """Write collect.cmd, read-only, for the CA: it exports everything that carecover wants."""
+    from carecover.bundles import write_kit  # noqa: PLC0415
+
+    for path in write_kit(directory):
+        click.echo(path)
+    _say("Carry the folder to the CA and read README.txt there, before the restored service starts.")
+    return DONE
 
 
 @cli.command()

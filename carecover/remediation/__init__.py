@@ -10,6 +10,7 @@ files = pinned_bundle(plan, certificates, pins, dummies)      # revoke.cmd
 
 from carecover.remediation.backend import Backend
 from carecover.remediation.bundle import certificate_name, pinned_bundle, prepare_bundle
+from carecover.remediation.collect import collect_kit
 from carecover.remediation.decisions import Decided, Skipped, current, decide, take_suggestions
 from carecover.remediation.pin import check_dummies
 from carecover.remediation.plan import check_key, check_signoffs, check_waiver, explain, make_plan
@@ -23,6 +24,7 @@ __all__ = [
     "check_key",
     "check_signoffs",
     "check_waiver",
+    "collect_kit",
     "current",
     "decide",
     "explain",
