@@ -173,10 +173,13 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
 
 def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, known: Known) -> None:
     """4887 version 1 (issued, with serial) and 4870 (revoked; reason -1 is a release)."""
+    events = events[events["serial"].notna()]
+    if not len(events):
+        return
     news = ~events["serial"].isin(known.present) | events["serial"].isin(known.reissued)
     issued = (events["event_id"] == 4887) & news
     revoked = (events["event_id"] == 4870) & ~events["serial"].isin(known.settled)
-    for row in events[events["serial"].notna() & (issued | revoked)].to_dict("records"):
+    for row in events[issued | revoked].to_dict("records"):
         dossier = _dossier(dossiers, str(row["serial"]))
         at = cell_moment(row["recorded_at"])
         if row["event_id"] == 4870:

@@ -119,11 +119,11 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         cut=cut,
         habits=learn_habits(mails, rows, confirmed),
     )
-    suspects, believed = _sorted_out(mails, known, suspicions)
+    matter = mattering(mails, known)
+    suspects, believed = _sorted_out(mails, matter, suspicions)
     suspects += _of_others(evidence.notifications[~mine], cut, suspicions)
-    matter = mattering(believed, known)
 
-    dossiers = gather(believed[matter].to_dict("records"), certs, events, known, cut)
+    dossiers = gather(believed[matter.loc[believed.index]].to_dict("records"), certs, events, known, cut)
     ends = {serial: end for serial, each in dossiers.items() if (end := each.facts.get("not_after")) is not None}
     add_listed(dossiers, published.says(known.settled, ends))
     trail = follow_requests(believed, events, _shown(dossiers), rows, layout, cut)
@@ -272,10 +272,12 @@ class _Suspect:
     doubts: tuple[str, ...]
 
 
-def _sorted_out(mails: pd.DataFrame, known: Known, suspicions: Suspicions) -> tuple[list[_Suspect], pd.DataFrame]:
+def _sorted_out(
+    mails: pd.DataFrame, matter: pd.Series[bool], suspicions: Suspicions
+) -> tuple[list[_Suspect], pd.DataFrame]:
     """The suspects among the mails that can matter, and all mails without them."""
     ids = mails["request_id"].notna() & mails["serial"].isna()
-    looked_at = mails[mattering(mails, known) | ids]
+    looked_at = mails[matter | ids]
     suspects: list[_Suspect] = []
     dropped: list[Any] = []
     for index, mail in zip(looked_at.index, looked_at.to_dict("records"), strict=True):
