@@ -908,6 +908,15 @@ class PlanItem:
     template: str | None
     note: str | None
     decided_by: str
+    replace_first: bool = False
+    """Something stops working when it is revoked: a new certificate is to be in place before."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as JSON values; a mark that is not set is left out: plans that know none keep their digest."""
+        body = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.replace_first:
+            del body["replace_first"]
+        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -932,7 +941,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON values; ``from_json`` gives an equal plan."""
         body: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        body["items"] = [{f.name: getattr(item, f.name) for f in fields(item)} for item in self.items]
+        body["items"] = [item.to_json() for item in self.items]
         body["waivers"] = list(self.waivers)
         body["signer_sha256"] = dict(self.signer_sha256)
         body["last_crl_numbers"] = dict(self.last_crl_numbers)

@@ -347,6 +347,22 @@ def _readme(plan: Plan) -> list[str]:
         "- The CA must not issue until the end: note its templates (certutil -CATemplates) and take them away in",
         "  certsrv.msc. Keep pkiview.msc (Enterprise PKI) closed: it makes the CA issue a CA Exchange certificate.",
         "- Back up the database as it is now: certutil -backupDB FOLDER, to an empty folder on another disk.",
+        *(
+            [
+                "- Replace before you revoke: plan.html says which certificates something works with now. Have a new",
+                "  one in place of each before apply.",
+            ]
+            if any(item.replace_first for item in plan.items)
+            else []
+        ),
+        *(
+            [
+                "- What was revoked before the failure gets a new revocation date: the day of apply. plan.html has the",
+                "  old dates, and says what that means for signatures.",
+            ]
+            if any(item.action == "revoke" and item.original_revoked_at for item in plan.items)
+            else []
+        ),
         "- Copy the whole folder to a local disk of the CA server: no share, no read-only medium. On a cluster, to the",
         "  node that runs the CA. Change no file: hashes are checked.",
         *asked,
@@ -400,13 +416,15 @@ def _html(plan: Plan) -> bytes:
         "action",
         "reason",
         "method",
+        "revoked",
+        "replace_first",
         "subject",
         "requester",
         "template",
         "note",
         "decided_by",
     )
-    head = "".join(f"<th>{name}</th>" for name in columns)
+    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in columns)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_escaped(_shown(item, name))}</td>" for name in columns) + "</tr>\r\n"
         for item in plan.items
@@ -426,7 +444,14 @@ def _html(plan: Plan) -> bytes:
 
 
 def _shown(item: PlanItem, name: str) -> object:
-    """A field for people: a reason by its number and its designation."""
+    """A field for people: reasons by number and designation, revocation dates old and new."""
+    if name == "revoked":
+        if item.action != "revoke":
+            return None
+        new = "the day it is done"
+        return new if item.original_revoked_at is None else f"before: {item.original_revoked_at}; anew: {new}"
+    if name == "replace_first":
+        return "replace before you revoke" if item.replace_first else None
     if name != "reason" or item.reason is None:
         value: object = getattr(item, name)
         return value

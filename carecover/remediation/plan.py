@@ -141,18 +141,19 @@ def explain(plan: Plan) -> list[str]:
     lifted = [item for item in plan.items if item.action == "unrevoke"]
     left = [item for item in plan.items if item.method == "none"]
     again = [item for item in revoked if item.original_revoked_at is not None]
+    first = [item for item in revoked if item.replace_first]
     waived = [item for item in plan.items if item.hash_waived]
     if final:
         told.append(f"{_count(final, 'certificate')} will be revoked for ever: only a hold can be undone.")
     if held:
         told.append(f"{held} will be put on hold; undo.cmd can release each of them later, one at a time.")
-    if again:
-        first = again[0]
+    if first:
         told.append(
-            f"{_count(again, 'certificate')} had been revoked before the failure. The CA will write today's date "
-            f"instead of the old one (the first of them, {first.serial}: {first.original_revoked_at}); a "
-            "signature made between the two dates will then count as made before the revocation."
+            f"Replace before you revoke: {_count(first, 'certificate')} that something works with now. Have a new one "
+            f"in place of each first: {_named(first)}."
         )
+    if again:
+        told += _dated_anew(again)
     if lifted:
         told.append(f"{_count(lifted, 'certificate')} will be taken off hold by undo.cmd and be good again.")
     if originals:
@@ -168,6 +169,13 @@ def explain(plan: Plan) -> list[str]:
             "dummy is a certificate that this CA signed: it counts as dangerous until it is revoked or destroyed. Its "
             "end of validity is checked before it is used, because the CA drops an expired serial number from its CRL."
         )
+    if short := [item for item in dummies if _signs_code(item)]:
+        told.append(
+            f"{_count(short, 'dummy', 'dummies')} stand{'s' if len(short) == 1 else ''} for code signing: AD CS keeps "
+            "such a certificate on its CRL after it has expired, for its signatures outlive it. A dummy has no such "
+            f"use and drops off when it expires: {_named(short)}. Keep what expired on the CRL: certutil -setreg "
+            "CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS."
+        )
     if waived:
         told.append(
             f"For {_count(waived, 'certificate')} the hash of the database row is not known: the serial number alone "
@@ -181,6 +189,52 @@ def explain(plan: Plan) -> list[str]:
     )
     told += [f"Waived: {waiver}" for waiver in plan.waivers]
     return told
+
+
+def _dated_anew(again: Sequence[PlanItem]) -> list[str]:
+    """What it means that a revocation of before the failure gets a new date.
+
+    ``certutil -revoke`` has no argument for a date (its help text); the call behind it has
+    one, the effective date (ICertAdmin::RevokeCertificate).
+    """
+    oldest = min(again, key=lambda item: item.original_revoked_at or "")
+    told = []
+    told.append(
+        f"{_count(again, 'certificate')} had been revoked before the failure. The CA will write the date of the day it "
+        "is done instead of the old one, for certutil -revoke takes no date. Old and new date stand side by side in "
+        f"the plan; the oldest is {oldest.serial}: {oldest.original_revoked_at}."
+    )
+    code = [item for item in again if _signs_code(item)]
+    told.append(
+        "What that means for signatures: one with a time stamp between the two dates counts as made before the "
+        "revocation, and so as good again. That matters for code signing"
+        + (f", which is what {_named(code)} did by the template's name" if code else " and for signed documents")
+        + ". Only the date would mend it (ICertAdmin::RevokeCertificate takes one; no command of certutil does): "
+        "where such signatures exist, distrust the certificate on the clients as well."
+    )
+    if stolen := [item for item in again if item.original_reason == RevocationReason.KEY_COMPROMISE]:
+        told.append(
+            f"For {_count(stolen, 'of them', 'of them')} the reason was key compromise: whoever has the key may have "
+            f"signed between the two dates, and those signatures will count as the owner's: {_named(stolen)}. Tell "
+            "those who rely on them the old date."
+        )
+    if held := [item for item in again if item.original_reason == RevocationReason.CERTIFICATE_HOLD]:
+        told.append(
+            f"{_count(held, 'of them', 'of them')} had been on hold: between restore and the new CRL the hold was not "
+            f"in force, and the CRL will show it as new: {_named(held)}."
+        )
+    return told
+
+
+def _signs_code(item: PlanItem) -> bool:
+    """True where the template's name says code signing: the plan knows no more of its use."""
+    return "codesign" in re.sub("[^a-z]", "", (item.template or "").casefold())
+
+
+def _named(items: Sequence[PlanItem]) -> str:
+    """The first few serial numbers; the plan marks every one."""
+    more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
+    return ", ".join(item.serial for item in items[:MAX_NAMED]) + more
 
 
 def check_key(facts: CaseFacts) -> None:
@@ -282,6 +336,7 @@ def _draft(
         "template": finding["template"],
         "note": decision["note"] if decision else None,
         "decided_by": decision["decided_by"] if decision else "",
+        "replace_first": action == "revoke" and finding["replace_first"] is True,
     }
 
 

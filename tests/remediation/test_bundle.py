@@ -84,9 +84,19 @@ def fixed_plan() -> tuple[Plan, dict[str, bytes], list[Pin], dict[str, bytes]]:
     ca, original = hashlib.sha256(CA_DER).hexdigest(), hashlib.sha256(ORIGINAL_DER).hexdigest()
     high = "f0" + ORPHAN[2:]
     items = (
-        _item(1, REVOKED, "lost_revocation", "revoke", 4, "row", expected_thumbprint="ab" * 20),
+        _item(
+            1,
+            REVOKED,
+            "lost_revocation",
+            "revoke",
+            4,
+            "row",
+            expected_thumbprint="ab" * 20,
+            original_reason=4,
+            original_revoked_at="2026-01-30T12:00:00Z",
+        ),
         _item(2, HELD, "lost_revocation", "revoke", 6, "row", hash_waived=True),
-        _item(3, ORPHAN, "orphaned", "revoke", 1, "dummy"),
+        _item(3, ORPHAN, "orphaned", "revoke", 1, "dummy", replace_first=True),
         _item(4, high, "orphaned", "revoke", 0, "dummy"),
         _item(
             5,

@@ -240,7 +240,7 @@ def test_the_two_people_are_told_what_cannot_be_undone(incident: Incident) -> No
     for words in (
         "2 certificates will be revoked for ever",
         "1 will be put on hold",
-        "today's date instead of the old one",
+        "the date of the day it is done instead of the old one, for certutil -revoke takes no date",
         "2026-01-30T12:00:00Z",
         "2 original certificates will be imported",
         "1 dummy will be signed",
@@ -248,6 +248,56 @@ def test_the_two_people_are_told_what_cannot_be_undone(incident: Incident) -> No
         "1 signature, 3 imports, 4 changes of revocation",
     ):
         assert words in told
+
+
+def test_what_something_works_with_is_replaced_first(incident: Incident) -> None:
+    assert "Replace before" not in " ".join(explain(incident.plan()))
+    for one in incident.findings:
+        one["replace_first"] = True
+    plan = incident.plan()
+    marked = {item.serial for item in plan.items if item.replace_first}
+    assert marked == {REVOKED, ORPHAN, KNOWN_ORPHAN}, "only what is revoked stops working"
+    (told,) = [sentence for sentence in explain(plan) if sentence.startswith("Replace before you revoke: 3")]
+    assert all(serial in told for serial in marked)
+
+
+def test_a_plan_from_before_the_mark_keeps_its_digest(incident: Incident) -> None:
+    plan = incident.plan()
+    body = plan.to_json()
+    assert all("replace_first" not in item for item in body["items"])
+    assert Plan.from_json(body).digest == plan.digest
+    incident.findings[0]["replace_first"] = True
+    marked = incident.plan()
+    assert marked.digest != plan.digest
+    assert Plan.from_json(marked.to_json()) == marked
+
+
+def test_a_new_date_is_explained_by_what_it_does_to_signatures(incident: Incident) -> None:
+    revoked = next(f for f in incident.findings if f["serial"] == REVOKED)
+    plain = " ".join(explain(incident.plan()))
+    assert "code signing and for signed documents" in plain
+    assert "key compromise" not in plain
+    revoked.update(template="Contoso Code Signing", original_reason=1)
+    incident.choices[3] = {"serials": [REVOKED], "action": "revoke", "reason": 1}
+    told = " ".join(explain(incident.plan()))
+    assert f"code signing, which is what {REVOKED} did" in told
+    assert "ICertAdmin::RevokeCertificate takes one" in told
+    assert "the reason was key compromise: whoever has the key may have signed between the two dates" in told
+    revoked.update(original_reason=6)
+    assert "1 of them had been on hold" in " ".join(explain(incident.plan()))
+
+
+def test_no_new_date_nothing_said_of_it(incident: Incident) -> None:
+    incident.choices[3] = {"serials": [REVOKED], "action": "leave"}
+    assert "between the two dates" not in " ".join(explain(incident.plan()))
+
+
+def test_a_dummy_for_code_signing_leaves_the_list_too_early(incident: Incident) -> None:
+    assert "CRLF_PUBLISH_EXPIRED_CERT_CRLS" not in " ".join(explain(incident.plan()))
+    incident.findings[0]["template"] = "CodeSigning"
+    told = " ".join(explain(incident.plan()))
+    assert "1 dummy stands for code signing" in told
+    assert f"drops off when it expires: {ORPHAN}" in told
 
 
 # ------------------------------------------------------------------------------- signatures

@@ -3,7 +3,7 @@ setlocal EnableExtensions DisableDelayedExpansion
 rem Written by carecover from a plan that two people signed. Do not edit: write the bundle again.
 set "ERRORLEVEL="
 cd /d "%~dp0"
-set "PLAN=7b840f7a1c384ac515b3131b33206e2a1be0d93033809c197f4cd9ece9d496d7"
+set "PLAN=cb78e947b83ae844bd13b1e2454b8631cbf4132ed59b9353e9ccf3484e3322cd"
 set "CASHA=0c703d59c1e12776db09aad7feeef992574716969539ca2a8e23770072b232ee"
 set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 ca 2a 8e 23 77 00 72 b2 32 ee"
 set "CACONFIG=CA01\Corp Issuing CA (1)"
