@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ import pandas as pd
 from carecover import evidence, proof, remediation
 from carecover.errors import PathError, RefusedError
 from carecover.folder import hash_file, write_atomically
-from carecover.model import TABLES, Pin, Plan, sha256_hex, utc_text
+from carecover.model import TABLES, Pin, Plan, Reading, sha256_hex, utc_text
 from carecover.register import concat
 
 Show = Callable[[str], None]
@@ -102,33 +103,107 @@ def keep(place: Path, target: Path, output: str) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class Handed:
+    """One file that came back, under the name it had; ``url`` is where it was fetched, or which responder said it."""
+
+    place: Path
+    name: str
+    url: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Returned:
-    """What came back from a CA: transcripts, and the tables of later views and new CRLs."""
+    """What came back: transcripts, later views, the lists that the CA wrote, and what clients can get.
+
+    ``cdp_crls`` were fetched at distribution points, ``responses`` came from responders, and
+    ``fetched`` says where; ``crl_entries`` are those of both kinds of lists. ``notes`` are
+    sentences about files that prove nothing.
+    """
 
     transcripts: tuple[proof.Transcript, ...]
     view: pd.DataFrame | None
     crls: pd.DataFrame
     crl_entries: pd.DataFrame
+    cdp_crls: pd.DataFrame
+    responses: pd.DataFrame
+    fetched: pd.DataFrame
+    notes: tuple[str, ...]
 
 
-def read_back(places: Iterable[Path], context: evidence.Context, signers: pd.DataFrame) -> Returned:
-    """Read what came back; CRLs count as the CA's only under the certificates in ``signers``."""
+_PROVING: Final = ("ca_rows", "crls", "crl_entries", "ocsp_responses")
+
+
+def read_back(files: Iterable[Handed], context: evidence.Context, signers: pd.DataFrame) -> Returned:
+    """Read what came back; lists and answers count as the CA's only under the certificates in ``signers``."""
     transcripts: list[proof.Transcript] = []
-    frames: dict[str, list[pd.DataFrame]] = {"ca_rows": [], "crls": [], "crl_entries": []}
-    for place in dict.fromkeys(places):
-        with place.open("rb") as stream:
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in (*_PROVING, "cdp_crls")}
+    fetched: list[dict[str, object]] = []
+    notes: list[str] = []
+    seen: set[str] = set()
+    for file in dict.fromkeys(files):
+        with file.place.open("rb") as stream:
             head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
         if proof.is_transcript(head):
             transcripts.append(proof.read_transcript(head))
             continue
-        reading = evidence.read(place, context)
-        for name, kept in frames.items():
+        reading = evidence.read(file.place, context)
+        for name in _PROVING:
+            # A list that was fetched shows what clients get, not what the CA wrote.
+            kept = "cdp_crls" if name == "crls" and file.url is not None else name
             if name in reading.tables:
-                kept.append(reading.tables[name])
-    tables = {name: concat(name, kept) for name, kept in frames.items()}
-    crls = evidence.verify_signatures(signers, tables["crls"], ca_name=None)[1]
-    view = tables["ca_rows"] if len(tables["ca_rows"]) else None
-    return Returned(tuple(transcripts), view, crls, tables["crl_entries"])
+                table = reading.tables[name]
+                # A list that was handed in twice is one list.
+                again = table["crl_sha256"].isin(seen) if name == "crl_entries" else pd.Series(False, index=table.index)
+                frames[kept].append(table[~again])
+        seen |= set(reading.tables["crls"]["crl_sha256"]) if "crls" in reading.tables else set()
+        notes += _notes(file, reading)
+        if file.url is not None:
+            fetched += fetched_rows(file.url, file.at, reading.tables, after_work=True) or [
+                {**_nothing(file, reading), "after_work": True}
+            ]
+    tables = {name: concat("crls" if name == "cdp_crls" else name, kept) for name, kept in frames.items()}
+    lists = (tables[name].drop_duplicates("crl_sha256", ignore_index=True) for name in ("crls", "cdp_crls"))
+    crls, cdp_crls = (evidence.verify_signatures(signers, each, ca_name=None)[1] for each in lists)
+    return Returned(
+        transcripts=tuple(transcripts),
+        view=tables["ca_rows"] if len(tables["ca_rows"]) else None,
+        crls=crls,
+        crl_entries=tables["crl_entries"],
+        cdp_crls=cdp_crls,
+        responses=evidence.verify_responses(signers, tables["ocsp_responses"]),
+        fetched=TABLES["fetched"].frame(fetched),
+        notes=tuple(notes),
+    )
+
+
+def fetched_rows(
+    url: str, at: datetime | None, tables: Mapping[str, pd.DataFrame], *, after_work: bool
+) -> list[dict[str, object]]:
+    """Rows of table ``fetched`` for the lists and answers that one file gave."""
+    named = {"crl": ("crls", "crl_sha256"), "ocsp": ("ocsp_responses", "response_sha256")}
+    return [
+        {"url": url, "sha256": str(sha256), "kind": kind, "fetched_at": at, "after_work": after_work}
+        for kind, (table, column) in named.items()
+        if table in tables
+        for sha256 in dict.fromkeys(tables[table][column])
+    ]
+
+
+def _nothing(file: Handed, reading: Reading) -> dict[str, object]:
+    """The row for a place that gave out something else than a list or an answer (an error page, say)."""
+    kind = "ocsp" if reading.kind == "ocsp" else "crl"
+    return {"url": file.url, "sha256": hash_file(file.place), "kind": kind, "fetched_at": file.at}
+
+
+def _notes(file: Handed, reading: Reading) -> list[str]:
+    """What is wrong with a list, an answer or whatever was fetched; the batch's own captures need no word."""
+    rejects = reading.tables.get("rejects")
+    with file.place.open("rb") as stream:
+        binary = stream.read(1) == b"\x30"
+    if rejects is None or not (binary or file.url is not None or reading.kind in ("crl", "ocsp", "certificate")):
+        return []
+    return [f"{file.name}: {reason}" for reason in list(dict.fromkeys(rejects["reason"]))[:_MAX_NAMED]]
 
 
 # ------------------------------------------------------------------------ files of a bundle

@@ -21,10 +21,10 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
-from carecover import __version__, analysis, bundles, evidence, proof, remediation, simulator
+from carecover import __version__, analysis, bundles, evidence, ocsp_client, proof, remediation, simulator
 from carecover.bundles import Run
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
-from carecover.facts import change_facts, person_name
+from carecover.facts import change_facts, check_place, person_name
 from carecover.folder import CaseFolder, Stored, spelled, walk, write_atomically
 from carecover.journal import GENESIS, Entry, Journal
 from carecover.model import (
@@ -61,6 +61,7 @@ class Case:
         self._journal = Journal(folder.path / "journal.jsonl")
         self._register = EvidenceRegister(folder)
         self._found: tuple[Any, analysis.Investigation] | None = None
+        self._read_back: tuple[Any, bundles.Returned] | None = None
 
     def __repr__(self) -> str:
         return f"Case({str(self.path)!r})"
@@ -121,13 +122,17 @@ class Case:
 
     # ------------------------------------------------------------------ evidence → tables
 
-    def add(self, paths: Iterable[str | Path], *, progress: Progress | None = None) -> pd.DataFrame:
+    def add(
+        self, paths: Iterable[str | Path], *, fetched_from: str | None = None, progress: Progress | None = None
+    ) -> pd.DataFrame:
         """Take evidence in; return the accounting of this act (table ``accounting``).
 
+        ``fetched_from`` is the distribution point that all of it was copied from, before the work.
         Folders are walked, links in them are not followed. Raises PathError at the end when a
         path could not be opened; everything else has been added by then, and its accounting
         is the error's ``finished``.
         """
+        source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         files, unopened = walk(paths, self.path)
         with self._folder.locked():
             known = self._evidence_records()
@@ -161,6 +166,7 @@ class Case:
                     "sha256": stored.sha256,
                     "copied": stored.copied,
                     "again": again,
+                    **source,
                 }
                 added.append(record)
                 by_place.add((name, stored.sha256))
@@ -393,27 +399,39 @@ class Case:
 
     # ------------------------------------------------------------------ proof and report
 
-    def verify(self, files: Iterable[str | Path]) -> pd.DataFrame:
-        """Take transcripts, later views and new CRLs; return table ``outcomes``.
+    def verify(
+        self, files: Iterable[str | Path] = (), *, fetched_from: str | None = None, ask_ocsp: str | None = None
+    ) -> pd.DataFrame:
+        """Take transcripts, later views, new CRLs and OCSP answers; return table ``outcomes``.
 
-        Raises PathError like ``add``; the error's ``finished`` is the table.
+        ``fetched_from`` is the distribution point at which all of ``files`` were fetched: they
+        show what clients can get, not what the CA wrote. ``ask_ocsp`` is the URL of a responder
+        that is asked about every planned serial number; nothing is asked without it. Sentences
+        about files that prove nothing, and about what the new CRL lost, are the table's
+        ``attrs["notes"]``. Raises PathError like ``add`` (the error's ``finished`` is the table),
+        and RunError where a responder cannot be asked (the answers before that are kept).
         """
+        source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         paths, unopened = walk(files, self.path)
-        records = []
-        with self._folder.locked():
-            digest = self.plan().digest
-            for path in paths:
-                try:
-                    stored = self._store(path)
-                except PathError as error:
-                    unopened.append(str(error))
-                    continue
-                records.append(
-                    {"path": spelled(path), "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
-                )
-            for start in range(0, len(records), _FILES_PER_ENTRY):
-                self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
+        plan, records = self.plan(), []
+        with tempfile.TemporaryDirectory(prefix="carecover-") as name:
+            asked, failure = ([], None) if ask_ocsp is None else self._ask(plan, ask_ocsp, Path(name))
+            with self._folder.locked():
+                digest = self.plan().digest
+                for path, shown, where in [*((p, spelled(p), source) for p in paths), *asked]:
+                    try:
+                        stored = self._store(path)
+                    except PathError as error:
+                        unopened.append(str(error))
+                        continue
+                    kept = {"path": shown, "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
+                    records.append({**kept, **where})
+                for start in range(0, len(records), _FILES_PER_ENTRY):
+                    self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
         outcomes = self._table("outcomes")
+        outcomes.attrs["notes"] = [*self._returned().notes, *proof.warnings_about(self._table("crl_changes"))]
+        if failure is not None:
+            raise RunError(f"{failure} {len(asked)} answers were kept; 'carecover table CASE outcomes' has them.")
         if unopened:
             raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.", outcomes)
         return outcomes
@@ -428,8 +446,8 @@ class Case:
         except (RefusedError, QuestionError):
             # The report of an unfinished case says how far it has come.
             plan = None
-        tables = {name: self.table(name) for name in TABLES if name not in ("findings", "coverage", "outcomes")}
-        for name in ("findings", "coverage", "outcomes"):
+        tables = {}
+        for name in TABLES:
             try:
                 tables[name] = self.table(name)
             except QuestionError as error:
@@ -445,7 +463,7 @@ class Case:
             sign_offs=self.sign_offs(plan) if plan else (),
             rehearsal=self._last_run("rehearsal", plan),
             executions=[run for run in (self._last_run("run", plan),) if run is not None],
-            trusted_until=proof.last_trust_moment(tables["crls"]),
+            trusted_until=proof.trusted_until(tables["visibility"]),
             journal_head=self._journal.head,
             made_at=self._clock(),
             version=__version__,
@@ -587,9 +605,17 @@ class Case:
         derived: dict[str, Callable[[], pd.DataFrame]] = {
             "findings": self._findings,
             "coverage": self._coverage,
+            "activity": self._activity,
+            "first_steps": self._first_steps,
             "owners": lambda: analysis.make_owners(self._findings()),
             "impact": self._impact,
             "outcomes": self._outcomes,
+            "fetched": self._fetched,
+            "visibility": self._visibility,
+            "crl_changes": self._crl_changes,
+            "crl_lint": self._crl_lint,
+            "local_crl": self._local_crl,
+            "issued_serials": self._issued_serials,
         }
         return derived[name]() if name in derived else TABLES[name].empty()
 
@@ -656,11 +682,34 @@ class Case:
         return self._found[1]
 
     def _coverage(self) -> pd.DataFrame:
-        tables = self._readings()
+        tables, looked = self._readings(), self._investigation()
         return analysis.assess_coverage(
-            tables["notifications"], self._baseline(), tables["crls"], self._findings(), tables["accounting"],
-            self._ca_certificates(), facts=self.facts,
+            tables["notifications"], self._baseline(), tables["crls"], looked.findings, tables["accounting"],
+            self._ca_certificates(), tables["audit_events"], tables["registry"], tables["views"],
+            facts=self.facts, trail=looked.trail, layout=looked.layout,
         )  # fmt: skip
+
+    def _activity(self) -> pd.DataFrame:
+        tables = self._readings()
+        return analysis.make_activity(
+            tables["notifications"], tables["audit_events"], self._baseline().rows, tables["registry"], facts=self.facts
+        )
+
+    def _first_steps(self) -> pd.DataFrame:
+        tables, looked = self._readings(), self._investigation()
+        situation = analysis.Situation(
+            facts=self.facts,
+            findings=looked.findings,
+            coverage=self._coverage(),
+            decisions=self._table("decisions"),
+            outcomes=self._outcomes(),
+            rows=self._baseline().rows,
+            certificates=tables["certificates"],
+            crls=tables["crls"][tables["crls"]["signed_by_ca"].fillna(value=False).astype(bool)],
+            registry=tables["registry"],
+            layout=looked.layout,
+        )
+        return analysis.list_first_steps(situation)
 
     def _impact(self) -> pd.DataFrame:
         tables = self._readings()
@@ -764,7 +813,8 @@ class Case:
             left = bundles.keep(place, target, screen.text)
             # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
             now = self._clock() if ca is None else max(self._clock(), ca.now)
-            outcomes = self._judge(plan, left, signers, now)
+            returned = bundles.read_back([bundles.Handed(p, p.name) for p in left], self._context, signers)
+            outcomes = self._judge(plan, returned, signers, now)
             proved = TABLES["outcomes"].to_json(outcomes).encode("utf-8")
             self._folder.write(f"runs/{target.name}/outcomes.json", proved)
             details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
@@ -775,33 +825,124 @@ class Case:
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
         return Run(kind, backend.name, (*before, *phases), screen.text, outcomes, target, finished)
 
-    def _judge(self, plan: Plan, places: Iterable[Path], signers: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    def _judge(self, plan: Plan, returned: bundles.Returned, signers: pd.DataFrame, now: datetime) -> pd.DataFrame:
         """Hold what came back from a CA against the plan."""
-        returned = bundles.read_back(places, self._context, signers)
+        tables = self._readings()
         return proof.judge(
             plan,
             transcripts=returned.transcripts,
             view=returned.view,
             crls=returned.crls,
-            crl_entries=returned.crl_entries,
-            before_crls=self._readings()["crls"],
+            crl_entries=pd.concat([tables["crl_entries"], returned.crl_entries], ignore_index=True),
+            before_crls=tables["crls"],
             now=now,
+            cdp_crls=returned.cdp_crls,
+            responses=returned.responses,
+            fetched=returned.fetched,
+            certificates=tables["certificates"],
+            ca_certificates=signers,
         )
+
+    def _ask(self, plan: Plan, url: str, place: Path) -> tuple[list[tuple[Path, str, dict[str, str]]], str | None]:
+        """Ask a responder about every planned serial number; the answers as files, and what went wrong."""
+        own = self._ca_certificates()
+        indexes = [int(version) >> 16 for version in own["ca_version"].fillna(0)]
+        issuers = dict(zip(indexes, own["der"], strict=True))
+        planned = {item.serial: issuers[item.ca_key_index] for item in plan.items if item.ca_key_index in issuers}
+        questions = [(serial, ocsp_client.question(issuer, serial)) for serial, issuer in planned.items()]
+        asked: list[tuple[Path, str, dict[str, str]]] = []
+        try:
+            for serial, answer in ocsp_client.ask(url, questions):
+                write_atomically(place / f"{serial}.ors", answer)
+                asked.append((place / f"{serial}.ors", f"{url} about {serial}", {"fetched_from": url}))
+        except RunError as error:
+            return asked, str(error)
+        return asked, None
+
+    def _returned(self) -> bundles.Returned:
+        """Everything that was handed to ``verify``, read once."""
+        acts, own = list(self._acts("verify")), self._ca_certificates()
+        files = [
+            bundles.Handed(self._folder.unchanged(file), file["path"], file.get("fetched_from"), _time(act.at))
+            for act in acts
+            for file in act.details["files"]
+        ]
+        made_of = (files, self._context, sorted(own["certificate_sha256"]))
+        if self._read_back is None or self._read_back[0] != made_of:
+            self._read_back = (made_of, bundles.read_back(files, self._context, own))
+        return self._read_back[1]
 
     def _outcomes(self) -> pd.DataFrame:
         """What the files handed to ``verify`` prove about the plan as it is now."""
-        acts = list(self._acts("verify"))
-        files = [f for e in acts for f in e.details["files"]]
-        if not files:
+        last = self._last("verify")
+        # Decisions that make no plan have no outcome; the verb that needs the plan says why there is none.
+        plan = None if last is None else self._plan_or_none()
+        if last is None or plan is None:
             return TABLES["outcomes"].empty()
-        try:
-            plan = self.plan()
-        except RefusedError:
-            # Decisions that make no plan have no outcome; the verb that needs the plan says why there is none.
-            return TABLES["outcomes"].empty()
-        places = [self._folder.unchanged(file) for file in files]
         # Judged as of the last act of verifying: what was proved that night stays proved, whenever it is read.
-        return self._judge(plan, places, self._ca_certificates(), _time(acts[-1].at))
+        return self._judge(plan, self._returned(), self._ca_certificates(), _time(last.at))
+
+    def _plan_or_none(self) -> Plan | None:
+        try:
+            return self.plan()
+        except (RefusedError, QuestionError):
+            return None
+
+    def _fetched(self) -> pd.DataFrame:
+        """Which list or answer was fetched where: before the work (add) and after it (verify)."""
+        records, tables = self._evidence_records(), self._readings()
+        first = {r["sha256"]: r["evidence_id"] for r in reversed(records)}
+        rows: list[dict[str, object]] = []
+        for record in records:
+            if "fetched_from" in record:
+                names, of_it = ("crls", "ocsp_responses"), first[record["sha256"]]
+                mine = {name: tables[name][tables[name]["evidence_id"] == of_it] for name in names}
+                at = _time(record["added_at"])
+                rows += bundles.fetched_rows(record["fetched_from"], at, mine, after_work=False)
+        before = TABLES["fetched"].frame(rows)
+        return pd.concat([before, self._returned().fetched], ignore_index=True)
+
+    def _visibility(self) -> pd.DataFrame:
+        tables, returned, plan = self._readings(), self._returned(), self._plan_or_none()
+        return proof.make_visibility(
+            certificates=tables["certificates"], ca_certificates=self._ca_certificates(),
+            before_crls=tables["crls"], crls=returned.crls, cdp_crls=returned.cdp_crls,
+            before_responses=tables["ocsp_responses"], responses=returned.responses, fetched=self._fetched(),
+            last_public=plan.last_crl_numbers if plan else {},
+        )  # fmt: skip
+
+    def _crl_changes(self) -> pd.DataFrame:
+        tables, returned = self._readings(), self._returned()
+        known = (tables["certificates"], tables["ca_rows"], returned.view)
+        return proof.compare_lists(
+            self._plan_or_none(), before_crls=tables["crls"], crls=returned.crls,
+            crl_entries=pd.concat([tables["crl_entries"], returned.crl_entries], ignore_index=True),
+            ends=pd.concat([table[["serial", "not_after"]] for table in known if table is not None]),
+            ca_certificates=self._ca_certificates(),
+        )  # fmt: skip
+
+    def _crl_lint(self) -> pd.DataFrame:
+        tables, returned = self._readings(), self._returned()
+        acts = [*self._acts("add"), *self._acts("verify")]
+        if not acts:
+            return TABLES["crl_lint"].empty()
+        lists = pd.concat([tables["crls"], returned.crls, returned.cdp_crls], ignore_index=True)
+        # A list that came with the evidence and again with verify is one list.
+        again = returned.crl_entries["crl_sha256"].isin(tables["crls"]["crl_sha256"])
+        entries = pd.concat([tables["crl_entries"], returned.crl_entries[~again]], ignore_index=True)
+        return evidence.lint_crls(lists, entries, now=max(_time(act.at) for act in acts))
+
+    def _local_crl(self) -> pd.DataFrame:
+        plan = self._plan_or_none()
+        if plan is None:
+            return TABLES["local_crl"].empty()
+        return proof.local_crl(plan, self._table("decisions"), self._outcomes())
+
+    def _issued_serials(self) -> pd.DataFrame:
+        plan, returned = self._plan_or_none(), self._returned()
+        kept = [item.serial for item in plan.items if item.action != "revoke"] if plan else []
+        rows, originals = self._baseline().rows, self._readings()["certificates"]
+        return proof.issued_serials(rows, returned.view, originals, kept)
 
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:
         """The newest rehearsal or run of the plan as it is now."""

@@ -168,8 +168,9 @@ def _fitted(line: str) -> str:
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
-def _wrapped(text: str, indent: str) -> str:
-    return click.wrap_text(text, width=min(_columns() or 100, 100), initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text: str, indent: str, following: str | None = None) -> str:
+    rest = indent if following is None else following
+    return click.wrap_text(text, width=min(_columns() or 100, 100), initial_indent=indent, subsequent_indent=rest)
 
 
 def _cell(value: object) -> str:
@@ -261,12 +262,13 @@ def init(case: Path, **facts: Any) -> int:  # noqa: ANN401 - Case checks them
 @cli.command()
 @click.argument("case", type=_PATH)
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
+@click.option("--fetched-from", metavar="URL", help="The distribution point that these were copied from.")
 @click.option("--json", "as_json", is_flag=True, help="The accounting as JSON.")
-def add(case: Path, paths: tuple[Path, ...], as_json: bool) -> int:
+def add(case: Path, paths: tuple[Path, ...], fetched_from: str | None, as_json: bool) -> int:
     """Hand evidence in: files or folders of any kind, told apart by content."""
     opened = _open(case)
     with _told_of_the_rest(lambda accounting: _show_accounting(opened, accounting, as_json=as_json)):
-        accounting = opened.add(paths, progress=_progress)
+        accounting = opened.add(paths, fetched_from=fetched_from, progress=_progress)
     _show_accounting(opened, accounting, as_json=as_json)
     if not len(accounting):
         _say("There was no file in what you named: nothing was added.")
@@ -313,55 +315,71 @@ def baseline(case: Path, evidence_ids: tuple[str, ...], by: str) -> int:
 
 @cli.command()
 @click.argument("case", type=_PATH)
-@click.option("--json", "as_json", is_flag=True, help="Findings and coverage as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Findings, coverage and first steps as one JSON object.")
 def gaps(case: Path, as_json: bool) -> int:
-    """What the restored CA does not know, and how far to believe it."""
+    """What the restored CA does not know, how far to believe it, and what to do first."""
     opened = _open(case)
-    findings, coverage = opened.findings, opened.table("coverage")
+    names = ("findings", "coverage", "first_steps")
+    findings, coverage, steps = (opened.table(name) for name in names)
     if as_json:
-        both = (
-            _schema(name).to_json(table).strip() for name, table in (("findings", findings), ("coverage", coverage))
-        )
-        click.echo('{{"findings": {}, "coverage": {}}}'.format(*both))
+        parts = zip(names, (findings, coverage, steps), strict=True)
+        texts = (f'"{name}": {_schema(name).to_json(table).strip()}' for name, table in parts)
+        click.echo("{" + ", ".join(texts) + "}")
     else:
-        _print_gaps(findings, coverage)
-        for number, sentence in enumerate(_first_steps(findings, coverage, opened.table("decisions")), start=1):
-            click.echo(f"  {number}. {sentence}")
+        _print_findings(findings)
+        _print_coverage(coverage)
+        _print_steps(steps)
     at_risk = _key_at_risk(opened)
     return NEEDS_A_PERSON if at_risk or len(findings) or (coverage["verdict"] != "good").any() else DONE
 
 
-def _print_gaps(findings: pd.DataFrame, coverage: pd.DataFrame) -> None:
+def _print_findings(findings: pd.DataFrame) -> None:
+    """By kind; what tells one from another comes first, so that a narrow terminal cuts off the rest."""
     click.echo(f"Findings: {len(findings)}")
-    for kind, part in findings.groupby("kind", sort=False):
+    for kind, group in findings.groupby("kind", sort=False):
+        part = group.copy()
         click.echo(f"\n{kind}: {len(part)}")
-        shown = part.rename(columns={"suggested_action": "suggestion", "suggested_reason": "reason"})
-        _print_table(shown, ["serial", "confidence", "suggestion", "reason", "template", "subject"])
+        if part["serial"].notna().any():
+            part["suggestion"] = [_suggestion(row) for row in part.to_dict("records")]
+            narrow = (_columns() or 100) < 100
+            _print_table(part, ["serial", "suggestion", "confidence", "template", *([] if narrow else ["subject"])])
+        elif part["request_id"].notna().any():
+            _print_table(part, ["request_id", "confidence", "requester", "template"])
+        else:
+            for row in part.to_dict("records"):
+                click.echo(_wrapped(f"{row['finding_id']}: {_one_line(row['why'])}", "  ", "      "))
+
+
+def _suggestion(finding: dict[Any, Any]) -> str:
+    import pandas as pd  # noqa: PLC0415
+
+    action, reason = finding["suggested_action"], finding["suggested_reason"]
+    if pd.isna(action):
+        return "-"
+    return str(action) if pd.isna(reason) or reason < 0 else f"{action} {reason}"
+
+
+def _print_coverage(coverage: pd.DataFrame) -> None:
+    """The verdict first, as it is the answer; then what is missing, what is open, what is good."""
     click.echo("\nHow far to believe it:")
-    for row in coverage.to_dict("records"):
-        click.echo(f"  [{row['verdict']}] {row['aspect']}" + (f": {_cell(row['figure'])}" if row["figure"] else ""))
-        click.echo(_wrapped(str(row["why"]), "      "))
+    last = coverage["aspect"] == "verdict"
+    for row in coverage[last].to_dict("records"):
+        click.echo(_wrapped(f"{_one_line(str(row['why']))} ({row['figure']})", "  "))
+    for verdict in ("gap", "unknown", "good"):
+        for row in coverage[~last & (coverage["verdict"] == verdict)].to_dict("records"):
+            figure = f": {_one_line(str(row['figure']))}" if row["figure"] else ""
+            click.echo(_wrapped(f"[{verdict}] {row['aspect']}{figure}", "  ", "      "))
+            click.echo(_wrapped(_one_line(str(row["why"])), "      "))
+
+
+_WHEN: Final = {"before_start": "Before the restored service starts: ", "later": "Afterwards: "}
+
+
+def _print_steps(steps: pd.DataFrame) -> None:
     click.echo("\nWhat to do first:")
-
-
-def _first_steps(findings: pd.DataFrame, coverage: pd.DataFrame, decisions: pd.DataFrame) -> list[str]:
-    """What is open, the most urgent first."""
-    from carecover.model import ACTIONABLE_KINDS  # noqa: PLC0415
-
-    settled = set(decisions.loc[decisions["action"] != "undecided", "finding_id"])
-    left = findings[findings["kind"].isin(ACTIONABLE_KINDS) & ~findings["finding_id"].isin(settled)]
-    infrastructure = left["infrastructure"].fillna(value=False).astype(bool)
-    revoked, plain = left["suggested_action"] == "revoke", left["suggested_action"].isna()
-    again = int((revoked & ~infrastructure).sum())
-    steps = {
-        "Gaps in the evidence; hand in what is missing before anybody decides": (coverage["verdict"] == "gap").sum(),
-        "Findings about infrastructure; look at each, and decide it by its serial number": infrastructure.sum(),
-        "Revocations that clients no longer see; --action suggested revokes as before": again,
-        "Findings without a suggestion; ask the owners, a hold (reason 6) buys time": (plain & ~infrastructure).sum(),
-        "Findings that are not decided, all in all": len(left),
-    }
-    told = [f"{text}: {number}" for text, number in steps.items() if number]
-    return told or ["Nothing is open: carecover sign-off, by two people." if len(findings) else "Nothing was found."]
+    for number, row in enumerate(steps.to_dict("records"), start=1):
+        click.echo(_wrapped(f"{number}. {_WHEN.get(row['when'], '')}{_one_line(row['step'])}", "  ", "     "))
+        click.echo(_wrapped(_one_line(row["why"]), "       "))
 
 
 @cli.command()
@@ -533,18 +551,25 @@ def _show_run(result: Run) -> int:
 
 @cli.command()
 @click.argument("case", type=_PATH)
-@click.argument("files", type=_PATH, nargs=-1, required=True)
-def verify(case: Path, files: tuple[Path, ...]) -> int:
-    """Transcripts, a later view and new CRLs: what is proved about each decision?"""
+@click.argument("files", type=_PATH, nargs=-1)
+@click.option("--fetched-from", metavar="URL", help="FILES were fetched at this distribution point.")
+@click.option("--ask-ocsp", metavar="URL", help="Ask this OCSP responder about every planned serial number.")
+def verify(case: Path, files: tuple[Path, ...], fetched_from: str | None, ask_ocsp: str | None) -> int:
+    """Transcripts, a later view, new CRLs and OCSP answers: what is proved about each decision?"""
+    if not files and ask_ocsp is None:
+        raise click.UsageError("Name the files that came back, or a responder to ask: --ask-ocsp URL.")
 
     def show(outcomes: pd.DataFrame) -> None:
         _print_table(outcomes, ["serial", "action", "verdict", "why"])
+        for note in outcomes.attrs.get("notes", ()):
+            _say(note)
 
     with _told_of_the_rest(show):
-        outcomes = _open(case).verify(files)
+        outcomes = _open(case).verify(files, fetched_from=fetched_from, ask_ocsp=ask_ocsp)
     show(outcomes)
-    # No outcome at all is nothing proved.
-    return DONE if len(outcomes) and (outcomes["verdict"] == "proved").all() else NEEDS_A_PERSON
+    # No outcome at all is nothing proved, and what a new CRL lost needs a person whatever is proved.
+    proved = len(outcomes) and (outcomes["verdict"] == "proved").all() and not outcomes.attrs.get("notes")
+    return DONE if proved else NEEDS_A_PERSON
 
 
 @cli.command()

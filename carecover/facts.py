@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from carecover.errors import UsageError
@@ -15,6 +16,8 @@ from carecover.model import CaseFacts, DateOrder, KeyExposed, utc_text
 _TIMES: Final = ("backup", "failure", "restored")
 _MAX_TEXT: Final = 200
 _MAX_NAME: Final = 100
+_MAX_URL: Final = 2048
+_SCHEMES: Final = ("http", "https", "ldap", "ldaps", "file")
 
 
 def change_facts(known: CaseFacts, changes: Mapping[str, object]) -> CaseFacts:
@@ -44,6 +47,20 @@ def person_name(name: str) -> str:
     clean = " ".join(name.split())
     if not clean or len(clean) > _MAX_NAME or not clean.isprintable():
         raise UsageError(f"A person's name is printable text of 1 to {_MAX_NAME} characters: --by 'First Last'.")
+    return clean
+
+
+def check_place(url: str) -> str:
+    """The URL of a distribution point, as it is recorded; raises UsageError where it is none."""
+    clean = url.strip()
+    try:
+        parts = urlsplit(clean)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in _SCHEMES or not (parts.netloc or parts.path.strip("/")) or len(clean) > _MAX_URL:
+        raise UsageError(f"A distribution point is a URL of {', '.join(_SCHEMES)}, as the certificates name it.")
+    if not clean.isprintable() or "@" in parts.netloc:
+        raise UsageError("The URL of a distribution point is recorded: it has no name, password or control characters.")
     return clean
 
 

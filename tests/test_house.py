@@ -23,7 +23,7 @@ LAYERS = [
     {"journal", "facts", "folder"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "report"},
     {"register"},
-    {"bundles"},
+    {"bundles", "ocsp_client"},
     {"case"},
     {"demo", "notebook"},
     {"cli"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from carecover.evidence.driver import read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
+from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context
 
@@ -19,6 +20,7 @@ READER_VERSION = "6"
 __all__ = [
     "READER_VERSION",
     "Context",
+    "lint_crls",
     "read",
     "read_all",
     "read_certificates",

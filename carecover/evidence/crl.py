@@ -152,6 +152,32 @@ def _entries(tbs: bytes, digest: str) -> tuple[list[ColumnBatch], list[str], int
     return batches, list(strange), count
 
 
+def entry_spellings(tbs: bytes) -> tuple[dict[bytes, int], int]:
+    """How often each spelling of an entry's extensions occurs, and how many dates before 2050 are GeneralizedTime."""
+    _, revoked, _ = list_parts(tbs)
+    counted: dict[bytes, int] = {}
+    general = 0
+    for entry in asn1.elements(tbs, revoked.start, revoked.stop) if revoked else ():
+        serial = asn1.element(tbs, entry.start, entry.stop)
+        date = asn1.element(tbs, serial.stop, entry.stop)
+        general += date.tag == asn1.GENERALIZED_TIME and tbs[date.start : date.start + 4] < b"2050"
+        spelled = tbs[date.stop : entry.stop]
+        if spelled in counted or len(counted) < _MAX_SPELLINGS:
+            counted[spelled] = counted.get(spelled, 0) + 1
+    return counted, general
+
+
+def reason_of(spelled: bytes) -> int | None:
+    """The reason code that an entry's extensions hold; None where they hold none, or cannot be read."""
+    try:
+        outer = asn1.element(spelled, 0, len(spelled))
+        found = asn1.extensions(spelled, outer.start, outer.stop)
+        codes = [each.value for each in found if each.oid == _REASON]
+        return codes[0][-1] if codes else None
+    except (ValueError, IndexError):
+        return None
+
+
 def _batch(digest: str, serials: Sequence[str | None], moments: Sequence[int], reasons: Sequence[int]) -> ColumnBatch:
     return {
         "crl_sha256": pa.repeat(digest, len(serials)),

@@ -1,22 +1,31 @@
-"""What is proved about each decision: transcripts, later views and new CRLs → outcomes.
+"""What is proved about each decision: transcripts, later views, new CRLs and OCSP answers → outcomes.
 
     read_transcript(bytes) → Transcript        judge(plan, …) → table outcomes
-    last_trust_moment(crls) → datetime | None
+    make_visibility(…) → table visibility      trusted_until(visibility) → datetime | None
+    compare_lists(plan, …) → table crl_changes local_crl(…), issued_serials(…) → for an Online Responder
 
 Knows nothing of what produced its inputs: a rehearsal, a run and a stranger's files are
 judged by the same rules.
 """
 
-from carecover.proof.outcomes import judge, last_trust_moment
+from carecover.proof.changes import compare_lists, warnings_about
+from carecover.proof.exports import issued_serials, local_crl
+from carecover.proof.outcomes import judge
 from carecover.proof.transcript import MAX_TRANSCRIPT_BYTES, Run, Step, Transcript, is_transcript, read_transcript
+from carecover.proof.visibility import make_visibility, trusted_until
 
 __all__ = [
     "MAX_TRANSCRIPT_BYTES",
     "Run",
     "Step",
     "Transcript",
+    "compare_lists",
     "is_transcript",
+    "issued_serials",
     "judge",
-    "last_trust_moment",
+    "local_crl",
+    "make_visibility",
     "read_transcript",
+    "trusted_until",
+    "warnings_about",
 ]

@@ -1,34 +1,42 @@
 """The verdict on every planned certificate, from what the CA signed after the plan was carried out.
 
 Only one thing turns an outcome green: the newest base CRL that the CA signed with the
-item's key, in force now, with a number above the last public one. Everything else (the
-batch's log, a view of the database, the list at a distribution point) can hold a verdict
-back or contradict it, and can never replace that list. For what stays valid the database
-must say so too: a list that does not name a serial cannot tell a good certificate from
-one the CA does not know.
-
-Each CA key has its own CRL ([MS-CSRA] 3.1.4.1.6); the key's index is the upper half of the
-CA version in the list (1.3.6.1.4.1.311.21.1). thisUpdate is never compared with a
-revocation's date: AD CS sets it about ten minutes back, so an entry may be newer.
+item's key, in force now, with a number above the last public one (``lists`` says which that
+is). Everything else (the batch's log, a view of the database, what clients fetch or are
+answered) can hold a verdict back or contradict it, and can never replace that list. For
+what stays valid the database must say so too: a list that does not name a serial cannot
+tell a good certificate from one the CA does not know. A dummy's row must not end before
+the real certificate does: the CA would drop the serial number from its lists unasked.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Final
 
 import pandas as pd
 
 from carecover.model import TABLES, Disposition, Plan, PlanItem, RevocationReason
+from carecover.proof.answers import Answer, Place, Seen, answers, at_points, from_responders, points
+from carecover.proof.lists import (
+    Authority,
+    Entries,
+    Entry,
+    Newest,
+    RevocationList,
+    clock,
+    entries_of,
+    last_public_numbers,
+    moment,
+    newest_lists,
+    present,
+    reason_text,
+    revocation_lists,
+    true,
+)
 from carecover.proof.transcript import Step, Transcript
-
-# A CRL number has at most 20 octets (RFC 5280 5.2.3), which are 49 decimal digits.
-_NUMBER: Final = re.compile(r"[0-9]{1,49}", re.ASCII)
-# Clocks of a CA and of a responder may differ; a list dated later than this is from a wrong clock.
-MAX_CLOCK_SKEW: Final = timedelta(minutes=10)
 
 PROVED: Final = "proved"
 PENDING: Final = "pending"
@@ -40,36 +48,28 @@ _REMOVED: Final = int(RevocationReason.REMOVE_FROM_CRL)
 
 
 @dataclass(frozen=True, slots=True)
-class _List:
-    """One CRL of the CA, as far as it matters here."""
-
-    sha256: str
-    key: int
-    number: int
-    this_update: datetime
-    next_update: datetime
-    is_delta: bool
-    base: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Public:
-    """What the newest lists of one CA key say, or why there is none to go by."""
-
-    lists: tuple[_List, ...] = ()
-    delta: _List | None = None
-    missing: str | None = None
-
-    @property
-    def name(self) -> str:
-        return f"CRL {self.lists[0].number}" if self.lists else "no CRL"
-
-
-@dataclass(frozen=True, slots=True)
 class _Row:
     disposition: int | None
     reason: int | None
     thumbprint: str | None
+    not_after: datetime | None
+
+    def with_(self, other: _Row) -> _Row | None:
+        """Both as one, where what both say agrees (captures of a row may have different columns); else None."""
+        cells = []
+        for mine, theirs in zip(astuple(self), astuple(other), strict=True):
+            if mine is not None and theirs is not None and mine != theirs:
+                return None
+            cells.append(theirs if mine is None else mine)
+        return _Row(*cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificate:
+    """What the certificate itself says, where the CA's signature on it was found good."""
+
+    points: frozenset[str]
+    is_ca: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +88,42 @@ def judge(
     before_crls: pd.DataFrame,
     now: datetime,
     cdp_crls: pd.DataFrame | None = None,
+    responses: pd.DataFrame | None = None,
+    fetched: pd.DataFrame | None = None,
+    certificates: pd.DataFrame | None = None,
+    ca_certificates: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row of table ``outcomes`` for each item of the plan, in the plan's order.
 
     ``view`` is a later capture of the database (schema ca_rows), ``crls`` the lists handed in
     after the work, ``before_crls`` those that were public before it (they prove nothing, and
-    their numbers must be passed), ``cdp_crls`` what clients can fetch at the distribution
-    points; ``crl_entries`` holds the entries of all of them. ``transcripts`` come oldest first.
-    Pure: the same tables at the same ``now`` give the same verdicts.
+    their numbers must be passed), ``cdp_crls`` and ``responses`` what clients can fetch and
+    are answered (schemas crls, ocsp_responses), ``fetched`` where (schema fetched);
+    ``crl_entries`` holds the entries of all lists. ``certificates`` are the known ones (their
+    distribution points and whether they are CAs), ``ca_certificates`` the CA's own.
+    ``transcripts`` come oldest first. Pure: the same tables at the same ``now`` give the same
+    verdicts.
 
-    Verdicts: ``proved``; ``pending`` (not shown yet, with what is missing); ``failed`` (the
-    batch stopped there); ``contradicted`` (two of the proofs exclude each other, or the CA
-    did something else than was planned: a person must look).
+    Verdicts: ``proved``; ``pending`` (not shown yet, with what is missing and until when an
+    old answer is valid); ``failed`` (the batch stopped there); ``contradicted`` (two of the
+    proofs exclude each other, or the CA did something else than was planned: a person must look).
     """
     wanted = {item.serial for item in plan.items}
-    last = _last_public_numbers(plan, before_crls)
-    keys = {item.ca_key_index for item in plan.items}
-    names = _key_names(before_crls, crls, cdp_crls)
+    ca = Authority(ca_certificates, before_crls, crls, cdp_crls)
+    last = last_public_numbers(plan.last_crl_numbers, before_crls, ca)
     old = set(before_crls["crl_sha256"].dropna())
     fresh = crls[~crls["crl_sha256"].isin(list(old))]
-    public = {key: _newest(fresh, key, last.get(key), now, names) for key in keys}
-    at_points = {} if cdp_crls is None else {key: _at_points(cdp_crls, key, names) for key in keys}
-    lists = {one.sha256 for p in (*public.values(), *at_points.values()) for one in (*p.lists, p.delta) if one}
-    entries = _entries(crl_entries, lists, wanted)
+    public = {key: newest_lists(fresh, key, last.get(key), now, ca) for key in {i.ca_key_index for i in plan.items}}
+    if fetched is None:
+        fetched = TABLES["fetched"].empty()
+    places = [] if cdp_crls is None else points(cdp_crls, fetched, ca)
+    asked = {} if responses is None else answers(responses[responses["serial"].isin(list(wanted))], fetched)
+    before = _newest_old(before_crls, ca)
+    used = [*(one for newest in public.values() for one in (*newest.lists, newest.delta) if one), *before.values()]
+    used += [one for place in places for lists in place.lists.values() for one in lists]
+    entries = entries_of(crl_entries, {one.sha256 for one in used}, wanted)
     rows = None if view is None else _rows(view, wanted)
+    known = _certificates(certificates, wanted)
     logged = _logged(transcripts, plan.digest)
     published = _published(transcripts, plan.digest)
 
@@ -120,11 +132,16 @@ def judge(
         step = logged.get((item.number, item.serial))
         found = None if rows is None else rows.get(item.serial, [])
         newest = public[item.ca_key_index]
-        point = at_points.get(item.ca_key_index)
-        verdict = _verdict(item, step, found, newest, entries, published=published, now=now)
-        reached = None if point is None else _point_says(item, point, entries)
-        if verdict.word == PROVED and reached is not None and not reached[0]:
-            verdict = _Verdict(PENDING, f"{verdict.why} Clients cannot see it yet: {reached[1]}.")
+        if newest.missing is None and (unfit := _unfit(newest, known.get(item.serial))):
+            newest = Newest(missing=unfit)
+        verdict = _strange(item, found, ca) or _verdict(
+            item, step, found, newest, entries, published=published, now=now
+        )
+        fetchable, told = _visible(item, newest, places, asked.get(item.serial, []), entries, now)
+        verdict = _held_back(verdict, [*fetchable, *told])
+        since = _since(item, before.get(item.ca_key_index), newest, entries)
+        if verdict.word == PROVED and item.action == "revoke" and _later(*since):
+            verdict = _Verdict(PROVED, f"{verdict.why} {_new_date(*since)}")
         outcomes.append(
             {
                 "finding_id": item.finding_id,
@@ -133,23 +150,15 @@ def judge(
                 "transcript": _transcript_text(item, step, bool(transcripts)),
                 "database": _database_text(found),
                 "crl": _crl_text(item, newest, entries),
-                "cdp": None if reached is None else reached[1],
+                "cdp": "; ".join(seen.what for seen in fetchable) or None,
                 "verdict": verdict.word,
                 "why": verdict.why,
+                "ocsp": "; ".join(seen.what for seen in told) or None,
+                "old_revoked_at": since[0],
+                "new_revoked_at": since[1],
             }
         )
     return TABLES["outcomes"].frame(outcomes)
-
-
-def last_trust_moment(crls: pd.DataFrame) -> datetime | None:
-    """The latest nextUpdate of the CA's own old lists, base and delta: until then a client may trust them.
-
-    Only lists whose signature was checked count: no client believes another one. None where
-    there is no such list, which means unknown, not over. (OCSP answers may live longer; they
-    are no CRLs and have to be looked at besides.)
-    """
-    own = crls.loc[_true(crls["signed_by_ca"]), "next_update"].dropna()
-    return None if own.empty else _moment(own.max())
 
 
 # ------------------------------------------------------------------------------ the verdicts
@@ -159,28 +168,18 @@ def _verdict(
     item: PlanItem,
     step: Step | None,
     rows: list[_Row] | None,
-    public: _Public,
-    entries: Mapping[tuple[str, str], int],
+    public: Newest,
+    entries: Entries,
     *,
     published: bool,
     now: datetime,
 ) -> _Verdict:
-    if (strange := _strange_row(item, rows)) is not None:
-        return _Verdict(CONTRADICTED, strange)
-    stopped = step is not None and step.code != 0
     if public.missing is not None:
-        if stopped and step is not None:
+        if step is not None and step.code != 0:
             return _Verdict(FAILED, f"{_stopped(step)} {public.missing}")
         return _Verdict(PENDING, public.missing)
-    changed = None if public.delta is None else entries.get((public.delta.sha256, item.serial))
-    if public.delta is not None and changed is not None:
-        delta = f"The delta CRL {public.delta.number}"
-        if changed == _REMOVED and item.action == "revoke":
-            return _Verdict(CONTRADICTED, f"{delta} takes it off {public.name} again: somebody unrevoked it.")
-        if changed == _REMOVED:
-            return _Verdict(PENDING, f"{delta} takes it off again; the next base CRL will prove it.")
-        if item.action != "revoke":
-            return _Verdict(CONTRADICTED, f"{delta} lists it with the reason {_reason(changed)}, {_MUST_STAY}")
+    if public.delta is not None and (verdict := _by_delta(item, public, public.delta, entries)):
+        return verdict
     states = {_state(item.serial, one, public.delta, entries) for one in public.lists}
     if len(states) > 1:
         return _Verdict(
@@ -188,17 +187,36 @@ def _verdict(
             f"Two different lists of the CA bear the number {public.lists[0].number} and disagree about this "
             "serial number. Publish a new CRL and verify again.",
         )
-    listed = states.pop()
+    state = states.pop()
+    if len(state) > 1:
+        said = " and ".join(reason_text(reason) for reason in state)
+        return _Verdict(CONTRADICTED, f"{public.name} lists it more than once, with the reasons {said}.")
+    listed = state[0] if state else None
     if item.action == "revoke":
         return _verdict_revoked(item, step, rows, public, listed, published=published, now=now)
     return _verdict_valid(item, step, rows, public, listed)
+
+
+def _by_delta(item: PlanItem, public: Newest, delta: RevocationList, entries: Entries) -> _Verdict | None:
+    """What a delta CRL over the newest base settles; None where it leaves the word to the base."""
+    changed = [entry.reason for entry in entries.get((delta.sha256, item.serial), ())]
+    said = f"The delta CRL {delta.number}"
+    if len(changed) > 1:
+        return _Verdict(CONTRADICTED, f"{said} lists it more than once.")
+    if _REMOVED in changed and item.action == "revoke":
+        return _Verdict(CONTRADICTED, f"{said} takes it off {public.name} again: somebody unrevoked it.")
+    if _REMOVED in changed:
+        return _Verdict(PENDING, f"{said} takes it off again; the next base CRL will prove it.")
+    if changed and item.action != "revoke":
+        return _Verdict(CONTRADICTED, f"{said} lists it with the reason {reason_text(changed[0])}, {_MUST_STAY}")
+    return None
 
 
 def _verdict_revoked(
     item: PlanItem,
     step: Step | None,
     rows: list[_Row] | None,
-    public: _Public,
+    public: Newest,
     listed: int | None,
     *,
     published: bool,
@@ -210,7 +228,8 @@ def _verdict_revoked(
         if listed != item.reason:
             return _Verdict(
                 CONTRADICTED,
-                f"{public.name} lists it with the reason {_reason(listed)}, the plan says {_reason(item.reason)}.",
+                f"{public.name} lists it with the reason {reason_text(listed)}, "
+                f"the plan says {reason_text(item.reason)}.",
             )
         if rows and not revoked:
             return _Verdict(
@@ -220,8 +239,8 @@ def _verdict_revoked(
             )
         return _Verdict(
             PROVED,
-            f"{public.name}, signed by the CA and in force until {_time(public.lists[0].next_update)}, "
-            f"lists it with the reason {_reason(listed)}.",
+            f"{public.name}, signed by the CA and in force until {clock(public.lists[0].next_update)}, "
+            f"lists it with the reason {reason_text(listed)}.",
         )
     if (ended := _ended(item, now)) is not None:
         return _Verdict(
@@ -251,7 +270,7 @@ def _verdict_revoked(
 
 
 def _verdict_valid(
-    item: PlanItem, step: Step | None, rows: list[_Row] | None, public: _Public, listed: int | None
+    item: PlanItem, step: Step | None, rows: list[_Row] | None, public: Newest, listed: int | None
 ) -> _Verdict:
     """restore, unrevoke and leave: it must not be on the list; what was acted on must be good in the database."""
     if item.action == "unrevoke" and listed == RevocationReason.CERTIFICATE_HOLD:
@@ -262,7 +281,7 @@ def _verdict_valid(
     if item.action == "leave" and item.kind == "lost_release" and listed == RevocationReason.CERTIFICATE_HOLD:
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} lists it as on hold.")
     if listed is not None:
-        return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {_reason(listed)}, {_MUST_STAY}")
+        return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {reason_text(listed)}, {_MUST_STAY}")
     if item.method == "none":
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} does not list it.")
     if step is not None and step.code != 0:
@@ -281,17 +300,77 @@ def _verdict_valid(
     return _Verdict(PROVED, f"The later view shows it as issued, and {public.name} does not list it.")
 
 
-def _strange_row(item: PlanItem, rows: list[_Row] | None) -> str | None:
+def _strange(item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict | None:
+    """What is wrong with the row itself, whatever the list says."""
     if not rows:
         return None
     if len(rows) > 1:
-        return f"The later view has {len(rows)} rows that do not agree about this serial number: a person must look."
+        why = f"The later view has {len(rows)} rows that do not agree about this serial number: a person must look."
+        return _Verdict(CONTRADICTED, why)
     found, expected = rows[0].thumbprint, item.expected_thumbprint
     if found and expected and found != expected:
-        return (
+        return _Verdict(
+            CONTRADICTED,
             f"The row in the later view holds another certificate (hash {found}) than the expected one "
-            f"({expected}): a person must look."
+            f"({expected}): a person must look.",
         )
+    end = rows[0].not_after
+    if item.method != "dummy" or end is None:
+        return None
+    needed = ca.ends.get(item.ca_cert_index) if item.not_after is None else datetime.fromisoformat(item.not_after)
+    if needed is None or end >= needed:
+        return None
+    whose = "the CA certificate, as the end of the real one is not known" if item.not_after is None else "the real one"
+    return _Verdict(
+        CONTRADICTED,
+        f"The dummy in the database ends on {clock(end)}, before {whose} ({clock(needed)}): the CA will then drop the "
+        "serial number from its CRL while the certificate is still valid. Have expired certificates kept on the CRL "
+        "(certutil -setreg CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS, and restart the service), and publish again.",
+    )
+
+
+def _held_back(verdict: _Verdict, seen: Sequence[Seen]) -> _Verdict:
+    """A proof that clients do not see yet is pending; where what they see cannot be old, it is contradicted."""
+    bad = [one for one in seen if not one.good]
+    if verdict.word != PROVED or not bad:
+        return verdict
+    if wrong := [one.what for one in bad if one.wrong]:
+        return _Verdict(CONTRADICTED, f"{verdict.why} But clients are told otherwise, and later: {'; '.join(wrong)}.")
+    return _Verdict(PENDING, f"{verdict.why} Clients cannot see it yet: {'; '.join(one.what for one in bad)}.")
+
+
+def _visible(
+    item: PlanItem,
+    public: Newest,
+    places: Sequence[Place],
+    given: list[Answer],
+    entries: Entries,
+    now: datetime,
+) -> tuple[list[Seen], list[Seen]]:
+    """What distribution points and responders show about one certificate."""
+    expected = item.reason if item.action == "revoke" else None
+    newest = public.lists[0] if public.lists else None
+    if newest is not None and item.action == "leave" and item.kind == "lost_release":
+        hold = [entry.reason for entry in entries.get((newest.sha256, item.serial), ())]
+        expected = RevocationReason.CERTIFICATE_HOLD if RevocationReason.CERTIFICATE_HOLD in hold else None
+    told = from_responders(item, given, newest, expected, now)
+    if newest is None:
+        # Without the CA's own list nothing shows which of the fetched ones is new.
+        return [], told
+    return at_points(item, places, newest, expected, entries, now), told
+
+
+def _unfit(public: Newest, certificate: _Certificate | None) -> str | None:
+    """Why the newest list proves nothing about this very certificate."""
+    if certificate is None:
+        return None
+    for one in public.lists:
+        if one.points and certificate.points and not one.points & certificate.points:
+            return (
+                f"{one.name} is for other distribution points than the certificate names: it proves nothing about it."
+            )
+        if one.user_only and certificate.is_ca:
+            return f"{one.name} is limited to certificates that are no CA's: it proves nothing about this one."
     return None
 
 
@@ -303,152 +382,85 @@ def _ended(item: PlanItem, now: datetime) -> str | None:
     if item.not_after is None:
         return None
     end = datetime.fromisoformat(item.not_after)
-    return _time(end) if end < now else None
+    return clock(end) if end < now else None
 
 
-# ---------------------------------------------------------------------------- which list counts
-
-
-def _newest(crls: pd.DataFrame, key: int, last: int | None, now: datetime, names: Mapping[str, int]) -> _Public:
-    """The list of this key that counts, or the sentence that says why none does."""
-    signed = crls[_true(crls["signed_by_ca"])]
-    unknown = len(crls) - len(signed)
-    own = [one for one in _lists(signed, names) if one.key == key]
-    bases = [one for one in own if not one.is_delta]
-    whose = "the CA's key" if key == 0 else f"the CA's key {key}"
-    if not bases:
-        if own:
-            return _Public(missing=f"Only a delta CRL of {whose} was handed in; a base CRL is needed.")
-        if unknown:
-            return _Public(
-                missing=f"No CRL that {whose} signed was handed in; {unknown} with no valid signature of this CA "
-                f"prove{'s' if unknown == 1 else ''} nothing."
-            )
-        return _Public(missing=f"No CRL of {whose} was handed in since: publish one and hand it to verify.")
-    top = max(one.number for one in bases)
-    newest = tuple(one for one in bases if one.number == top)
-    if last is None:
-        return _Public(
-            missing=f"No CRL of {whose} from before the work is known, so nothing shows that CRL {top} is newer than "
-            "the last public one. Hand in the last list that was public."
-        )
-    if top <= last:
-        return _Public(
-            missing=f"CRL {top} is not newer than the last public one ({last}): clients would ignore it. "
-            "Publish again until the number passes it."
-        )
-    if late := [one for one in newest if one.next_update <= now]:
-        return _Public(missing=f"The newest list, CRL {top}, ended on {_time(late[0].next_update)}: publish again.")
-    if early := [one for one in newest if one.this_update > now + MAX_CLOCK_SKEW]:
-        return _Public(
-            missing=f"The newest list, CRL {top}, begins only on {_time(early[0].this_update)}: a clock is wrong."
-        )
-    deltas = [
-        one for one in own if one.is_delta and one.number >= top and one.next_update > now and one.base is not None
-    ]
-    deltas = [one for one in deltas if one.base is not None and one.base <= top]
-    return _Public(newest, max(deltas, key=lambda one: one.number, default=None))
-
-
-def _at_points(crls: pd.DataFrame, key: int, names: Mapping[str, int]) -> _Public:
-    """Every base list of this key that a distribution point gave out: all of them must agree."""
-    signed = crls[_true(crls["signed_by_ca"])]
-    bases = tuple(one for one in _lists(signed, names) if one.key == key and not one.is_delta)
-    if not bases:
-        return _Public(missing="no list that the CA signed with this key was fetched from a distribution point")
-    return _Public(tuple(sorted(bases, key=lambda one: one.number)))
-
-
-def _point_says(item: PlanItem, point: _Public, entries: Mapping[tuple[str, str], int]) -> tuple[bool, str]:
-    if point.missing is not None:
-        return False, point.missing
-    expected = item.reason if item.action == "revoke" else None
-    for one in point.lists:
-        found = entries.get((one.sha256, item.serial))
-        if found != expected:
-            shown = "does not list it" if found is None else f"lists it with the reason {_reason(found)}"
-            return False, f"CRL {one.number} at a distribution point, in force until {_time(one.next_update)}, {shown}"
-    numbers = ", ".join(dict.fromkeys(str(one.number) for one in point.lists))
-    return True, f"CRL {numbers} at the distribution point says the same"
-
-
-def _lists(crls: pd.DataFrame, names: Mapping[str, int]) -> Iterable[_List]:
-    """The lists that say which key, number and times they have; the others can prove nothing."""
-    for row in crls.to_dict("records"):
-        key, number = _key(row, names), _number(row["crl_number"])
-        this_update, next_update = row["this_update"], row["next_update"]
-        if key is None or number is None or pd.isna(this_update) or pd.isna(next_update) or pd.isna(row["is_delta"]):
-            continue
-        yield _List(
-            str(row["crl_sha256"]),
-            key,
-            number,
-            _moment(this_update),
-            _moment(next_update),
-            bool(row["is_delta"]),
-            _number(row["base_crl_number"]),
-        )
-
-
-def _key(row: Mapping[Hashable, object], names: Mapping[str, int]) -> int | None:
-    version = row["ca_version"]
-    if isinstance(version, int):
-        return version >> 16
-    return names.get(str(row["authority_key_id"]))
-
-
-def _key_names(*tables: pd.DataFrame | None) -> dict[str, int]:
-    """Key identifier → key index, learned from signed lists that say both (one may lack the CA version)."""
-    names: dict[str, int] = {}
-    for table in tables:
-        if table is None:
-            continue
-        known = table[_true(table["signed_by_ca"])].dropna(subset=["ca_version", "authority_key_id"])
-        names |= {str(k): int(v) >> 16 for k, v in zip(known["authority_key_id"], known["ca_version"], strict=True)}
-    return names
-
-
-def _last_public_numbers(plan: Plan, before: pd.DataFrame) -> dict[int, int]:
-    """Key index → highest public number, of the plan and of the old lists; unsigned ones raise no bar."""
-    last = {int(key): int(number) for key, number in plan.last_crl_numbers.items()}
-    signed = before[_true(before["signed_by_ca"])]
-    for one in _lists(signed, _key_names(before)):
-        last[one.key] = max(one.number, last.get(one.key, one.number))
-    return last
-
-
-def _state(serial: str, base: _List, delta: _List | None, entries: Mapping[tuple[str, str], int]) -> int | None:
-    """Reason with which a base CRL lists the serial, None where it does not.
+def _state(serial: str, base: RevocationList, delta: RevocationList | None, entries: Entries) -> tuple[int, ...]:
+    """The reasons with which a base CRL lists the serial: none, one, or more where it is listed twice.
 
     Of a delta CRL only the removal counts, and the change of a listed reason: what a base
     does not list, no delta proves (clients that fetch no deltas trust it).
     """
-    found = entries.get((base.sha256, serial))
-    if found is None or delta is None:
-        return found
-    return entries.get((delta.sha256, serial), found)
+    found = tuple(entry.reason for entry in entries.get((base.sha256, serial), ()))
+    if len(found) != 1 or delta is None:
+        return tuple(dict.fromkeys(found))
+    return tuple(entry.reason for entry in entries.get((delta.sha256, serial), ())) or found
+
+
+def _since(
+    item: PlanItem, old: RevocationList | None, public: Newest, entries: Entries
+) -> tuple[datetime | None, datetime | None]:
+    """Since when it was revoked before the failure, and since when it is by the new list."""
+    before = None if item.original_revoked_at is None else datetime.fromisoformat(item.original_revoked_at)
+    if before is None and old is not None:
+        before = _first_date(entries.get((old.sha256, item.serial), ()))
+    after = _first_date(entries.get((public.lists[0].sha256, item.serial), ())) if public.lists else None
+    return before, after
+
+
+def _first_date(found: Sequence[Entry]) -> datetime | None:
+    return min((entry.revoked_at for entry in found if entry.revoked_at is not None), default=None)
+
+
+def _later(old: datetime | None, new: datetime | None) -> bool:
+    return old is not None and new is not None and new > old
+
+
+def _new_date(old: datetime | None, new: datetime | None) -> str:
+    if old is None or new is None:
+        return ""
+    return (
+        f"It was revoked since {clock(old)} before the failure and is since {clock(new)} now: what was signed with it "
+        "in between passes for good wherever a signature is judged by its time."
+    )
 
 
 # -------------------------------------------------------------------------------- look-ups
 
 
-def _entries(crl_entries: pd.DataFrame, lists: set[str], wanted: set[str]) -> dict[tuple[str, str], int]:
-    mask = crl_entries["crl_sha256"].isin(list(lists)) & crl_entries["serial"].isin(list(wanted))
-    few = crl_entries.loc[mask, ["crl_sha256", "serial", "reason"]]
-    reasons = few["reason"].fillna(0)
-    return {
-        (str(sha256), str(serial)): int(reason)
-        for sha256, serial, reason in zip(few["crl_sha256"], few["serial"], reasons, strict=True)
-    }
+def _newest_old(before: pd.DataFrame, ca: Authority) -> dict[int, RevocationList]:
+    """Key index → the newest base list from before the work."""
+    newest: dict[int, RevocationList] = {}
+    for one in revocation_lists(before, ca):
+        if not one.is_delta and (one.key not in newest or newest[one.key].number < one.number):
+            newest[one.key] = one
+    return newest
+
+
+def _certificates(certificates: pd.DataFrame | None, wanted: set[str]) -> dict[str, _Certificate]:
+    """Serial → what the verified certificate says; nothing where two different ones bear the serial."""
+    if certificates is None:
+        return {}
+    verified = certificates[true(certificates["signed_by_ca"]) & certificates["serial"].isin(list(wanted))]
+    found: dict[str, dict[str, _Certificate]] = {}
+    for row in verified.to_dict("records"):
+        about = _Certificate(frozenset(row["crl_urls"]), present(row["is_ca"]) and bool(row["is_ca"]))
+        found.setdefault(str(row["serial"]), {})[str(row["certificate_sha256"])] = about
+    return {serial: next(iter(each.values())) for serial, each in found.items() if len(each) == 1}
 
 
 def _rows(view: pd.DataFrame, wanted: set[str]) -> dict[str, list[_Row]]:
     """Serial → its distinct rows (one, in any database that is as it should be)."""
     rows: dict[str, list[_Row]] = {}
     for record in view[view["serial"].isin(list(wanted))].to_dict("records"):
-        row = _Row(_integer(record["disposition"]), _integer(record["reason"]), _text(record["thumbprint"]))
+        end = moment(record["not_after"]) if present(record["not_after"]) else None
+        row = _Row(_integer(record["disposition"]), _integer(record["reason"]), _text(record["thumbprint"]), end)
         known = rows.setdefault(str(record["serial"]), [])
-        if row not in known:
+        for place, other in enumerate(known):
+            if (both := other.with_(row)) is not None:
+                known[place] = both
+                break
+        else:
             known.append(row)
     return rows
 
@@ -463,14 +475,6 @@ def _published(transcripts: Sequence[Transcript], digest: str) -> bool:
     return any(run.published for t in transcripts for run in t.runs if run.digest == digest)
 
 
-def _true(flags: pd.Series[bool]) -> pd.Series[bool]:
-    return flags.fillna(value=False).astype(bool)
-
-
-def _number(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
-
-
 def _integer(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
@@ -479,23 +483,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _moment(value: pd.Timestamp) -> datetime:
-    moment: datetime = value.to_pydatetime(warn=False)
-    return moment
-
-
 # ------------------------------------------------------------------------------------ words
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _reason(code: int | None) -> str:
-    if code is None:
-        return "(none)"
-    known = {int(reason): reason.designation for reason in RevocationReason}
-    return f"{code} ({known[code]})" if code in known else str(code)
 
 
 def _disposition(number: int | None) -> str:
@@ -519,12 +507,13 @@ def _database_text(rows: list[_Row] | None) -> str | None:
     row = rows[0]
     state = _disposition(row.disposition)
     if row.disposition == Disposition.REVOKED and row.reason is not None:
-        state += f", reason {_reason(row.reason)}"
+        state += f", reason {reason_text(row.reason)}"
     return state if len(rows) == 1 else f"{len(rows)} different rows"
 
 
-def _crl_text(item: PlanItem, public: _Public, entries: Mapping[tuple[str, str], int]) -> str | None:
+def _crl_text(item: PlanItem, public: Newest, entries: Entries) -> str | None:
     if not public.lists:
         return None
     listed = _state(item.serial, public.lists[0], public.delta, entries)
-    return f"{public.name}: " + ("not listed" if listed is None else f"listed, reason {_reason(listed)}")
+    said = ", ".join(reason_text(reason) for reason in listed)
+    return f"{public.name}: " + (f"listed, reason {said}" if listed else "not listed")

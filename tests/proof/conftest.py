@@ -15,7 +15,13 @@ from carecover.proof import Transcript, judge, read_transcript
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SERIAL = "6300000a28deadbeef000000000a28"
 ROW_HASH = "ab" * 20
-
+OWN: dict[str, object] = {
+    "certificate_sha256": "c" * 64,
+    "subject": "CN=CA",
+    "key_id": "aa",
+    "ca_version": 0,
+    "not_after": NOW + timedelta(days=3650),
+}
 
 ITEM = PlanItem(
     number=1,
@@ -51,6 +57,23 @@ def crl(name: str, number: object, **changes: object) -> dict[str, object]:
         "is_delta": False,
         "signed_by_ca": True,
         "ca_version": 0,
+        "issuer": "CN=CA",
+    } | changes
+
+
+def answer(status: str, **changes: object) -> dict[str, object]:
+    """An OCSP answer about the serial number, signed by a responder that the CA authorised, made from the new CRL."""
+    return {
+        "response_sha256": f"answer-{status}",
+        "serial": SERIAL,
+        "status": status,
+        "reason": 5 if status == "revoked" else None,
+        "this_update": NOW - timedelta(hours=1),
+        "next_update": NOW + timedelta(days=7),
+        "produced_at": NOW - timedelta(minutes=1),
+        "responder": "CN=Responder",
+        "signed_by_ca": True,
+        "signer_key_index": 0,
     } | changes
 
 
@@ -66,7 +89,11 @@ class Story:
     )
     before: list[dict[str, object]] = field(default_factory=lambda: [crl("old", 412)])
     rows: list[dict[str, object]] | None = None
-    points: list[dict[str, object]] | None = None
+    points: list[dict[str, object]] = field(default_factory=list)
+    fetched: list[dict[str, object]] = field(default_factory=list)
+    answers: list[dict[str, object]] = field(default_factory=list)
+    certificates: list[dict[str, object]] = field(default_factory=list)
+    own: list[dict[str, object]] = field(default_factory=lambda: [OWN])
     log: list[str] | None = None
     log_digest: str | None = None
 
@@ -101,7 +128,11 @@ class Story:
             crl_entries=frame("crl_entries", self.entries),
             before_crls=frame("crls", self.before),
             now=NOW,
-            cdp_crls=None if self.points is None else frame("crls", self.points),
+            cdp_crls=frame("crls", self.points),
+            responses=frame("ocsp_responses", self.answers),
+            fetched=frame("fetched", self.fetched),
+            certificates=frame("certificates", self.certificates),
+            ca_certificates=frame("certificates", self.own),
         )
         assert list(outcomes.columns) == [c.name for c in TABLES["outcomes"].columns]
         assert len(outcomes) == 1
