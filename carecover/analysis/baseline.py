@@ -110,7 +110,7 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
         if "SerialNumber" not in columns and "RawCertificate" not in columns:
             without_serial.append(evidence_id)
             continue
-        filters = [text for text in mine["restriction"].dropna() if not _is_window(str(text))]
+        filters = [text for text in mine["restriction"].dropna() if not is_window(str(text))]
         if filters:
             raise QuestionError(
                 f"{evidence_id} is a filtered view: it was made with -restrict, so rows that it lacks may well be in "
@@ -165,7 +165,8 @@ def _imported(serial: str, request_id: int) -> bool:
     return anatomy.layout == "number" and anatomy.request_id != request_id
 
 
-def _is_window(restriction: str) -> bool:
+def is_window(restriction: str) -> bool:
+    """True where a -restrict argument only bounds request IDs, as pages of one export do."""
     return all(_WINDOW.fullmatch(part) for part in restriction.split(","))
 
 

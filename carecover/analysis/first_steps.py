@@ -1,0 +1,453 @@
+"""What to do first, from what the evidence shows: only what applies, the most urgent first.
+
+There is no clock here: a deadline is told as the time that the evidence gives. A step goes
+away when the evidence shows that it was done: a CRL handed in, a registry changed, a finding
+decided, an outcome proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
+from carecover.analysis.layout import CaLayout
+from carecover.analysis.published import key_of
+from carecover.analysis.settings import Settings, read_settings
+from carecover.analysis.sources import length, many, shown_value, when
+from carecover.model import ACTIONABLE_KINDS, TABLES, CaseFacts, Disposition
+
+When = Literal["stop", "before_start", "now", "later"]
+
+# More distribution points than these are in the certificates themselves.
+_MAX_URLS: Final = 6
+_ORDER: Final[tuple[When, ...]] = ("stop", "before_start", "now", "later")
+
+# Aspect of the coverage → what to do about its gap. Aspects with one remedy have one step.
+_REMEDIES: Final[Mapping[str, str]] = {
+    "database view": "Hand in a whole view of the restored database, from request ID 1 on.",
+    "filter of the view": "Export the database again, whole and without -restrict.",
+    "end of the view": "Export the database again, whole and without -restrict.",
+    "columns of the view": "Export the view again with the columns that it lacks.",
+    "rows that look imported": "Find the view from right after the restore, and the transcripts of what was done.",
+    "CA certificate": "Hand in the CA's certificate.",
+    "earlier CA certificates": "Hand in the CA's earlier certificates.",
+    "request IDs without a trace": "Look for what became of the requests without a trace.",
+    "notifications": "Hand in the mailbox that got the CA's mails.",
+    "edges of the mailbox": "Look for the mails that the mailbox no longer has.",
+    "mails day by day": "Hand in the Security log of the whole gap: mails are missing.",
+    "requests with a mail": "Hand in the Security log of the whole gap: mails are missing.",
+    "mails that could not be sent": "Hand in the Security log of the whole gap: mails are missing.",
+    "events that are mailed": "Hand in the Security log of the whole gap: mails are missing.",
+    "Security log": "Hand in the rest of the Security log: archived logs, a collector, a SIEM.",
+    "start and stop of the service": "Find out when the service ran: System and Security log of the machine.",
+    "clocks and time zone": "Set the case's time zone right before you trust a time.",
+    "evidence read": "Look at what could not be read: carecover table CASE rejects",
+}
+_LOG_WANTED: Final = _REMEDIES["mails day by day"]
+# These have steps of their own, or say the same as another.
+_ELSEWHERE: Final = ("last published CRL", "last delta CRL", "later CRLs", "request IDs in the gap", "verdict")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The tables that the steps follow from; ``rows`` is the baseline, ``crls`` those that the CA signed."""
+
+    facts: CaseFacts
+    findings: pd.DataFrame
+    coverage: pd.DataFrame
+    decisions: pd.DataFrame
+    outcomes: pd.DataFrame
+    rows: pd.DataFrame
+    certificates: pd.DataFrame
+    crls: pd.DataFrame
+    registry: pd.DataFrame
+    layout: CaLayout
+
+    @property
+    def settings(self) -> Settings:
+        """What the registry says."""
+        return read_settings(self.registry, self.facts.ca)
+
+    @property
+    def late(self) -> pd.DataFrame:
+        """Rows that the restored CA took itself."""
+        return self.rows[asked_after(self.rows, self.facts.cut)]
+
+    @property
+    def started(self) -> str:
+        """What shows that the restored service ran already; empty where nothing does."""
+        if len(self.late):
+            return f"it has taken {many(len(self.late), 'request')}"
+        if len(self.published_since):
+            return "it has published a CRL"
+        if len(self.rows):
+            # certutil -view asks the running service.
+            return "its database was exported"
+        return "people say when" if self.facts.restored is not None else ""
+
+    @property
+    def published_since(self) -> pd.DataFrame:
+        """Signed CRLs of after the cut."""
+        cut = self.facts.cut
+        return self.crls.iloc[:0] if cut is None else self.crls[self.crls["this_update"] > cut]
+
+    @property
+    def published_before(self) -> pd.DataFrame:
+        """Signed CRLs of before the cut, the oldest first."""
+        cut = self.facts.cut
+        before = self.crls if cut is None else self.crls[self.crls["this_update"] <= cut]
+        return before[before["this_update"].notna()].sort_values("this_update", kind="stable")
+
+    @property
+    def actionable(self) -> pd.DataFrame:
+        """Findings that can be acted on."""
+        return self.findings[self.findings["kind"].isin(ACTIONABLE_KINDS)]
+
+    @property
+    def left(self) -> pd.DataFrame:
+        """Of these, the ones that nobody decided yet."""
+        last = self.decisions.drop_duplicates("finding_id", keep="last")
+        settled = set(last.loc[last["action"] != "undecided", "finding_id"])
+        return self.actionable[~self.actionable["finding_id"].isin(settled)]
+
+    @property
+    def proved(self) -> bool:
+        """Every decision is proved."""
+        return bool(len(self.outcomes)) and bool((self.outcomes["verdict"] == "proved").all())
+
+    def verdict(self, name: str) -> str:
+        """The coverage's verdict on an aspect; empty where it has none."""
+        found = self.coverage.loc[self.coverage["aspect"] == name, "verdict"]
+        return str(found.iloc[0]) if len(found) else ""
+
+    def gaps(self, prefix: str) -> bool:
+        """True where an aspect whose name begins so has a gap."""
+        named = self.coverage["aspect"].str.startswith(prefix)
+        return bool((true(named) & true(self.coverage["verdict"] == "gap")).any())
+
+
+def list_first_steps(situation: Situation) -> pd.DataFrame:
+    """Table ``first_steps``. A key that is at risk is one step, and the only one."""
+    schema = TABLES["first_steps"]
+    if situation.facts.key_exposed == "yes":
+        return schema.frame([_key_at_risk()])
+    makers = (
+        _ask_for_the_key,
+        _string_serials,
+        _copy_crls,
+        _copy_database,
+        _replay_logs,
+        _emergency_crl,
+        _no_issuing,
+        _close_gaps,
+        _open_decisions,
+        _mails_of_the_recovery,
+        _sign_off,
+        _full_backup,
+        _check_again,
+    )
+    steps = [step for make in makers for step in make(situation)]
+    return schema.frame(sorted(steps, key=lambda step: _ORDER.index(step["when"])))
+
+
+def _step(at: When, step: str, why: str) -> dict[str, Any]:
+    return {"when": at, "step": step, "why": why}
+
+
+# ------------------------------------------------------------------- before everything else
+
+
+def _key_at_risk() -> dict[str, Any]:
+    return _step(
+        "stop",
+        "Stop. Close the way in, take the CA out of service, have its certificate revoked by its parent, and build a "
+        "new one.",
+        "The CA's key may be in other hands (--key-exposed yes): whoever has it can sign any serial number, so "
+        "revoking the known ones proves nothing.",
+    )
+
+
+def _ask_for_the_key(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.facts.key_exposed == "unknown":
+        yield _step(
+            "now" if s.started else "before_start",
+            "Ask whether the CA's key may be in other hands, and say so: carecover init CASE --key-exposed yes|no",
+            "If it may be, everything below is the wrong answer: a thief signs serial numbers that nobody knows.",
+        )
+
+
+def _string_serials(s: Situation) -> Iterator[dict[str, Any]]:
+    by_registry = s.settings.string_serials
+    back = int(s.findings["circumstances"].map(lambda words: "serial_may_return" in words).sum())
+    if s.proved or by_registry is False or not (back or by_registry or s.layout.strings):
+        return
+    why = (
+        "This CA makes serial numbers of a constant and the request ID, and hands the lost IDs out again: it can issue "
+        "a lost serial to somebody else, and then revoking the one revokes the other."
+    )
+    if back:
+        why += f" {back} of the lost serials can come back."
+    if len(s.late):
+        why += f" It has taken {many(len(s.late), 'request')} already: compare their serials first."
+    yield _step(
+        "now" if s.started else "before_start",
+        "Let the restored CA issue nothing before HighSerial is changed: a number from 1 to 0x7f makes random serial "
+        "numbers, and the service reads it when it starts (certutil -getreg CA\\HighSerial shows it).",
+        why,
+    )
+
+
+# ------------------------------------------------------------------------- save what there is
+
+
+def _copy_crls(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved or not any(s.gaps(name) for name in ("last published CRL", "last delta CRL", "later CRLs")):
+        return
+    urls = _distribution_points(s)
+    named = ", ".join(urls[:_MAX_URLS]) + (f" and {len(urls) - _MAX_URLS} more" if len(urls) > _MAX_URLS else "")
+    where = f"By its certificates: {named}." if urls else (
+        "A certificate of this CA names the places (CRL distribution points)."
+    )  # fmt: skip
+    ran = f"The restored service has run ({s.started}), so some may be overwritten already. " if s.started else ""
+    yield _step(
+        "now" if s.started else "before_start",
+        "Copy every CRL, base and delta, of every key of the CA from every distribution point, and hand them in. "
+        f"{where}",
+        f"{ran}They alone prove what was revoked in the gap. The service may publish by itself as soon as it runs, and "
+        "overwrites them with lists that lack those revocations.",
+    )
+
+
+def _distribution_points(s: Situation) -> list[str]:
+    """Where this CA's lists are; its own certificate names its parent's."""
+    issued = s.certificates[true(s.certificates["signed_by_ca"]) & ~true(s.certificates["own_ca"])]
+    cells: Iterable[Any] = (*issued["crl_urls"], *s.crls["urls"], *s.crls["delta_urls"])
+    return list(dict.fromkeys(shown_value(url) for cell in cells for url in cell))
+
+
+def _copy_database(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved or _all_decided(s):
+        return
+    logs = "" if s.verdict("Security log") == "good" else ", the Security and the Application log"
+    yield _step(
+        "now" if s.started else "before_start",
+        f"Copy the old database and its transaction logs (CertLog, edb*.log){logs}, before anything overwrites them.",
+        "They hold what the restore lost. What the service or a new backup overwrites is gone for good.",
+    )
+
+
+def _replay_logs(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved or _all_decided(s):
+        return
+    yield _step(
+        "now" if s.started else "before_start",
+        "Ask whether the old transaction logs (edb*.log) survived and were replayed. If they survived, restore again "
+        "and let them roll forward, on a copy first.",
+        "A restore replays the logs that lie in the database's folder; with those of the gap it may close by itself, "
+        "and nothing is to be mended by hand. After that a new view makes a new case.",
+    )
+
+
+def _all_decided(s: Situation) -> bool:
+    return bool(len(s.actionable)) and not len(s.left)
+
+
+# --------------------------------------------------------------------------- keep clients safe
+
+
+def _emergency_crl(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved or len(s.outcomes):
+        return
+    since = s.published_since
+    if len(since):
+        newest = since.sort_values("this_update", kind="stable").iloc[-1]
+        number, at = shown_value(newest["crl_number"], 50), when(cell_moment(newest["this_update"]))
+        yield _step(
+            "now",
+            "Look at what the restored CA has published since: what it does not know to be revoked is not on it.",
+            f"It published CRL {number or 'of unknown number'} at {at}, after the restore. Whoever fetches it sees "
+            "certificates as good that were revoked.",
+        )
+        return
+    for crl in _newest_bases(s.published_before):
+        ends = cell_moment(crl["next_update"])
+        if ends is None:
+            continue
+        number, key = shown_value(crl["crl_number"], 50), key_of(crl) or 0
+        cut = s.facts.cut
+        past = " That was before the restore: clients refuse everything by now." if cut and ends <= cut else ""
+        yield _step(
+            "now",
+            f"Have a new CRL out before {when(ends)}. Where that is too soon for the work here, sign the old one again "
+            "as an emergency CRL: certutil -sign old.crl new.crl now+14:00 -2.5.29.46 (14 days, without the place of "
+            "deltas); +serial,serial lists certificates at once.",
+            f"Clients accept the last CRL of key {key} ({number or 'no number'}) until then.{past} The next CRL that "
+            "the CA makes itself replaces the emergency one, and drops what the database does not know by then.",
+        )
+
+
+def _newest_bases(crls: pd.DataFrame) -> list[Mapping[Any, Any]]:
+    """The newest base list of each key; the one that ends first comes first."""
+    newest = {key_of(c) or 0: c for c in crls.to_dict("records") if cell_value(c["is_delta"]) is not True}
+    ends = [(end, key) for key, crl in newest.items() if (end := cell_moment(crl["next_update"])) is not None]
+    return [newest[key] for _, key in sorted(ends)]
+
+
+def _no_issuing(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved:
+        return
+    holding = [d.value for d in Disposition if d.holds_certificate]
+    issued = int(s.late["disposition"].isin(holding).sum())
+    why = "A restored CA is online at once, with its templates, and takes the lost request IDs for new requests."
+    if issued:
+        why += f" It has issued {many(issued, 'certificate')} since the restore."
+    yield _step(
+        "now" if s.started else "before_start",
+        "Keep the CA in maintenance mode (no templates, no requests) until the gap is worked off.",
+        why,
+    )
+
+
+# ------------------------------------------------------------------------------- see and decide
+
+
+def _close_gaps(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved:
+        return
+    if all(s.verdict(name) == "gap" for name in ("database view", "CA certificate", "notifications")):
+        yield _step(
+            "now",
+            "Hand in the evidence: carecover add CASE PATH… Take it from the CA with the read-only collect.cmd that "
+            "carecover collect-kit DIR makes, and from the mailbox that got the CA's mails.",
+            "There is no view of the database, no certificate of the CA and no mail in this case yet.",
+        )
+        return
+    steps: dict[str, list[str]] = {}
+    for row in s.coverage[s.coverage["verdict"] == "gap"].to_dict("records"):
+        name = str(row["aspect"])
+        if name.startswith(_ELSEWHERE):
+            continue
+        step = _REMEDIES.get(name, f"Close the gap in the evidence: {name}.")
+        steps.setdefault(step, []).append(str(row["why"]))
+    if s.verdict("Security log") == "good":
+        # Then it is here, and says what it can.
+        steps.pop(_LOG_WANTED, None)
+    for step, whys in steps.items():
+        yield _step("now", step, " ".join(whys))
+
+
+def _open_decisions(s: Situation) -> Iterator[dict[str, Any]]:
+    left = s.left
+    if s.proved or not len(left):
+        return
+    infrastructure, again = true(left["infrastructure"]), true(left["suggested_action"] == "revoke")
+    plain = left["suggested_action"].isna() & ~infrastructure
+    if count := int(infrastructure.sum()):
+        yield _step(
+            "now",
+            f"Look at {many(count, 'finding')} about infrastructure one by one, and decide each by its serial number.",
+            "CAs, domain controllers, OCSP responders and agents carry others' trust; --all never takes them.",
+        )
+    if count := int((again & ~infrastructure).sum()):
+        yield _step(
+            "now",
+            f"Decide {many(count, 'revocation')} that clients no longer see: --action suggested revokes as before.",
+            "They were revoked before the failure, and the restored CA takes the certificates for good or does not "
+            "know them.",
+        )
+    if count := int(true(left["replace_first"]).sum()):
+        yield _step(
+            "now",
+            f"Replace {many(count, 'certificate')} before anybody revokes (table owners names the holders).",
+            "They are in use: what depends on them stops when the new CRL is out.",
+        )
+    if count := int(plain.sum()):
+        yield _step(
+            "now",
+            f"Ask the owners about {many(count, 'finding')} without a suggestion; a hold (reason 6) buys time.",
+            "Nothing proves what is to become of them, and only a hold can be taken back.",
+        )
+    yield _step(
+        "now",
+        f"Decide what is not decided: {many(len(left), 'finding')} in all (carecover decide).",
+        f"Decided of those that can be acted on: {len(s.actionable) - len(left)} of {len(s.actionable)}.",
+    )
+
+
+def _mails_of_the_recovery(s: Situation) -> Iterator[dict[str, Any]]:
+    if len(s.outcomes) or not len(s.actionable):
+        return
+    kept = set(s.decisions.loc[s.decisions["action"].isin(["leave", "undecided"]), "finding_id"])
+    planned = s.actionable[~s.actionable["finding_id"].isin(kept)]
+    imported = int((planned["kind"] == "orphaned").sum())
+    settings = s.settings
+    events = [
+        f"'{name}' {count}"
+        for name, event, count in (
+            ("revoked", "revoked", f"up to {len(planned)} times"),
+            ("imported", "imported", f"up to {imported} times"),
+            ("CRL issued", "crl_issued", "for every publication"),
+        )
+        if settings.may_be_mailed(event) and (event != "imported" or imported)
+    ]
+    if not events or not len(planned) or s.verdict("notifications") == "gap":
+        return
+    known = "By its EventFilter" if settings.filters else "Where its exit module is on (EventFilter was not handed in)"
+    yield _step(
+        "now",
+        "Warn the requesters and whoever reads the CA's mailbox before the batch runs.",
+        f"{known} the CA mails during the recovery: {', '.join(events)}. Requesters are told that their certificate "
+        "was revoked; these mails are no evidence of the gap.",
+    )
+
+
+def _sign_off(s: Situation) -> Iterator[dict[str, Any]]:
+    if _all_decided(s) and not len(s.outcomes):
+        yield _step(
+            "now",
+            "Sign the plan, by two people: carecover sign-off, then rehearse, then batch.",
+            f"Nothing is open: {many(len(s.actionable), 'finding')} that can be acted on, all decided.",
+        )
+
+
+# ---------------------------------------------------------------------------------- afterwards
+
+
+def _full_backup(s: Situation) -> Iterator[dict[str, Any]]:
+    if len(s.actionable) or len(s.rows):
+        yield _step(
+            "later",
+            "Make a new full backup of the CA when the work is done, before it leaves maintenance mode.",
+            "Earlier backups cannot be joined to a restored database, and lack what was mended.",
+        )
+
+
+def _check_again(s: Situation) -> Iterator[dict[str, Any]]:
+    if not len(s.actionable):
+        return
+    bases = _newest_bases(s.published_since) or _newest_bases(s.published_before)
+    dates = next((told for crl in bases if (told := _schedule(crl, s.settings))), "")
+    yield _step(
+        "later",
+        f"Check again at the next two base CRLs that the CA publishes on its schedule: carecover verify.{dates}",
+        "A dummy that expires too early, or an emergency CRL's entry that is not in the database, drops off there.",
+    )
+
+
+def _schedule(crl: Mapping[Any, Any], settings: Settings) -> str:
+    """The next two dates by a list and the CA's period; empty where they are not known."""
+    begins, following = cell_moment(crl["this_update"]), cell_moment(crl["next_publish"])
+    if begins is None or following is None:
+        return ""
+    period = settings.crl_period or following - forward(begins)
+    if period <= timedelta():
+        return ""
+    dates = when(following)
+    if following < datetime.max.replace(tzinfo=following.tzinfo) - period:
+        dates += f" and {when(following + period)}"
+    return f" By the newest CRL handed in that is {dates} (every {length(period)}); a new CRL sets its own."
