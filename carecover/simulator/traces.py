@@ -280,12 +280,20 @@ class Traces:
 
     def left_a_trace(self, request_id: int) -> bool:
         """Whether anything before the failure shows the request, by its ID or inside a serial number."""
+        return self.was_received(request_id) or self.is_accounted_for(request_id)
+
+    def was_received(self, request_id: int) -> bool:
+        """Whether the Security log has the arrival of a request (event 4886)."""
         h, s = self.history, self.scenario
-        if request_id in h.life.ca_requests:
-            return False
-        if s.audit and s.audit_all and h.life.submitted(request_id) >= self.audit_start:
-            return True
+        logged = s.audit and s.audit_all and h.life.submitted(request_id) >= self.audit_start
+        return logged and request_id not in h.life.ca_requests
+
+    def is_accounted_for(self, request_id: int) -> bool:
+        """Whether anything shows what became of a request; that it arrived does not."""
+        h, s = self.history, self.scenario
         if self.mails_about(request_id):
+            return True
+        if s.audit and s.audit_all and (request_id in h.life.pending or request_id in h.life.denied):
             return True
         if h.is_issued(request_id):
             return self.audited(request_id) or bool(self.shown_by(request_id))

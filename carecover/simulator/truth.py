@@ -227,7 +227,9 @@ class Truth:
             "lost_release": sorted(i["serial"] for i in self.changes[1] if i["shown_by"]),
             "serial_conflict": sorted(conflicts),
             "lost_ca_certificate": sorted([*without_ca, *found_ca]),
-            "reused_request_id": [i for i in self.history.reissued_ids if i <= self.history.last and self._traced(i)],
+            "reused_request_id": [
+                i for i in self.history.reissued_ids if i <= self.history.last and self.traces.left_a_trace(i)
+            ],
             "lost_pending": self._expected_pending(),
             "unaccounted_request": self._expected_unaccounted(),
             "crl_number_regression": self._regressed(certain=True),
@@ -237,9 +239,6 @@ class Truth:
     @cached_property
     def _forgotten(self) -> list[dict[str, Any]]:
         return [self._lost(i, with_certificate=False) for i in self.history.forgotten_ids]
-
-    def _traced(self, request_id: int) -> bool:
-        return self.traces.left_a_trace(request_id)
 
     def _expected_pending(self) -> list[int]:
         """Requests that something shows waiting, and nothing shows decided: neither row, mail nor event."""
@@ -263,13 +262,13 @@ class Truth:
         return next(i for i in range(h.last_before, 0, -1) if self.life.persists(i))
 
     def _expected_unaccounted(self) -> list[int]:
-        """Request IDs of the window without a trace, and those said to be issued under no serial that is known."""
+        """Request IDs of the window whose fate nothing shows, and those issued under no serial that is known."""
         h, traces = self.history, self.traces
-        claimed = {f.request_id for f in self.forgeries if not f.detectable and not f.about_row}
+        claimed = {f.request_id for f in self._believed if not f.about_row}
         window = range(self._newest_row + 1, h.last + 1)
-        traced = [i for i in window if self._traced(i)]
-        highest = max([*traced, *claimed], default=0)
-        silent = [i for i in range(self._newest_row + 1, highest + 1) if i not in set(traced) | claimed]
+        known = {i for i in window if traces.is_accounted_for(i)} | claimed
+        highest = max([*known, *(i for i in window if traces.was_received(i))], default=0)
+        silent = [i for i in range(self._newest_row + 1, highest + 1) if i not in known]
         nameless = [i for i in (*h.forgotten_ids, *h.lost_ids) if traces.audited(i) and not traces.shown_by(i)]
         return sorted({*silent[:MAX_UNACCOUNTED], *nameless})
 
@@ -294,14 +293,18 @@ class Truth:
 
     # ------------------------------------------------------------ what cannot be found well
 
+    @property
+    def _believed(self) -> list[Forgery]:
+        """Forgeries that nobody can tell; what names another CA is no notification of this one."""
+        return [f for f in self.forgeries if not f.detectable and "ca_name" not in f.tells]
+
     def _undetectable(self) -> dict[str, list[Any]]:
-        perfect = [f for f in self.forgeries if not f.detectable]
-        rows = sorted(f.serial.text for f in perfect if f.about_row)
-        nothing = sorted(f.serial.text for f in perfect if not f.about_row)
+        rows = sorted(f.serial.text for f in self._believed if f.about_row)
+        nothing = sorted(f.serial.text for f in self._believed if not f.about_row)
         return {
             "lost_revocation": rows,
             "orphaned": nothing,
-            "unaccounted_request": sorted(f.request_id for f in perfect if not f.about_row),
+            "unaccounted_request": sorted(f.request_id for f in self._believed if not f.about_row),
         }
 
     def _either(self) -> dict[str, list[Any]]:
