@@ -16,6 +16,8 @@ What rules its form:
 Sources: Microsoft's certutil page (-view, -ca.cert, -GetCRL, -getreg, -CAInfo, -uSAGE), its wevtutil, reg and tzutil
 pages, [MS-CSRA] 3.1.1.4.1 for the columns of the CRL table. Assumed of real CAs: -ca.cert and -GetCRL fail for
 an index that is not there; -view CRL knows the columns that [MS-CSRA] requires.
+
+The module is long because a batch has one statement a line.
 """
 
 # ruff: noqa: E501 - a statement of a batch is one line
@@ -80,6 +82,7 @@ set "NEWCERT="
 set "TROUBLE="
 set "WHOLE="
 set "ANSWERS="
+set "DENIED="
 set "PAGES=0"
 set "CERTS=0"
 set "LISTS=0"
@@ -156,11 +159,11 @@ set "WHY=folder"
 goto :unlogged
 
 :unlogged
-if "%WHY%"=="kit" echo REFUSED: this is not the folder of the kit. Copy the whole folder to a local disk of the CA and run it there.
+if "%WHY%"=="kit" echo REFUSED: this is not the folder of the kit. Copy the whole folder to a local disk and run it there.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="elevation" echo REFUSED: not elevated, or this folder cannot be written. Open the command prompt with Run as administrator.
 if "%WHY%"=="full" echo REFUSED: there are nine exports here already, out to out9. Take them away, or use a fresh copy of the kit.
-if "%WHY%"=="folder" echo REFUSED: the folder %DIR% cannot be written. Is the disk full, or the medium read-only? Copy the kit to a local disk.
+if "%WHY%"=="folder" echo REFUSED: the folder %DIR% cannot be written. Is the disk full, or the medium read-only? Use a local disk.
 exit /b 3
 
 :start
@@ -404,15 +407,24 @@ if not "%RC%"=="0" goto :page_failed
 "%FIND%" "SerialNumber" "%FILE%" >nul
 set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" goto :page_failed
+if defined LAST goto :last
+"%FIND%" "0x" "%FILE%" >nul
+if not "%ERRORLEVEL%"=="0" goto :empty
 set /a PAGES=PAGES+1
-if defined LAST goto :whole
 echo Page %PAGE%: requests up to %TO% of %NEWEST%.
+set /a FROM=TO
+goto :page
+
+:empty
+>>"%LOG%" echo @@CR page %PAGE% is empty
+del "%FILE%"
 set /a FROM=TO
 goto :page
 
 :page_failed
 echo FAILED: page %PAGE%, requests above %FROM%: certutil %RC%.
 if "%RC%"=="-2147023174" goto :cut
+if "%RC%"=="-2147024891" set "DENIED=1"
 if "%RC%"=="-2147024891" goto :cut
 if not defined NEWEST goto :cut
 if "%SIZE%"=="@SMALL_PAGE_SIZE@" goto :cut
@@ -427,7 +439,8 @@ goto :page
 if "%PAGES%"=="0" del "%MARKER%"
 exit /b 0
 
-:whole
+:last
+set /a PAGES=PAGES+1
 del "%MARKER%"
 if exist "%MARKER%" goto :cut
 set "WHOLE=1"
@@ -477,11 +490,16 @@ echo   registry         %REGISTRY%, exit module: %MODULE%
 echo   events           Security %SECURITY%, Application %APPLICATION%
 if defined WHOLE goto :rest
 set "RESULT=5"
-if not defined ANSWERS echo TO DO: the CA did not answer. If its service is not started yet, that is as it should be: keep %DIR%,
-if not defined ANSWERS echo   and call collect.cmd GO again once it runs. Else see that it runs, and that this account may read it.
-if defined ANSWERS echo TO DO: the database export was cut. Call collect.cmd GO again, at a quiet hour; it makes a new folder.
-if defined ANSWERS echo   If it fails again, tell it the newest request ID that certsrv.msc shows: collect.cmd GO NUMBER
-if not defined ANSWERS goto :logs
+if not defined ANSWERS goto :silent
+if defined DENIED echo TO DO: this account may not read the database. Use one with the right Read on the CA, and call it again.
+if defined DENIED goto :rest
+echo TO DO: the database export was cut. Call collect.cmd GO again, at a quiet hour; it makes a new folder.
+echo   If it fails again, tell it the newest request ID that certsrv.msc shows: collect.cmd GO NUMBER
+goto :rest
+:silent
+echo TO DO: the CA did not answer. If its service is not started yet, that is as it should be: keep the folder
+echo   %DIR%, and call collect.cmd GO again once it runs. Else see that it runs, and that this account may read it.
+goto :logs
 :rest
 if "%CERTS%"=="0" set "TROUBLE=1"
 if "%CERTS%"=="0" echo TO DO: the CA certificates are missing or not all there. Export each from certsrv.msc, properties of the CA.
@@ -524,7 +542,7 @@ _README: Final = """
 carecover collect kit
 
 collect.cmd exports from this CA what carecover wants to see after a restore. It reads only: it revokes nothing,
-publishes nothing, starts and stops nothing, and writes into its own folder. Read it: it is one page of plain steps.
+publishes nothing, starts and stops nothing, and writes into its own folder. Every line of it is one plain step.
 
 BEFORE THE RESTORED SERVICE STARTS
   A CA service that starts may publish CRLs by itself and overwrite the last ones from before the failure.
@@ -537,7 +555,7 @@ BEFORE THE RESTORED SERVICE STARTS
      did not answer. Keep that folder.
 
 WHEN THE SERVICE RUNS, AND BEFORE ANYTHING IS MENDED
-  5. Let the CA issue nothing: take its templates away in certsrv.msc, and keep pkiview.msc closed.
+  5. At once, let the CA issue nothing: take its templates away in certsrv.msc, and keep pkiview.msc closed.
   6. Run collect.cmd GO again. It makes a new folder (out2, ...). At the end it says what was exported, what was not,
      and what to do about it. Exit codes: 0 everything, 1 something is missing, 2 wrong usage, 3 refused, 5 the
      database is not whole.
@@ -556,8 +574,8 @@ WHAT IS IN THE FOLDER OUT
   hashes.txt SHA-256 of every file in evidence. Its own hash is shown at the end: write it down.
 
 HOW TO CARRY IT
-  It holds names, but no keys and no passwords. Treat it as confidential all the same. Carry the whole folder on a medium
-  that is checked for malware, compare the hash of hashes.txt, then
+  It holds names of people and servers and the settings of the CA, but no private keys: treat it as confidential.
+  Carry the whole folder on a medium that is checked for malware, compare the hash of hashes.txt, then
      carecover add CASE out\\evidence
   Hand in mails of the SMTP exit module and the CRLs of step 1 with it. A second export made after the
   mending belongs to carecover verify, not to carecover add.
