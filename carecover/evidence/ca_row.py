@@ -51,7 +51,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "Issued Common Name": "CommonName",
     "Issued Email Address": "EMail",
 }
-SCHEMA_NAMES: Final = frozenset(ENGLISH.values())
 
 # ca_rows column → (schema columns in order of preference, how the value is read)
 _COLUMNS: Final[tuple[tuple[str, tuple[str, ...], Callable[[str | None], object]], ...]] = (

@@ -13,16 +13,32 @@ import csv
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from carecover.evidence.ca_row import ENGLISH, NEEDED, SCHEMA_NAMES, ca_row
+from carecover.evidence import crl_view
+from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
 from carecover.evidence.text import OEM, encoding_of, head_text, lines
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
+from carecover.evidence.views import Extent, restriction_of, table_of
 
 # Prompts, dates and comments that stand before the header in real captures.
 _LINES_BEFORE_HEADER: Final = 20
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
-_FOLDED: Final = {label.casefold(): name for label, name in ENGLISH.items()} | {
-    name.casefold(): name for name in SCHEMA_NAMES
+# Extensions and attributes name no certificate by themselves; they are known to be told apart.
+_OTHERS: Final = {
+    "Extension Request ID": "ExtensionRequestId",
+    "Extension Name": "ExtensionName",
+    "Extension Flags": "ExtensionFlags",
+    "Extension Raw Value": "ExtensionRawValue",
+    "Attribute Request ID": "AttributeRequestId",
+    "Attribute Name": "AttributeName",
+    "Attribute Value": "AttributeValue",
 }
+_FOLDED: Final = {
+    spelling.casefold(): name
+    for labels in (ENGLISH, crl_view.ENGLISH, _OTHERS)
+    for label, name in labels.items()
+    for spelling in (label, name)
+}
+_WANTED: Final = NEEDED | crl_view.NEEDED
 EXPORT_ADVICE: Final = (
     "Export as text (certutil -gmt -seconds -view -out ...), which names its own columns in any language."
 )
@@ -73,13 +89,14 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     encoding, skip = encoding_of(source.data)
     flags = ("encoding_guessed",) if encoding == OEM else ()
     following = lines(source.data, encoding, skip)
+    restriction = None
     for _ in range(before + 1):
-        next(following)
+        restriction = restriction_of(next(following)) or restriction
+    table = table_of(names)
     reader = csv.reader(following)
-    rows = rejected = 0
+    rejected = done = 0
     complete: bool | None = None
-    ids: list[int] = []
-    done = 0
+    extent = Extent()
     while True:
         line_number = before + 2 + reader.line_num
         location = f"line {line_number}"
@@ -109,24 +126,30 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         values = {
             name: None if cell.strip() == "EMPTY" else cell
             for name, cell in zip(names, cells, strict=True)
-            if name in NEEDED
+            if name in _WANTED
         }
-        row = ca_row(values, location=location, flags=flags)
-        if isinstance(number := row.get("request_id"), int):
-            ids.append(number)
-        rows += 1
         done += sum(map(len, cells))
         progress(done)
-        yield Parsed((("ca_rows", row),))
-    if rows + rejected == 0:
+        if table == "requests":
+            row = ca_row(values, location=location, flags=flags)
+            extent.met(row.get("request_id"), row.get("disposition"))
+            yield Parsed((("ca_rows", row),))
+            continue
+        extent.rows += 1
+        listed = (("crl_rows", crl_view.crl_row(values, location=location)),)
+        yield Parsed(listed) if table == "crls" else Irrelevant()
+    if extent.rows + rejected == 0:
         yield Irrelevant()
+    if table != "requests":
+        return
     view = {
         "location": f"line {before + 1}",
         "columns": [name or label for name, label in zip(names, labels, strict=True)],
-        "rows": rows,
+        "rows": extent.rows,
         "complete": False if rejected else complete,
-        "first_request_id": min(ids, default=None),
-        "last_request_id": max(ids, default=None),
+        "restriction": extent.restriction(restriction),
+        "first_request_id": extent.first_id,
+        "last_request_id": extent.last_id,
     }
     yield Parsed((("views", view),), units=0)
 

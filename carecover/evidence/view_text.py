@@ -1,4 +1,4 @@
-"""The text form of ``certutil -view``: Schema block, rows, trailer; any number of pages.
+"""The text form of ``certutil -view``: Schema block, rows, trailer; any number of pages, of requests or of CRLs.
 
 Nothing is read from translated words: the Schema block names the labels of its own
 language, row headers and trailers are known by their structure. Values are other people's
@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from carecover.evidence import crl_view
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
 from carecover.evidence.text import OEM, encoding_of, head_text, pieces
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
+from carecover.evidence.views import Extent, Table, is_command, restriction_of, table_of
 from carecover.evidence.x509 import der_of_base64
 
 # A full row with -v has some 600 lines; attributes and requests of 64 kB make a few thousand.
@@ -40,12 +42,12 @@ _LAST_INDEX = re.compile(r"\S[^:]*:\s*(\d{1,9})\s*")
 _STATUS = re.compile(r"certutil:\s", re.IGNORECASE)
 _FAILURE = re.compile(r"0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
 _STATISTICS = re.compile(r"\s*\d+ [^=]+= \d+, [^=]+= \d+, [^=]+= \d+\s*")
-_COMMAND = re.compile(r"(?i)certutil(?:\.exe)?\"?\s.*-view\b")
-_RESTRICTION = re.compile(r"(?i)\s-restrict\s+(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
 _WORD = re.compile(r"[^\W\d_]+")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
 # Columns whose quoted value may have a display name behind the closing quote.
 _NAMED: Final = frozenset({"CertificateTemplate", "PublicKeyAlgorithm"})
+_LABELS: Final = {**ENGLISH, **crl_view.ENGLISH}
+_WANTED: Final = NEEDED | crl_view.NEEDED
 HOW_TO_EXPORT: Final = (
     "Export again with: certutil -gmt -seconds -view -out "
     '"Request.RequestID,SerialNumber,Request.Disposition,Request.RequesterName,DistinguishedName,CommonName,'
@@ -72,40 +74,38 @@ class _Page:
     location: str
     columns: tuple[_Column, ...] | None
     restriction: str | None
-    rows: int = 0
+    extent: Extent = field(default_factory=Extent)
     rejected: int = 0
     last_number: int = 0
     claimed: int | None = None
     failed: bool = False
     damaged: bool = False
-    first_id: int | None = None
-    last_id: int | None = None
+    table: Table = field(init=False)
     template: re.Pattern[str] | None = field(init=False)
     needed: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Learn what a uniform row of these columns looks like."""
+        """Learn what a uniform row of these columns looks like, and whose it is."""
+        self.table = table_of(column.name for column in self.columns or ())
         self.template = _template(self.columns)
-        self.needed = tuple(column.name for column in self.columns or () if column.name in NEEDED)
+        self.needed = tuple(column.name for column in self.columns or () if column.name in _WANTED)
 
-    def met(self, request_id: object) -> None:
-        """Widen the range of request IDs."""
-        if isinstance(request_id, int):
-            self.first_id = request_id if self.first_id is None else min(self.first_id, request_id)
-            self.last_id = request_id if self.last_id is None else max(self.last_id, request_id)
-
-    def summary(self) -> Row:
-        """The row of ``views``."""
-        return {
+    def summary(self) -> Iterator[Unit]:
+        """The row of ``views``, for a capture of requests that has come to its end."""
+        rows = self.extent.rows
+        if self.table != "requests" or not (rows or self.rejected or self.claimed == 0):
+            return
+        view: Row = {
             "location": self.location,
             "columns": [column.name for column in self.columns or ()],
-            "rows": self.rows,
+            "rows": rows,
             "rows_claimed": self.claimed,
-            "complete": not self.failed and not self.damaged and not self.rejected and self.claimed == self.rows,
-            "restriction": self.restriction,
-            "first_request_id": self.first_id,
-            "last_request_id": self.last_id,
+            "complete": not self.failed and not self.damaged and not self.rejected and self.claimed == rows,
+            "restriction": self.extent.restriction(self.restriction),
+            "first_request_id": self.extent.first_id,
+            "last_request_id": self.extent.last_id,
         }
+        yield Parsed((("views", view),), units=0)
 
 
 class _Text:
@@ -178,24 +178,23 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     while (found := text.line(text.at)) is not None:
         line, following = found
         if _structure(_RULE, line):
-            if page is not None and (page.rows or page.rejected or page.claimed == 0):
-                yield Parsed((("views", page.summary()),), units=0)
+            if page is not None:
+                yield from page.summary()
             page = _Page(f"line {text.line_number}", _schema(text, following), restriction)
             restriction = None
             continue
         if (number := _row_header(text, line, following, page)) is not None:
             if page is None or (number == 1 and page.claimed is not None):
                 if page is not None:
-                    yield Parsed((("views", page.summary()),), units=0)
+                    yield from page.summary()
                 page = _Page(f"line {text.line_number}", page.columns if page else None, restriction)
             text.go(following)
             units += 1
             yield _row(text, page, number, flags)
             progress(text.bytes_done)
             continue
-        if _COMMAND.search(line[:MAX_STRUCTURE_CHARS]):
-            match = _RESTRICTION.search(line[:MAX_STRUCTURE_CHARS])
-            restriction = next((part for part in match.groups() if part is not None), None) if match else None
+        if is_command(line):
+            restriction = restriction_of(line)
         elif _STATUS.match(line):
             if page is not None:
                 page.failed = page.failed or _FAILURE.search(line) is not None
@@ -205,8 +204,8 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             if page is not None and page.claimed is None:
                 page.claimed = int(claim[1])
         text.go(following)
-    if page is not None and (page.rows or page.rejected or page.claimed == 0):
-        yield Parsed((("views", page.summary()),), units=0)
+    if page is not None:
+        yield from page.summary()
     if units == 0 and page is not None and (page.claimed == 0 or (page.columns and page.claimed is None)):
         # No row matched, or it is certutil -schema.
         yield Irrelevant()
@@ -240,7 +239,7 @@ def _template(columns: tuple[_Column, ...] | None) -> re.Pattern[str] | None:
         return None
     value = r'"[^"\n]*"(?: [^"\n]*)?|[^"\n ][^"\n]*'
     lines = "".join(
-        f"  {re.escape(column.label)}: ({'' if column.name in NEEDED else '?:'}{value})\n" for column in columns
+        f"  {re.escape(column.label)}: ({'' if column.name in _WANTED else '?:'}{value})\n" for column in columns
     )
     return re.compile(lines + r"(?=\n\S|\n?\Z)")
 
@@ -262,7 +261,7 @@ def _is_label(line: str, columns: tuple[_Column, ...] | None) -> bool:
     bare = line.lstrip()
     if columns:
         return any(bare.startswith(f"{column.label}:") for column in columns)
-    return line != bare and bare.partition(":")[0] in ENGLISH
+    return line != bare and bare.partition(":")[0] in _LABELS
 
 
 def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
@@ -308,10 +307,17 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
 
 
 def _finish(page: _Page, cells: dict[str, str | None], der: bytes | None, location: str, flags: list[str]) -> Unit:
-    page.rows += 1
-    row = ca_row(cells, location=location, der=der, flags=tuple(flags))
-    page.met(row.get("request_id"))
-    return Parsed((("ca_rows", row),))
+    if not page.columns and page.extent.rows == 0:
+        page.table = table_of(cells)
+    if page.table == "requests":
+        row = ca_row(cells, location=location, der=der, flags=tuple(flags))
+        page.extent.met(row.get("request_id"), row.get("disposition"))
+        return Parsed((("ca_rows", row),))
+    page.extent.rows += 1
+    if page.table == "crls":
+        return Parsed((("crl_rows", crl_view.crl_row(cells, location=location)),))
+    # Rows of extensions and attributes name no certificate by themselves.
+    return Irrelevant()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +333,7 @@ class _Line:
 
 def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], int, bool]:
     """The lines up to the next row header or trailer that is not inside a quoted value."""
-    labels = page.columns or tuple(_Column(name, label) for label, name in ENGLISH.items())
+    labels = page.columns or tuple(_Column(name, label) for label, name in _LABELS.items())
     by_label: dict[str, list[str]] = {}
     for column in labels:
         by_label.setdefault(column.label, []).append(column.name)
@@ -416,12 +422,12 @@ def _sequence(lines: Sequence[_Line], page: _Page) -> tuple[dict[str, int], bool
             first = _embed(names, tried, lines)
             if first is not None:
                 last = _embed(names[::-1], tried[::-1], lines)
-                same = last is not None and all(first[name] == last[name] or name not in NEEDED for name in names)
+                same = last is not None and all(first[name] == last[name] or name not in _WANTED for name in names)
                 return (first, True) if same else None
     places: dict[str, int] = {}
     for index in candidates:
         for name in lines[index].columns:
-            if name in places and name in NEEDED and lines[places[name]].value != lines[index].value:
+            if name in places and name in _WANTED and lines[places[name]].value != lines[index].value:
                 return None
             places.setdefault(name, index)
     # Without a Schema block nobody knows which columns there should be.
@@ -446,7 +452,7 @@ def _cells(lines: Sequence[_Line], places: dict[str, int]) -> tuple[dict[str, st
     cells: dict[str, str | None] = {}
     der: bytes | None = None
     for name, start in places.items():
-        if name not in NEEDED:
+        if name not in _WANTED:
             continue
         body = [line.text for line in lines[start + 1 : ends[start]]]
         if name == "RawCertificate":

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carecover.errors import EvidenceError
+from carecover.analysis.baseline import assemble_baseline
+from carecover.errors import EvidenceError, QuestionError
 from carecover.evidence import Context, read, read_view, view_text
+from carecover.evidence.views import restriction_of
 from carecover.model import Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_x509 import make_certificate, pem
@@ -459,3 +461,114 @@ def test_wrong_kind(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(make_certificate())
     with pytest.raises(EvidenceError, match="is a certificate file"):
         read_view(tmp_path / "x")
+
+
+# --------------------------------------------------------------------------- which view it is
+
+
+def asked(reading: Reading) -> str:
+    """The question that the baseline asks about a view; "" where it asks none."""
+    check(reading)
+    rows = reading.tables["ca_rows"].assign(evidence_id="E0001")
+    try:
+        assemble_baseline(rows, reading.tables["views"].assign(evidence_id="E0001"))
+    except QuestionError as question:
+        return str(question)
+    return ""
+
+
+def of_dispositions(*rows: tuple[int, int]) -> str:
+    body = "".join(
+        row(number, changed(RequestID=f"0x{request_id:x}", Disposition=f"0x{state:x} ({state}) -- x"))
+        for number, (request_id, state) in enumerate(rows, 1)
+    )
+    return schema() + body + trailer(len(rows))
+
+
+@pytest.mark.parametrize(
+    ("command", "restriction"),
+    [
+        ("C:\\>certutil -gmt -seconds -view Revoked > revoked.txt", "view Revoked"),
+        ('certutil.exe -view -out "SerialNumber,Request.Disposition" LogFail csv', "view LogFail"),
+        ('certutil -view -restrict "RequestID>0,RequestID<=50" Log', "view Log,RequestID>0,RequestID<=50"),
+        ('"C:\\Windows\\certutil.exe" -restrict "RequestID>0" -view queue', "view queue,RequestID>0"),
+        ('certutil -view -restrict "RequesterName=CORP\\Log"', "RequesterName=CORP\\Log"),
+        ("certutil -view > Log", None),
+        ("certutil -view csv | find Log", None),
+        ("certutil -v -view", None),
+        ("certutil -getreg Log", None),
+    ],
+)
+def test_what_a_command_leaves_out(command: str, restriction: str | None) -> None:
+    assert restriction_of(command) == restriction
+
+
+@pytest.mark.parametrize("name", ["Queue", "Log", "LogFail", "Revoked"])
+def test_a_predefined_view_is_never_taken_for_the_whole_database(read_bytes: ReadBytes, name: str) -> None:
+    whole = of_dispositions((1, 15), (2, 20), (3, 21))
+    assert asked(read_bytes(whole.encode())) == ""
+    assert asked(read_bytes(f"C:\\>certutil -view\n{whole}".encode())) == ""
+    assert "filtered" in asked(read_bytes(f"C:\\>certutil -view {name}\n{whole}".encode()))
+    listed = f'C:\\>certutil -view {name} csv\n"Request ID","Serial Number"\n"1","ab"\n'
+    assert "filtered" in asked(read_bytes(listed.encode()))
+
+
+@pytest.mark.parametrize(
+    ("rows", "filtered"),
+    [
+        # Nobody kept the command; the rows tell.
+        ([(5, 21), (9, 21)], True),
+        ([(50, 21)], True),
+        ([(5, 9), (9, 9)], True),
+        ([(5, 30), (9, 31), (12, 31)], True),
+        # Without a gap nothing is left out, and a page of several kinds is a page.
+        ([(5, 21), (6, 21)], False),
+        ([(1, 21)], False),
+        ([(5, 20), (9, 20)], False),
+        ([(5, 21), (9, 20)], False),
+        ([(5, 21), (9, 31)], False),
+        ([(50, 20)], False),
+    ],
+)
+def test_rows_of_one_kind_with_gaps_are_a_filtered_view(
+    read_bytes: ReadBytes, rows: list[tuple[int, int]], filtered: bool
+) -> None:
+    assert ("filtered" in asked(read_bytes(of_dispositions(*rows).encode()))) == filtered
+    listed = "".join(f'"{number}","{state} -- x","ab"\n' for number, state in rows)
+    data = f'"Request ID","Request Disposition","Serial Number"\n{listed}'
+    assert ("filtered" in asked(read_bytes(data.encode()))) == filtered
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "listed"),
+    [
+        (
+            (
+                ("ExtensionRequestId", "Extension Request ID", "Long"),
+                ("ExtensionName", "Extension Name", "String"),
+                ("ExtensionRawValue", "Extension Raw Value", "Binary"),
+            ),
+            ("0x3", '"2.5.29.15"', "\n0000  03 02 05 a0    ...."),
+            '"3","2.5.29.15","4 Bytes"',
+        ),
+        (
+            (
+                ("AttributeRequestId", "Attribut-Anforderungs-ID", "Long"),
+                ("AttributeName", "Attribute Name", "String"),
+                ("AttributeValue", "Attribute Value", "String"),
+            ),
+            ("0x3", '"ccm"', '"x\nRow 2:\n  Serial Number: "ab""'),
+            '"3","ccm","x"',
+        ),
+    ],
+)
+def test_extensions_and_attributes_are_no_rows_of_the_database(
+    read_bytes: ReadBytes, columns: Sequence[tuple[str, str, str]], values: Sequence[str], listed: str
+) -> None:
+    text = schema(columns) + row(1, values, columns) + row(2, ("0x4", *values[1:]), columns) + trailer(2)
+    header = ",".join(f'"{name}"' for name, _, _ in columns)
+    for data, units in ((text, 2), (f"{header}\n{listed}\n", 1)):
+        reading = read_bytes(data.encode())
+        assert reading.kind in {"view_text", "view_csv"}
+        assert (reading.accounting.irrelevant, reading.accounting.units) == (units, units)
+        assert not {"ca_rows", "crl_rows", "views"} & set(reading.tables)
