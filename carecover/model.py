@@ -474,7 +474,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("rows", "integer", "rows read"),
             ("rows_claimed", "integer", "rows that the trailer claims"),
             ("complete", "flag", "true where the capture has its trailer and the counts agree"),
-            ("restriction", "text", "what it leaves out: -restrict or predefined view of its command, or what its rows show"),
+            ("restriction", "text", "what it leaves out: -restrict or predefined view of its command; what its rows show"),
             ("first_request_id", "integer", "lowest request ID"),
             ("last_request_id", "integer", "highest request ID"),
         ),
@@ -551,7 +551,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             _LOCATION,
             ("template", "text", "certificate template"),
             ("computer", "text", "the host that recorded it"),
-            ("detail", "text", "what else it says: exit event not mailed and its recipient (46), base or delta (4872), …"),
+            ("detail", "text", "what else it says: exit event not mailed, to whom (46); base or delta (4872), …"),
             ("key_id", "text", "subject key identifier of an issued certificate (4887), hex"),
         ),
         _table(
