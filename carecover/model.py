@@ -474,7 +474,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("rows", "integer", "rows read"),
             ("rows_claimed", "integer", "rows that the trailer claims"),
             ("complete", "flag", "true where the capture has its trailer and the counts agree"),
-            ("restriction", "text", "what it leaves out: -restrict or predefined view of its command; what its rows show"),
+            ("restriction", "text", "what it leaves out: -restrict or view name of its command; what its rows show"),
             ("first_request_id", "integer", "lowest request ID"),
             ("last_request_id", "integer", "highest request ID"),
         ),
