@@ -114,7 +114,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     )
     suspicions = Suspicions(
         layout=layout,
-        present=frozenset(present),
+        row_ids=_row_ids(rows, present),
         ca_known=bool(len(own)) and bool(certs["signed_by_ca"].notna().any()),
         cut=cut,
         habits=learn_habits(mails, rows, confirmed),
@@ -218,6 +218,12 @@ def _present(rows: pd.DataFrame) -> set[str]:
     """Serials that the baseline holds a certificate for; an unknown disposition counts as one."""
     holding = [d.value for d in Disposition if d.holds_certificate]
     return set(rows.loc[rows["disposition"].isna() | rows["disposition"].isin(holding), "serial"].dropna())
+
+
+def _row_ids(rows: pd.DataFrame, present: set[str]) -> dict[str, int | None]:
+    """Request ID of the row that holds each certificate."""
+    pairs = zip(rows["serial"], rows["request_id"], strict=True)
+    return {serial: cell_value(request_id) for serial, request_id in pairs if serial in present}
 
 
 def _known(rows: pd.DataFrame, present: set[str], cut: datetime | None) -> Known:

@@ -168,7 +168,7 @@ class Judge:
             against = self._contradicted(dossier, state, self.list_of(row, anatomy), cell_moment(row["not_after"]))
             # A final revocation is never taken back: a later list of that key without it says that it never was.
             final = state.reason != RevocationReason.CERTIFICATE_HOLD
-            if against and final and dossier.sources() <= {"mail"}:
+            if against and final:
                 why = f"A mail says that it was revoked, for ever.{against}"
                 return self._finding("suspect_notification", dossier, anatomy, row, state, "low", why)
             why = (

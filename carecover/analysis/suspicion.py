@@ -8,7 +8,7 @@ its reasons, and is evidence for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -53,7 +53,8 @@ class Suspicions:
     """Looks at one mail after the other; made once for all of them."""
 
     layout: CaLayout
-    present: frozenset[str]
+    row_ids: Mapping[str, int | None]
+    """Serials of the baseline, and the request IDs of their rows."""
     ca_known: bool
     cut: datetime | None
     habits: _Habits
@@ -67,11 +68,17 @@ class Suspicions:
     def _of_another_ca(self, mail: Row) -> Iterator[str]:
         """Mails of other CAs are no finding, but one that uses this CA's numbers and address is."""
         serial = cell_value(mail["serial"])
-        if serial is None or _sender(mail) not in self.habits.senders:
+        if serial is None:
             return
         anatomy = self.layout.decode(serial)
-        if self.layout.native(anatomy) and anatomy.prefix and serial not in self.present:
-            yield "It names another CA, but its serial begins as this CA's do, and it came from this CA's address."
+        if serial in self.row_ids:
+            yield "It names another CA, but its serial is one of this CA's database."
+        elif (
+            self.layout.native(anatomy)
+            and anatomy.ca_cert_index in self.layout.held
+            and _sender(mail) in self.habits.senders
+        ):
+            yield "It names another CA, but its serial is made as this CA's are, and it came from this CA's address."
 
     def _serial(self, mail: Row) -> Iterator[str]:
         serial = cell_value(mail["serial"])
@@ -80,10 +87,11 @@ class Suspicions:
         layout, anatomy = self.layout, self.layout.decode(serial)
         said = cell_value(mail["request_id"])
         carried = anatomy.layout in ("number", "default") or layout.native(anatomy)
-        if carried and said is not None and anatomy.request_id != int(said) and serial not in self.present:
+        # An imported certificate has a row of another ID than its serial carries.
+        if carried and said is not None and int(said) not in (anatomy.request_id, self.row_ids.get(serial)):
             yield f"It says request ID {said}, and its serial carries {anatomy.request_id}."
         firsts = layout.firsts
-        if serial in self.present or not firsts:
+        if serial in self.row_ids or not firsts:
             return
         if anatomy.layout not in firsts:
             forms = ", ".join(sorted(firsts))
@@ -94,7 +102,7 @@ class Suspicions:
         elif layout.absurd(anatomy):
             yield f"Its serial names CA certificate number {anatomy.ca_cert_index}; no CA is renewed so often."
         twin = SerialNumber.parse(serial).reversed
-        if twin is not None and twin.text != serial and twin.text in self.present:
+        if twin is not None and twin.text != serial and twin.text in self.row_ids:
             yield f"Its serial is {twin} of the database with its bytes reversed."
 
     def _certificate(self, mail: Row) -> Iterator[str]:
@@ -194,8 +202,8 @@ def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> fr
     for _, part in everyone.groupby("event"):
         values = part[column].dropna().str.casefold()
         if len(values) >= _ENOUGH:
-            share = values.value_counts(normalize=True)
-            known |= set(share[share >= _COMMON].index)
+            count = values.value_counts()
+            known |= set(count[(count >= _ENOUGH) & (count >= _COMMON * len(values))].index)
     return frozenset(known)
 
 
