@@ -103,14 +103,14 @@ class Folder:
         if "*" in head or "?" in pattern:
             raise RefusedError(f"The batch names {pattern!r}, which is no pattern that is simulated.")
         if ":" in head and not pattern.lower().startswith(self.ROOT.lower()):
-            found = [n.rpartition("\\")[2] for n in self._outside if n.rpartition("\\")[0].lower() == head.lower()]
+            found = [name for name in self._outside if name.rpartition("\\")[0].lower() == head.lower()]
         else:
-            place = self.path(head or ".")
-            found = [child.name for child in place.iterdir() if child.is_file()] if place.is_dir() else []
+            place, before = self.path(head or "."), head + "\\" if head else ""
+            found = [before + child.name for child in place.iterdir() if child.is_file()] if place.is_dir() else []
         fits = re.compile(re.escape(last).replace(r"\*", ".*"), re.IGNORECASE)
-        before = head + "\\" if head else ""
         # A name with a quote is none on Windows, and would end the quotes that it is put into.
-        return sorted((before + n for n in found if fits.fullmatch(n) and '"' not in n), key=str.lower)
+        fitting = (name for name in found if fits.fullmatch(name.rpartition("\\")[2]) and '"' not in name)
+        return sorted(fitting, key=str.lower)
 
     def write(self, name: str, data: bytes, *, append: bool = False) -> None:
         """Write or extend a file; raises OSError where its directory is missing."""

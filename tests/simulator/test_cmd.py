@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from carecover.errors import RefusedError
 from carecover.simulator.cmd import MAX_LINE, MIN_STEPS, Script, run
-from carecover.simulator.windows import OEM, CallResult, Folder, fc, find, split_arguments, whoami
+from carecover.simulator.windows import (
+    OEM,
+    CallResult,
+    Folder,
+    fc,
+    find,
+    reg,
+    split_arguments,
+    tzutil,
+    wevtutil,
+    whoami,
+)
 
 HEAD = ["@echo off", "setlocal EnableExtensions DisableDelayedExpansion", 'cd /d "%~dp0"']
 TOOL = '"%SystemRoot%\\System32\\tool.exe"'
@@ -312,6 +323,69 @@ def test_files_are_made_copied_shown_and_deleted(shell: Shell) -> None:
     assert shell.lines == ["hello", "1"]
 
 
+def test_for_goes_over_the_files_of_a_folder_in_order(shell: Shell) -> None:
+    shell('mkdir "in"')
+    for name in ("b&c.txt", "A (1)+.txt", "100%PATH%.txt", "d.dat"):
+        (shell.directory / "in" / name).touch()
+    (shell.directory / "in" / "folder.txt").mkdir()
+    shell(
+        'set "IN=in"', rf'for %%f in (%IN%\*.txt) do {TOOL} look "%%f" > nul 2>&1', r"for %%f in (none\*) do echo %%f"
+    )
+    # Nothing in a name is looked at again, and a folder is no file.
+    names = ["100%PATH%.txt", "A (1)+.txt", "b&c.txt"]
+    assert shell.calls == [["look", f"in\\{name}"] for name in names]
+    assert shell.lines == []
+
+
+def test_for_over_lines_takes_the_second_token_and_only_where_there_is_one(shell: Shell) -> None:
+    (shell.directory / "a.txt").write_bytes(b"Row 1:\r\n\r\n  Request ID: 0x1f4 (500)\r\n;x(6)\r\n1 Rows\r\n")
+    lines = ('for /f "tokens=2 delims=()" %%a in (a.txt) do set "N=%%a"', "echo [%N%]")
+    shell(*lines)
+    assert shell.lines == ["[500]"]
+    shell(lines[0].replace("a.txt", "none.txt"), "echo [%N%]")
+    assert shell.lines == ["The system cannot find the file none.txt.", "[]"]
+
+
+def test_copy_with_a_pattern_takes_what_fits_into_a_folder(shell: Shell) -> None:
+    for name in ("one.crl", "TWO.CRL", "three.crt"):
+        (shell.directory / name).write_bytes(name.encode())
+    shell('mkdir "out"', 'copy /y "*.crl" "out"', 'copy /y "*.nop" "out" >nul', "echo %ERRORLEVEL%")
+    assert shell.lines == ["        2 file(s) copied.", "1"]
+    assert {p.name: p.read_bytes() for p in (shell.directory / "out").iterdir()} == {
+        "one.crl": b"one.crl",
+        "TWO.CRL": b"TWO.CRL",
+    }
+
+
+def test_files_elsewhere_on_the_server_are_read_by_a_pattern_and_never_written(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {"C:\\Windows\\CertEnroll\\ca.crl": b"crl"})
+    assert folder.matching("C:\\Windows\\certenroll\\*.crl") == ["C:\\Windows\\CertEnroll\\ca.crl"]
+    assert folder.read("C:\\Windows\\CertEnroll\\ca.crl") == b"crl"
+    assert folder.matching("C:\\Elsewhere\\*") == []
+    for name in ("C:\\Windows\\CertEnroll\\ca.crl", "C:\\Windows\\CertEnroll\\new.crl"):
+        with pytest.raises(RefusedError, match="outside its own folder"):
+            folder.write(name, b"x")
+    with pytest.raises(RefusedError, match="no pattern"):
+        folder.matching("a*\\b")
+
+
+def test_the_other_programs_answer_just_what_our_batches_ask(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    log = wevtutil({"Security": b"<Events/>"})
+    query = "/q:*[System[(EventID=1102)]]"
+    assert log(["epl", "Security", "s.evtx", query], folder).exit_code == 0
+    assert (tmp_path / "s.evtx").read_bytes() == b"<Events/>"
+    assert log(["epl", "Security", "s.evtx", query], folder).exit_code == 80
+    assert log(["epl", "Application", "a.evtx", query], folder).exit_code == 5
+    assert log(["cl", "Security"], folder).exit_code == 87
+    assert reg("text\r\n")(["export", "HKLM\\X", "x.reg"], folder).exit_code == 0
+    assert (tmp_path / "x.reg").read_bytes().decode("utf-16") == "text\r\n"
+    assert reg("")(["delete", "HKLM\\X", "/f"], folder).exit_code == 1
+    assert tzutil(["/g"], folder).output == b"W. Europe Standard Time"
+    assert tzutil(["/s", "UTC"], folder).exit_code == 1
+    assert whoami(elevated=True)([], folder).output == b"corp\\ca-admin\r\n"
+
+
 def test_relative_names_follow_the_current_directory(shell: Shell) -> None:
     shell('mkdir "sub"', 'cd /d "sub"', '>"x.txt" echo here', "echo %CD%", 'cd /d "%~dp0"', 'type "sub\\x.txt"')
     assert shell.lines == ["C:\\carecover\\sub", "here"]
@@ -441,6 +515,13 @@ def test_a_backslash_before_a_quote_swallows_it_as_on_windows() -> None:
         "for %%a in (1 2) do echo %%a",
         "for /f %%a in ('dir') do echo %%a",
         'for /f "tokens=1" %%a in ("x") do echo %%a',
+        'for /f "tokens=2" %%a in (x) do echo %%a',
+        'for /f "tokens=2 delims=()" %%a in (x) do goto :x',
+        "for %%a in (*) do call :x",
+        "for %%a in (*) do if 1 EQU 1 echo x",
+        "for %%a in (C:\\Win?\\*) do echo %%a",
+        'copy /y "*.a" "b"',
+        "ver x",
         "if errorlevel 1 echo x",
         "if %ERRORLEVEL%==0 echo x",
         "set A=1",

@@ -93,6 +93,7 @@ set "WHY=folder"
 goto :unlogged
 
 :unlogged
+if exist "answer.txt" del "answer.txt"
 if "%WHY%"=="kit" echo REFUSED: this is not the folder of the kit. Copy the whole folder to a local disk and run it there.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="elevation" echo REFUSED: not elevated, or this folder cannot be written. Open the command prompt with Run as administrator.
