@@ -325,6 +325,7 @@ def test_what_is_too_large_is_rejected(read_bytes: ReadBytes, body: str) -> None
 def test_patterns_do_not_go_back_over_what_they_have_read(
     read_bytes: ReadBytes, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "MAX_VALUE_CHARS", 10_000_000)
-    assert read_bytes((f"{CA}:\n" + (line + "\n") * 1000).encode()).accounting.units == 1
-    assert read_bytes((f"REGEDIT4\n[{CA}]\n" + (line + "\n") * 1000).encode()).accounting.units == 1
+    monkeypatch.setattr(registry, "MAX_VALUE_CHARS", 100_000_000)
+    for start in (f"{CA}:\n  X REG_SZ = y\n\n", f"REGEDIT4\n[{CA}]\n"):
+        reading = read_bytes((start + (line + "\n") * 1000).encode())
+        assert (reading.kind, reading.accounting.units) == ("registry", 1)
