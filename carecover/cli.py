@@ -1,4 +1,7 @@
-"""The shell's door: each command is one verb of ``Case``, and some printing."""
+"""The shell's door: each command is one verb of ``Case``, and some printing.
+
+The module is long because the commands are many; each is a few lines.
+"""
 
 from __future__ import annotations
 
