@@ -409,7 +409,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             "a file handed in",
             ("evidence_id", "text", "short name within the case: E0001, E0002, …"),
             ("path", "text", "where it was when it was added"),
-            ("kind", "text", "what its content is: mbox, mail, view_text, view_csv, certificate, crl, events, registry, …"),
+            ("kind", "text", "what it holds: mbox, mail, view_text, view_csv, certificate, crl, events, registry, …"),
             ("size", "integer", "bytes"),
             ("sha256", "text", "SHA-256 of its bytes, lower-case hex"),
             ("added_at", "time", "when it was added"),
