@@ -53,13 +53,22 @@ def true(flags: pd.Series[Any]) -> pd.Series[Any]:
     return flags.fillna(value=False).astype(bool)
 
 
-def asked_after(rows: pd.DataFrame, cut: datetime | None) -> pd.Series[Any]:
-    """True for rows whose request came after the cut: the restored CA's own.
+def divide(backup: datetime | None, cut: datetime | None) -> datetime | None:
+    """The moment that divides the restored database's rows: before it the lost CA's, after it its own.
+
+    Between backup and restore there can be none, so the middle is the safest place: a backup
+    takes hours, and a time zone that people got wrong moves every row by some.
+    """
+    return cut if backup is None or cut is None or backup >= cut else backup + (cut - backup) / 2
+
+
+def asked_after(rows: pd.DataFrame, moment: datetime | None) -> pd.Series[Any]:
+    """True for rows whose request came after this moment (see ``divide``): the restored CA's own.
 
     The time of submission tells; without it the start of validity, which is the time of
     issuance less the skew.
     """
-    if cut is None:
+    if moment is None:
         return pd.Series(data=False, index=rows.index)
-    begun = rows["not_before"] > cut - CLOCK_SKEW
-    return true((rows["submitted_at"] > cut).where(rows["submitted_at"].notna(), begun))
+    begun = rows["not_before"] > moment - CLOCK_SKEW
+    return true((rows["submitted_at"] > moment).where(rows["submitted_at"].notna(), begun))

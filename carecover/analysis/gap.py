@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from carecover.analysis.cells import CLOCK_SKEW, Row, asked_after, cell_moment, cell_value, place, true, until
+from carecover.analysis.cells import CLOCK_SKEW, Row, asked_after, cell_moment, cell_value, divide, place, true, until
 from carecover.analysis.dossier import Dossier, Known, add_listed, gather, mattering
 from carecover.analysis.judgement import Judge
 from carecover.analysis.layout import CaLayout, learn_layout, own_certificates
@@ -97,6 +97,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     """``find_gap``, with what else it learns on the way."""
     rows, certs, events = evidence.ca_rows, evidence.certificates, evidence.audit_events
     cut = facts.cut or baseline_at
+    born = divide(facts.backup, cut)
     own = own_certificates(certs)
     crls = evidence.crls[true(evidence.crls["signed_by_ca"]) & until(evidence.crls["this_update"], cut)]
     events = _with_serials(events[until(events["recorded_at"], cut)], certs)
@@ -104,7 +105,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     published = CrlStates(crls, evidence.crl_entries, facts.failure or cut)
 
     present = _present(rows)
-    known = _known(rows, present, cut)
+    known = _known(rows, present, born)
     mine = _of_this_ca(evidence.notifications, rows, facts.ca)
     mails = _as_sent_by_the_ca(evidence.notifications[mine])
     mails = mails[until(mails["sent_at"], cut)]
@@ -126,7 +127,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     dossiers = gather(believed[matter.loc[believed.index]].to_dict("records"), certs, events, known, cut)
     ends = {serial: end for serial, each in dossiers.items() if (end := each.facts.get("not_after")) is not None}
     add_listed(dossiers, published.says(known.settled, ends))
-    trail = follow_requests(believed, events, _shown(dossiers), rows, layout, cut)
+    trail = follow_requests(believed, events, _shown(dossiers), rows, layout, born)
 
     held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
     wanted = set(dossiers) | set(held["serial"].dropna())
@@ -136,10 +137,11 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         layout=layout,
         first_request_id=cell_value(lowest),
         newest_request_id=cell_value(newest),
-        taken=frozenset(int(i) for i in rows.loc[asked_after(rows, cut), "request_id"].dropna()),
+        taken=frozenset(int(i) for i in rows.loc[asked_after(rows, born), "request_id"].dropna()),
         backup=facts.backup,
         cut=cut,
-        snapshot=_snapshot(rows, facts, cut),
+        born=born,
+        snapshot=_snapshot(rows, facts, born),
         published=published,
         template_names=_template_names(rows),
     )
@@ -149,7 +151,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         if finding is not None:
             found.append(finding)
     found += _lost_ca_certificates(own, layout)
-    found += request_findings(trail, rows, wanted, layout, cut)
+    found += request_findings(trail, rows, wanted, layout, born)
     found += number_findings(crls, events, evidence.crl_rows, backup=facts.backup)
     found = _with_suspects(found, suspects)
     return Investigation(TABLES["findings"].frame(found), trail, layout)
@@ -226,11 +228,11 @@ def _row_ids(rows: pd.DataFrame, present: set[str]) -> dict[str, int | None]:
     return {serial: cell_value(request_id) for serial, request_id in pairs if serial in present}
 
 
-def _known(rows: pd.DataFrame, present: set[str], cut: datetime | None) -> Known:
+def _known(rows: pd.DataFrame, present: set[str], born: datetime | None) -> Known:
     revoked = (rows["disposition"] == Disposition.REVOKED) & (rows["reason"] != RevocationReason.CERTIFICATE_HOLD)
     hashed = rows[rows["serial"].notna() & rows["thumbprint"].notna()].drop_duplicates("serial")
     settled = set(rows.loc[true(revoked), "serial"].dropna())
-    late = set(rows.loc[asked_after(rows, cut), "serial"].dropna())
+    late = set(rows.loc[asked_after(rows, born), "serial"].dropna())
     return Known(present, settled - late, late & present, hashed.set_index("serial")["thumbprint"])
 
 
@@ -245,9 +247,9 @@ def _with_serials(events: pd.DataFrame, certs: pd.DataFrame) -> pd.DataFrame:
     return events.assign(serial=events["serial"].where(~bare, serials))
 
 
-def _snapshot(rows: pd.DataFrame, facts: CaseFacts, cut: datetime | None) -> datetime | None:
+def _snapshot(rows: pd.DataFrame, facts: CaseFacts, born: datetime | None) -> datetime | None:
     """The latest moment that the restored database is known to show: its backup, or its newest row of before."""
-    end = facts.failure or cut
+    end = min((t for t in (facts.failure, born) if t is not None), default=None)
     newest = None if end is None else cell_moment(rows.loc[rows["submitted_at"] <= end, "submitted_at"].max())
     return max((t for t in (facts.backup, newest) if t is not None), default=None)
 

@@ -42,6 +42,8 @@ class Judge:
     """Request IDs that the restored CA has handed out itself."""
     backup: datetime | None
     cut: datetime | None
+    born: datetime | None
+    """Rows that were asked for after this are the restored CA's own."""
     snapshot: datetime | None
     """The latest moment that the restored database is known to show."""
     published: CrlStates
@@ -139,7 +141,7 @@ class Judge:
         others = sorted(t for t in dossier.thumbprints if theirs is not None and t != theirs)
         verified = dossier.certificate is not None and dossier.certificate["thumbprint"] in others
         submitted = cell_moment(row["submitted_at"])
-        reissued = self.cut is not None and submitted is not None and submitted > self.cut
+        reissued = self.born is not None and submitted is not None and submitted > self.born
         if reissued and dossier.marks:
             by = "a mail says that the serial" if dossier.sources() <= {"mail"} else "the serial"
             seen = f"was requested after the restore, yet {by} was in use before the failure"

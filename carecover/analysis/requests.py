@@ -97,13 +97,14 @@ def follow_requests(
     shown: Iterable[tuple[str, str, bool]],
     rows: pd.DataFrame,
     layout: CaLayout,
-    cut: datetime | None,
+    born: datetime | None,
 ) -> Trail:
     """The trail of request IDs.
 
     ``mails`` (none of them suspect) and ``events`` are those of before the cut; ``shown`` are
     serials that evidence shows, as (serial, where, hard), whose layout carries a request ID;
-    ``rows`` is the baseline.
+    ``rows`` is the baseline, and
+    those that were asked for after ``born`` are the restored CA's own.
     """
     found: dict[int, Trace] = {}
 
@@ -122,7 +123,7 @@ def follow_requests(
             hard or known.hard,
         )
 
-    old = rows.loc[~asked_after(rows, cut), "request_id"].dropna()
+    old = rows.loc[~asked_after(rows, born), "request_id"].dropna()
     told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
     # What the restored database has from before needs no trace: that is most of the mails.
     told = told[~told["request_id"].isin(old)]
@@ -177,14 +178,14 @@ def request_findings(
     rows: pd.DataFrame,
     serials: Iterable[str],
     layout: CaLayout,
-    cut: datetime | None,
+    born: datetime | None,
 ) -> list[dict[str, Any]]:
     """Findings about request IDs: reused, pending and lost, unaccounted for.
 
     ``serials`` are those that have a finding or a row of their own: a request with one of them
     is accounted for.
     """
-    late = asked_after(rows, cut)
+    late = asked_after(rows, born)
     again = rows[late & rows["request_id"].notna()].drop_duplicates("request_id").to_dict("records")
     taken = {int(row["request_id"]): row for row in again}
     known = {int(i) for i in rows.loc[~late, "request_id"].dropna()}

@@ -76,9 +76,9 @@ class Suspicions:
         elif (
             self.layout.native(anatomy)
             and anatomy.ca_cert_index in self.layout.held
-            and _sender(mail) in self.habits.senders
+            and (_sender(mail) in self.habits.senders or _relay(mail) in self.habits.relays)
         ):
-            yield "It names another CA, but its serial is made as this CA's are, and it came from this CA's address."
+            yield "It names another CA, but its serial is made as this CA's are, and it came the way of its mails."
 
     def _serial(self, mail: Row) -> Iterator[str]:
         serial = cell_value(mail["serial"])
