@@ -97,7 +97,7 @@ def test_a_mail_in_another_cas_name_with_this_cas_numbers_is_told() -> None:
     assert found["kind"] == "suspect_notification"
     assert "names another CA" in found["why"]
     # An honest mail of another CA comes from elsewhere, whatever its serial looks like.
-    elsewhere = {"sender": "other@corp.example", "received_from": "pki02.corp.example"}
+    elsewhere: dict[str, Any] = {"sender": "other@corp.example", "received_from": "pki02.corp.example"}
     assert not len(about(proper(9, ca_name="Other CA", **elsewhere)))
     # But a serial of this CA's database is this CA's, whoever writes.
     revoked = proper(1, event="revoked", reason=1, ca_name="Other CA", **elsewhere)
