@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
-from carecover.analysis.cells import asked_after, cell_moment
+from carecover.analysis.cells import CLOCK_SKEW, asked_after, cell_moment, true
 from carecover.analysis.gap import plain_ca_name
+from carecover.analysis.layout import CaLayout
 from carecover.analysis.settings import Settings, read_settings
 from carecover.model import TABLES, CaseFacts, Disposition, utc_text
 
@@ -82,20 +83,21 @@ def make_activity(
     notifications: pd.DataFrame,
     audit_events: pd.DataFrame,
     rows: pd.DataFrame,
-    registry: pd.DataFrame | None = None,
+    certificates: pd.DataFrame,
+    registry: pd.DataFrame,
+    layout: CaLayout,
     *,
     facts: CaseFacts,
 ) -> pd.DataFrame:
     """Table ``activity``: the days from a week before the backup to the cut, in the case's time zone.
 
-    ``rows`` is the baseline. Mails of another CA do not count. Without backup and without a row
-    of before the cut there is no window and so no day; a window of more than ``MAX_DAYS`` days
-    is shown by its last ones.
+    ``rows`` is the baseline, ``layout`` how the CA makes its serial numbers. Mails of another CA
+    do not count. Without backup and without a row of before the cut there is no window and so
+    no day; a window of more than ``MAX_DAYS`` days is shown by its last ones.
     """
-    settings = read_settings(TABLES["registry"].empty() if registry is None else registry, facts.ca)
     mails = mails_of(notifications, facts)
-    owed = find_owed(mails, audit_events, rows, settings, facts.cut)
-    days = list_days(mails, audit_events, rows, owed, facts=facts)
+    owed = find_owed(mails, audit_events, rows, certificates, read_settings(registry, facts.ca), layout, facts.cut)
+    days = list_days(direct(mails), audit_events, rows, owed, facts=facts)
     return TABLES["activity"].frame(
         [
             {
@@ -131,34 +133,52 @@ def direct(mails: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_owed(
-    mails: pd.DataFrame, events: pd.DataFrame, rows: pd.DataFrame, settings: Settings, cut: datetime | None
+    mails: pd.DataFrame,
+    events: pd.DataFrame,
+    rows: pd.DataFrame,
+    certificates: pd.DataFrame,
+    settings: Settings,
+    layout: CaLayout,
+    cut: datetime | None,
 ) -> Owed:
-    """Requests that log and database show, and whether a mail is about each (by request ID or serial)."""
-    mailed_ids = set(mails["request_id"].dropna())
-    mailed_serials = set(mails["serial"].dropna())
-    old = rows[~asked_after(rows, cut)]
+    """Requests that log, database and found certificates show, and whether a mail is about each.
+
+    A mail is about a request by its request ID or its serial. Of the certificates only those
+    count that the CA signed, and whose serial gives the request ID.
+    """
     parts = []
     for table, kinds, column, at in (
         (events, _DUE_BY_EVENT, "event_id", "recorded_at"),
-        (old, _DUE_BY_ROW, "disposition", "submitted_at"),
+        (rows[~asked_after(rows, cut)], _DUE_BY_ROW, "disposition", "submitted_at"),
     ):
         due = [number for number, event in kinds.items() if settings.may_be_mailed(event)]
-        part = table[table[column].isin(due) & table["request_id"].notna() & table[at].notna()]
-        if cut is not None:
-            part = part[part[at] <= cut]
+        part = table[table[column].isin(due) & table["request_id"].notna()]
         parts.append(part[["request_id", "serial", at]].rename(columns={at: "at"}))
-    found = pd.concat(parts, ignore_index=True)
-    found["mailed"] = found["request_id"].isin(mailed_ids) | found["serial"].isin(mailed_serials)
-    # One request is one, however many rows and events tell of it; the log knows its moment best.
-    seen = found.groupby("request_id", sort=False).agg(at=("at", "first"), mailed=("mailed", "any"))
+    if settings.may_be_mailed("issued"):
+        issued = true(certificates["signed_by_ca"]) & ~true(certificates["own_ca"]) & certificates["serial"].notna()
+        found = certificates[issued]
+        ids = pd.array([layout.request_id(str(serial)) for serial in found["serial"]], dtype="Int64")
+        shown = pd.DataFrame({"request_id": ids, "serial": found["serial"], "at": found["not_before"] + CLOCK_SKEW})
+        parts.append(shown[shown["request_id"].notna()])
+    due_all = pd.concat(parts, ignore_index=True)
+    due_all = due_all[due_all["at"].notna()]
+    if cut is not None:
+        due_all = due_all[due_all["at"] <= cut]
+    mailed = true(due_all["request_id"].isin(mails["request_id"].dropna()))
+    # A look-up of text costs most: only for what no request ID tells.
+    rest = due_all.loc[~mailed, "serial"].dropna()
+    if len(rest):
+        mailed[rest.index[rest.isin(mails.loc[mails["serial"].notna(), "serial"].unique())]] = True
+    due_all["mailed"] = mailed
+    # One request is one, whatever tells of it; the log knows its moment best.
+    seen = due_all.groupby("request_id", sort=False).agg(at=("at", "first"), mailed=("mailed", "any"))
     return Owed(seen.reset_index())
 
 
 def list_days(
     mails: pd.DataFrame, events: pd.DataFrame, rows: pd.DataFrame, owed: Owed, *, facts: CaseFacts
 ) -> list[Day]:
-    """Every day of the window with its counts and its judgement."""
-    mails = direct(mails)
+    """Every day of the window with its counts and its judgement; ``mails`` are ``direct`` ones."""
     window = _window(mails, events, rows, facts)
     if window is None:
         return []
@@ -217,9 +237,13 @@ class _Judge:
         due, unmailed, sent = self.due[day], self.unmailed[day], self.sent[day]
         outside = self._outside(day)
         if unmailed and not sent:
-            return True, True, f"There is no mail, and log or database show requests ({unmailed}).{outside}"
+            return (
+                True,
+                True,
+                f"There is no mail, and log, database or found certificates show requests ({unmailed}).{outside}",
+            )
         if due >= _PART_OF and 2 * unmailed >= due:
-            return True, True, f"Of {due} requests that log or database show, {unmailed} have no mail.{outside}"
+            return True, True, f"Of {due} requests that are shown otherwise, {unmailed} have no mail.{outside}"
         if outside:
             return False, False, outside.strip()
         return self._unlike(day, sent)
@@ -237,9 +261,12 @@ class _Judge:
 
     def _unlike(self, day: date, sent: int) -> tuple[bool, bool, str]:
         first, last = (moment.astimezone(self.zone).date() for moment in (self.began, self.ended) if moment)
-        weeks = (day + timedelta(weeks=n) for n in range(-_LIKE_WEEKS, _LIKE_WEEKS + 1) if n)
         end = last if self.failure is None else min(last, self.failure.astimezone(self.zone).date())
-        like = [self.sent[other] for other in weeks if first <= other <= end]
+        if not first < day < end:
+            # Days that are not whole have fewer mails.
+            return False, False, ""
+        weeks = (day + timedelta(weeks=n) for n in range(-_LIKE_WEEKS, _LIKE_WEEKS + 1) if n)
+        like = [self.sent[other] for other in weeks if first < other < end]
         if len(like) < _LIKE_AT_LEAST:
             return False, False, ""
         least, name = min(like), _WEEKDAYS[day.weekday()]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any, Final
 
 import pandas as pd
 
 from carecover.analysis import sources
-from carecover.analysis.activity import find_owed, list_days, mails_of
+from carecover.analysis.activity import direct, find_owed, list_days, mails_of
 from carecover.analysis.baseline import Baseline, is_window
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
 from carecover.analysis.layout import CaLayout, learn_layout
@@ -38,6 +37,7 @@ def assess_coverage(
     audit_events: pd.DataFrame | None = None,
     registry: pd.DataFrame | None = None,
     views: pd.DataFrame | None = None,
+    certificates: pd.DataFrame | None = None,
     *,
     facts: CaseFacts,
     trail: Trail | None = None,
@@ -59,26 +59,28 @@ def assess_coverage(
         layout = learn_layout(rows, ca_certificates, mine, values, backup=facts.backup, cut=facts.cut)
     if trail is None:
         trail = _trail(mails, events, findings, rows, layout, facts.cut)
-    owed = find_owed(mails, events, rows, settings, facts.cut)
-    days = list_days(mails, events, rows, owed, facts=facts)
-    known = sources.read_service(mails, events, facts.cut)
-    stopped = known.stopped
+    found = TABLES["certificates"].empty() if certificates is None else certificates
+    dated = direct(mails)
+    owed = find_owed(mails, events, rows, found, settings, layout, facts.cut)
+    days = list_days(dated, events, rows, owed, facts=facts)
+    known = sources.read_service(dated, events, facts)
     told = [
         _baseline(baseline),
         *_limits(baseline, views, facts),
+        *_older_than_said(findings, trail, layout),
         *_columns(baseline),
         *(aspect("views of the database", "", "good", note) for note in baseline.notes),
         _times(facts),
-        sources.service(known, mails, events, facts),
+        sources.service(known, dated, events, facts),
         *_ca_certificates(ca_certificates, rows),
         *_request_ids(trail, layout),
-        *sources.mailbox(mails, facts, stopped),
+        *sources.mailbox(mails, dated, facts, known.stopped),
         *sources.daily(days, facts),
-        *sources.loss_rate(mails, owed),
+        *sources.loss_rate(dated, owed),
         sources.lost_mails(events, facts),
         sources.event_filter(settings, mails),
-        sources.audit_log(events, mails, settings, facts),
-        *sources.clocks(mails, rows, facts),
+        sources.audit_log(events, dated, settings, facts),
+        *sources.clocks(dated, rows, facts),
         *sources.unzoned(rows),
         *_crls(mine, mails, events, ca_certificates, facts),
         _units(accounting),
@@ -156,19 +158,46 @@ def _limits(baseline: Baseline, views: pd.DataFrame, facts: CaseFacts) -> Iterab
         issued = int(held.isin([d.value for d in Disposition if d.holds_certificate]).sum())
         why = (
             f"The restored CA had taken {many(int(late.sum()), 'request')} and issued {many(issued, 'certificate')} "
-            "before the view was made: request IDs of the gap are in use again, for others. Nobody may act by a request ID."
+            "before the view was made: request IDs of the gap are in use again, for others. Act by serials only."
         )
         yield aspect("requests after the restore", many(int(late.sum()), "row"), "unknown", why)
 
 
-def _holes(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
-    ids = sorted(int(i) for i in rows["request_id"].dropna().unique())
-    if len(ids) < 2 or ids[-1] - ids[0] + 1 == len(ids):
+def _older_than_said(findings: pd.DataFrame, trail: Trail, layout: CaLayout) -> Iterable[dict[str, Any]]:
+    """Certificates of before the backup that the view lacks: is it cut off, or the backup older than people say?"""
+    early = findings.loc[findings["circumstances"].map(lambda words: "before_backup" in words), "serial"].dropna()
+    if not len(early):
         return
-    ranges = [(a + 1, b - 1) for a, b in pairwise(ids) if b - a > 1]
-    named = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in ranges[:_MAX_NAMED])
-    named += f" and {len(ranges) - _MAX_NAMED} more ranges" if len(ranges) > _MAX_NAMED else ""
-    lacking = ids[-1] - ids[0] + 1 - len(ids)
+    ids = [layout.request_id(str(serial)) for serial in early]
+    newest = trail.newest_known
+    above = sum(1 for i in ids if i is not None and newest is not None and i > newest)
+    why = (
+        f"{many(len(early), 'certificate')} of before the backup are not in the view: their templates keep them out of "
+        "the database, or their rows were deleted."
+    )
+    if above:
+        why += (
+            f" {above} of them have request IDs above the view's last one of that time: the view may be cut off, or "
+            "the backup older than people say."
+        )
+    # One at the end may well be of such a template; many, and none in between, are not.
+    cut_off = above == len(early) and above > 2
+    yield aspect("certificates of before the backup", f"{len(early)} missing", "gap" if cut_off else "unknown", why)
+
+
+def _holes(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    ids = rows["request_id"].dropna().drop_duplicates().sort_values()
+    if len(ids) < 2:
+        return
+    first, last = int(ids.iloc[0]), int(ids.iloc[-1])
+    lacking = last - first + 1 - len(ids)
+    if not lacking:
+        return
+    before = ids.shift()
+    after_hole = ids[true(ids - before > 1)]
+    ranges = [(int(before[k]) + 1, int(ids[k]) - 1) for k in after_hole.index[:_MAX_NAMED]]
+    named = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in ranges)
+    named += f" and {len(after_hole) - len(ranges)} more ranges" if len(after_hole) > len(ranges) else ""
     why = (
         f"No row has request ID {named}. Rows were deleted, or a template keeps its certificates out of the database, "
         "or the export left them out; certificates of those requests look lost."

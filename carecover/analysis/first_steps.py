@@ -27,11 +27,16 @@ When = Literal["stop", "before_start", "now", "later"]
 _MAX_URLS: Final = 6
 _ORDER: Final[tuple[When, ...]] = ("stop", "before_start", "now", "later")
 
+_LOG_WANTED: Final = (
+    "Fill from elsewhere what the mails do not show: the Security log of the whole gap, AD, endpoints, domain "
+    "controllers (event 4768)."
+)
 # Aspect of the coverage → what to do about its gap. Aspects with one remedy have one step.
 _REMEDIES: Final[Mapping[str, str]] = {
     "database view": "Hand in a whole view of the restored database, from request ID 1 on.",
     "filter of the view": "Export the database again, whole and without -restrict.",
     "end of the view": "Export the database again, whole and without -restrict.",
+    "certificates of before the backup": "Compare the view's last row with the CA, and the time of the backup.",
     "columns of the view": "Export the view again with the columns that it lacks.",
     "rows that look imported": "Find the view from right after the restore, and the transcripts of what was done.",
     "CA certificate": "Hand in the CA's certificate.",
@@ -39,16 +44,15 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "request IDs without a trace": "Look for what became of the requests without a trace.",
     "notifications": "Hand in the mailbox that got the CA's mails.",
     "edges of the mailbox": "Look for the mails that the mailbox no longer has.",
-    "mails day by day": "Hand in the Security log of the whole gap: mails are missing.",
-    "requests with a mail": "Hand in the Security log of the whole gap: mails are missing.",
-    "mails that could not be sent": "Hand in the Security log of the whole gap: mails are missing.",
-    "events that are mailed": "Hand in the Security log of the whole gap: mails are missing.",
+    "mails day by day": _LOG_WANTED,
+    "requests with a mail": _LOG_WANTED,
+    "mails that could not be sent": _LOG_WANTED,
+    "events that are mailed": _LOG_WANTED,
     "Security log": "Hand in the rest of the Security log: archived logs, a collector, a SIEM.",
     "start and stop of the service": "Find out when the service ran: System and Security log of the machine.",
     "clocks and time zone": "Set the case's time zone right before you trust a time.",
     "evidence read": "Look at what could not be read: carecover table CASE rejects",
 }
-_LOG_WANTED: Final = _REMEDIES["mails day by day"]
 # These have steps of their own, or say the same as another.
 _ELSEWHERE: Final = ("last published CRL", "last delta CRL", "later CRLs", "request IDs in the gap", "verdict")
 

@@ -1,6 +1,7 @@
 """How complete each source is in itself: mailbox, exit module, service, Security log, and their clocks.
 
-Every function gives rows of table ``coverage``. What a source lacks is told by the source's
+Every function gives rows of table ``coverage``. ``mails`` are this CA's own, with its own dates
+(``activity.direct``). What a source lacks is told by the source's
 own edges and by the others; where nothing tells, the verdict is ``unknown``.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, Final, Literal
 
 import pandas as pd
 
-from carecover.analysis.activity import Day, Owed, direct, not_mailed
+from carecover.analysis.activity import Day, Owed, not_mailed
 from carecover.analysis.cells import CLOCK_SKEW, cell_moment, cell_value
 from carecover.analysis.settings import AUDIT_BITS, Settings
 from carecover.model import CaseFacts, Disposition, utc_text
@@ -34,9 +35,14 @@ _CLOCK_SAMPLE: Final = 5
 _CLOCK_OFF: Final = timedelta(minutes=3)
 # Zones differ by quarters of an hour at least; some minutes are the CA's own (ClockSkewMinutes, no seconds printed).
 _ZONE_OFF: Final = timedelta(minutes=14)
+_QUARTER: Final = timedelta(minutes=15)
 # So many of the mails must be off alike.
 _COMMON: Final = 0.4
 _NAMED: Final = 5
+# How long before the backup the mailbox's silences are looked at.
+_LOOK_BACK: Final = timedelta(days=60)
+# A restored CA starts when people say that it ran again, by clocks that may differ.
+_ABOUT: Final = timedelta(hours=1)
 
 
 def aspect(name: str, figure: str, verdict: Verdict, why: str) -> dict[str, Any]:
@@ -68,7 +74,9 @@ def many(count: int, word: str) -> str:
 # -------------------------------------------------------------------------------- mailbox
 
 
-def mailbox(mails: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None) -> list[dict[str, Any]]:
+def mailbox(
+    mails: pd.DataFrame, dated: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None
+) -> list[dict[str, Any]]:
     """The notifications, and where the mailbox begins and ends against the window."""
     if not len(mails):
         why = "No notification was found: issued certificates show only where another source names them."
@@ -80,18 +88,22 @@ def mailbox(mails: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None) -
         window = window[window["sent_at"] <= facts.cut]
     why = "The exit module neither queues nor repeats: a mail that is missing proves nothing about its certificate."
     counted = aspect("notifications", f"{len(mails)}, {len(window)} in the gap", "unknown", why)
-    return [counted, *_edges(direct(mails), facts, last_stop)]
+    return [counted, *_edges(dated, facts, last_stop)]
 
 
 def _edges(mails: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None) -> list[dict[str, Any]]:
-    """First and last mail against backup and end, by the longest silence that the mailbox has anyway."""
-    sent = mails["sent_at"] if facts.cut is None else mails.loc[mails["sent_at"] <= facts.cut, "sent_at"]
+    """First and last mail against backup and end, by the longest silence that the mailbox has anyway.
+
+    A mail of after the end, of the restored CA, shows as well that the mailbox went on.
+    """
+    sent = mails["sent_at"]
     begin, last = cell_moment(sent.min()), cell_moment(sent.max())
     end = min((t for t in (facts.failure, last_stop, facts.cut) if t is not None), default=None)
     if begin is None or last is None or (facts.backup is None and end is None):
         return []
     figure = f"{when(begin)} to {when(last)}"
-    inside = sent if facts.backup is None else sent[sent >= facts.backup - timedelta(days=60)]
+    inside = sent if end is None else sent[sent <= end]
+    inside = inside if facts.backup is None else inside[inside >= facts.backup - _LOOK_BACK]
     silence = inside.sort_values().diff().max()
     longest = timedelta() if pd.isna(silence) else silence.to_pytimedelta()
     said = []
@@ -147,7 +159,7 @@ def _dates(days: Sequence[Day]) -> str:
 
 def loss_rate(mails: pd.DataFrame, owed: Owed) -> list[dict[str, Any]]:
     """How many requests that log or database show have a mail: the measured part of what is lost."""
-    sent = direct(mails)["sent_at"]
+    sent = mails["sent_at"]
     begin, end = cell_moment(sent.min()), cell_moment(sent.max())
     if begin is None or end is None:
         return []
@@ -158,11 +170,11 @@ def loss_rate(mails: pd.DataFrame, owed: Owed) -> list[dict[str, Any]]:
     if lacking:
         share = f"{100 * lacking / total:.1f}".removesuffix(".0")
         why = (
-            f"Log and database show {many(lacking, 'request')} between the first and the last mail that no mail is "
-            f"about ({share} %). So mails alone do not show everything; in the gap as many may be missing."
+            f"Log, database and found certificates show {many(lacking, 'request')} between the first and the last mail "
+            f"that no mail is about ({share} %). So mails do not show everything; in the gap as many may be missing."
         )
         return [aspect("requests with a mail", figure, "gap", why)]
-    why = "Every request that log or database show between the first and the last mail has one."
+    why = "Every request that something else shows between the first and the last mail has one."
     return [aspect("requests with a mail", figure, "good", why)]
 
 
@@ -244,12 +256,13 @@ class Service:
         return self.turns[-1][0] if self.turns and self.turns[-1][1] == "stop" else None
 
 
-def read_service(mails: pd.DataFrame, events: pd.DataFrame, cut: datetime | None) -> Service:
+def read_service(mails: pd.DataFrame, events: pd.DataFrame, facts: CaseFacts) -> Service:
     """Events 4880 and 4881 (26 and 38 of the Application log), start-up and shutdown mails, up to the cut."""
+    cut, restored = facts.cut, facts.restored
     turns: list[tuple[datetime, str]] = []
     for table, column, at, words in (
         (events, "event_id", "recorded_at", _TURNS),
-        (direct(mails), "event", "sent_at", {"startup": "start", "shutdown": "stop"}),
+        (mails, "event", "sent_at", {"startup": "start", "shutdown": "stop"}),
     ):
         part = table[table[column].isin(list(words)) & table[at].notna()]
         if cut is not None:
@@ -257,6 +270,9 @@ def read_service(mails: pd.DataFrame, events: pd.DataFrame, cut: datetime | None
         turns += [(moment.to_pydatetime(), words[word]) for moment, word in zip(part[at], part[column], strict=True)]
     kept: list[tuple[datetime, str]] = []
     for moment, word in sorted(turns):
+        if restored is not None and abs(restored - moment) <= _ABOUT and word == "start":
+            # The restored CA's own.
+            continue
         same = next((k for k in reversed(kept) if k[1] == word), None)
         if same is None or moment - same[0] > _SAME_EVENT:
             kept.append((moment, word))
@@ -306,8 +322,7 @@ def service(known: Service, mails: pd.DataFrame, events: pd.DataFrame, facts: Ca
 def _last_work(mails: pd.DataFrame, events: pd.DataFrame, facts: CaseFacts) -> datetime | None:
     end = facts.failure or facts.cut
     working = events.loc[events["event_id"].isin(_AT_WORK), "recorded_at"]
-    sent = direct(mails)
-    times = pd.concat([working, sent.loc[~sent["event"].isin(["startup", "shutdown"]), "sent_at"]])
+    times = pd.concat([working, mails.loc[~mails["event"].isin(["startup", "shutdown"]), "sent_at"]])
     return cell_moment((times if end is None else times[times <= end]).max())
 
 
@@ -334,8 +349,10 @@ def audit_log(events: pd.DataFrame, mails: pd.DataFrame, settings: Settings, fac
     if not len(of_security):
         why = (
             "No event of the CA was handed in. Where auditing was on, the Security log names every certificate and "
-            f"every revocation, and no mail can: add it.{not_logged}"
+            "every revocation, whatever became of the mails: add it."
         )
+        if len(off) == len(AUDIT_BITS):
+            why = f"No event of the CA was handed in, and there can be none.{not_logged}"
         return aspect(name, "no events", "unknown", why)
     times = of_security["recorded_at"] if facts.cut is None else of_security["recorded_at"][
         of_security["recorded_at"] <= facts.cut
@@ -380,8 +397,7 @@ def audit_log(events: pd.DataFrame, mails: pd.DataFrame, settings: Settings, fac
 
 def _last_mail(mails: pd.DataFrame, facts: CaseFacts) -> datetime | None:
     """The last mail of before the failure about what even a narrow audit filter logs."""
-    sent = direct(mails)
-    about = sent.loc[sent["event"].isin(["issued", "revoked", "unrevoked"]), "sent_at"]
+    about = mails.loc[mails["event"].isin(["issued", "revoked", "unrevoked"]), "sent_at"]
     end = facts.failure or facts.cut
     return cell_moment((about if end is None else about[about <= end]).max())
 
@@ -391,7 +407,7 @@ def _last_mail(mails: pd.DataFrame, facts: CaseFacts) -> datetime | None:
 
 def clocks(mails: pd.DataFrame, rows: pd.DataFrame, facts: CaseFacts) -> list[dict[str, Any]]:
     """Whether the times of mails and rows can be laid beside each other; systematic offsets with their size."""
-    sent = direct(mails)
+    sent = mails
     told: list[str] = []
     measured: list[str] = []
 
@@ -401,6 +417,8 @@ def clocks(mails: pd.DataFrame, rows: pd.DataFrame, facts: CaseFacts) -> list[di
             return
         measured.append(name)
         if abs(offset) >= least:
+            if least == _ZONE_OFF:
+                offset = round(offset / _QUARTER) * _QUARTER
             ahead = "ahead of" if offset > timedelta() else "behind"
             told.append(why.format(length(offset), ahead))
 
