@@ -233,7 +233,7 @@ def simulate(directory: Path, form: Any, layout: Any, **knobs: Any) -> int:  # n
 @cli.command("collect-kit")
 @click.argument("directory", type=_PATH)
 def collect_kit(directory: Path) -> int:
-    """Write collect.cmd, read-only, for the CA: it exports everything that carecover wants."""
+    """A read-only script for the CA that exports what carecover wants."""
     from carecover.bundles import write_kit  # noqa: PLC0415
 
     for path in write_kit(directory):
