@@ -213,7 +213,7 @@ def empty_folder(target: Path) -> Path:
     """A new folder for a bundle or a kit; raises RefusedError where anything is in the way."""
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise RefusedError(f"{target} is not empty: what is carried to the CA gets a folder of its own. Name a new one.")
+            raise RefusedError(f"{target} is not empty: what goes to the CA gets a folder of its own. Name a new one.")
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PathError(f"{target} cannot be made: {error.strerror}.") from None
