@@ -686,14 +686,15 @@ class Case:
         return analysis.assess_coverage(
             tables["notifications"], self._baseline(), tables["crls"], looked.findings, tables["accounting"],
             self._ca_certificates(), tables["audit_events"], tables["registry"], tables["views"],
-            facts=self.facts, trail=looked.trail, layout=looked.layout,
+            tables["certificates"], facts=self.facts, trail=looked.trail, layout=looked.layout,
         )  # fmt: skip
 
     def _activity(self) -> pd.DataFrame:
         tables = self._readings()
         return analysis.make_activity(
-            tables["notifications"], tables["audit_events"], self._baseline().rows, tables["registry"], facts=self.facts
-        )
+            tables["notifications"], tables["audit_events"], self._baseline().rows, tables["certificates"],
+            tables["registry"], self._investigation().layout, facts=self.facts,
+        )  # fmt: skip
 
     def _first_steps(self) -> pd.DataFrame:
         tables, looked = self._readings(), self._investigation()
