@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from carecover import Case
+from carecover import Case, evidence
+from carecover.bundles import Handed, Returned
+from carecover.bundles import read_back as bundles_read_back
 from carecover.demo import run_demo
+from carecover.evidence.x509 import certificate_row
+from carecover.model import TABLES, Plan
+from carecover.proof import judge
+from tests.proof.authority import TestCA, Wish, openssl_says
+from tests.proof.conftest import ITEM
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 
@@ -75,3 +85,121 @@ def test_the_rehearsals_list_names_the_same_serials(demonstration: Path) -> None
     real = serials(demonstration / "bundle" / "out" / "crl-0.crl")
     assert len(real) > 20
     assert serials(rehearsed) == real
+
+
+# ------------------------------------------------------------------ no green where openssl disagrees
+
+LISTED, KEPT = 0x4400000014178D21C3ED6A4575000000000014, 0x4400000015178D21C3ED6A4575000000000015
+BEFORE = Wish(number=412, begin=timedelta(days=-6), end=timedelta(days=1))
+
+WISHES: dict[str, Callable[[random.Random], Wish]] = {
+    "as it should be": lambda _: Wish(),
+    "of another CA": lambda _: Wish(issuer="Other CA", signer=7, key_id=7),
+    "of another CA's name": lambda _: Wish(issuer="Other CA"),
+    "of another key": lambda _: Wish(signer=7, key_id=7),
+    "of another key that names ours": lambda _: Wish(signer=7),
+    "that says another key": lambda _: Wish(version=1),
+    "without key identifier": lambda _: Wish(key_id=False),
+    "without CA version": lambda _: Wish(version=None),
+    "expired": lambda r: Wish(begin=timedelta(days=-9), end=timedelta(seconds=-r.randrange(1, 99_999))),
+    "of tomorrow": lambda _: Wish(begin=timedelta(days=1)),
+    "with an older number": lambda r: Wish(number=r.randrange(0, 413)),
+    "dated before the last public one": lambda _: Wish(begin=timedelta(days=-6, hours=-1)),
+    "without number": lambda _: Wish(number=None),
+    "with a number of 160 bits": lambda r: Wish(number=r.getrandbits(159) | 1 << 158),
+    "with a critical number": lambda _: Wish(number_critical=True),
+    "with an unknown critical extension": lambda _: Wish(unknown=True),
+    "with an unknown extension": lambda _: Wish(unknown=False),
+    "with critical reasons": lambda _: Wish(reason_critical=True),
+    "a delta": lambda _: Wish(base=412),
+    "for CA certificates": lambda _: Wish(scope="ca_certificates"),
+    "for user certificates": lambda _: Wish(scope="user_certificates"),
+    "for attribute certificates": lambda _: Wish(scope="attribute_certificates"),
+    "for some reasons": lambda _: Wish(scope="some_reasons"),
+    "indirect": lambda _: Wish(scope="indirect"),
+    "for its distribution point": lambda _: Wish(points=["http://a/ca.crl"]),
+    "for another distribution point": lambda _: Wish(points=["http://b/ca.crl"]),
+}
+
+
+def _bent(data: bytes, random_: random.Random) -> bytes:
+    """As it is, cut off, or with bits that fell over: anywhere, or in the signature."""
+    match random_.randrange(8):
+        case 0:
+            return data[: random_.randrange(len(data))]
+        case 1:
+            at = random_.randrange(len(data))
+        case 2:
+            at = random_.randrange(len(data) - 64, len(data))
+        case _:
+            return data
+    return data[:at] + bytes([data[at] ^ 1 << random_.randrange(8)]) + data[at + 1 :]
+
+
+def _verdicts(place: Path, ca: TestCA, lists: Sequence[bytes], leaves: Sequence[x509.Certificate]) -> list[str]:
+    """What carecover makes of the two certificates: one is to be revoked, one to be left alone."""
+
+    def read_back(name: str, files: Sequence[bytes]) -> Returned:
+        handed = []
+        for number, data in enumerate(files):
+            (place / f"{name}{number}").write_bytes(data)
+            handed.append(Handed(place / f"{name}{number}", name))
+        return bundles_read_back(handed, evidence.Context(), own)
+
+    own = TABLES["certificates"].frame([certificate_row(ca.certificate.public_bytes(Encoding.DER))])
+    issued = TABLES["certificates"].frame([certificate_row(each.public_bytes(Encoding.DER)) for each in leaves])
+    issued["signed_by_ca"] = True
+    before, after = read_back("before", [ca.crl(BEFORE)]), read_back("after", lists)
+    plan = Plan(
+        "case", ca.name, None, "c" * 64, {"0": "c" * 64}, 99, {"0": "412"},
+        (
+            replace(ITEM, serial=f"{LISTED:x}", reason=1, not_after=None),
+            replace(ITEM, number=2, serial=f"{KEPT:x}", action="leave", reason=None, method="none", not_after=None),
+        ),
+    )  # fmt: skip
+    outcomes = judge(
+        plan, transcripts=[], view=None, crls=after.crls, crl_entries=after.crl_entries, before_crls=before.crls,
+        now=ca.now, certificates=issued, ca_certificates=own,
+    )  # fmt: skip
+    return list(outcomes["verdict"])
+
+
+def _disagreements(place: Path, seed: int) -> tuple[list[str], int]:
+    """One random story: where carecover is green and openssl is not of its opinion; and how often it was green."""
+    random_ = random.Random(seed)
+    ca = TestCA(NOW)
+    points = ["http://a/ca.crl"] if random_.random() < 0.5 else []
+    leaves = [ca.issue(LISTED, points=points), ca.issue(KEPT, points=points)]
+    lists, told = [], []
+    for number in range(random_.choice([1, 1, 2])):
+        # The first stories take each wish once, so that none is left out by chance.
+        names = list(WISHES)
+        name = names[seed] if seed < len(names) and number == 0 else random_.choice(names)
+        wish = WISHES[name](random_)
+        entries = {LISTED: random_.choice([1, 1, 1, 4, 8])} if random_.random() < 0.8 else {}
+        entries |= {KEPT: 6} if random_.random() < 0.2 else {}
+        if number and wish.number is not None:
+            wish = replace(wish, number=wish.number + random_.randrange(2), begin=wish.begin + timedelta(minutes=1))
+        lists.append(_bent(ca.crl(replace(wish, entries=entries)), random_))
+        told.append(f"{name} {entries}")
+    mine = _verdicts(place, ca, lists, leaves)
+    wrong, green = [], 0
+    for verdict, leaf, expected in zip(mine, leaves, ("revoked", "good"), strict=True):
+        if verdict == "proved":
+            green += 1
+            if (said := openssl_says(place, ca, lists, leaf)) != expected:
+                wrong.append(f"seed {seed}: {told}: green, but openssl says {said} instead of {expected}")
+    return wrong, green
+
+
+def test_no_outcome_is_green_where_openssl_disagrees(tmp_path: Path) -> None:
+    found = [_disagreements(tmp_path, seed) for seed in range(45)]
+    assert [text for wrong, _ in found for text in wrong] == []
+    assert sum(green for _, green in found) >= 12, "a judge that is never green cannot be wrong"
+
+
+@pytest.mark.thorough
+def test_no_outcome_is_green_where_openssl_disagrees_in_many_stories(tmp_path: Path) -> None:
+    found = [_disagreements(tmp_path, seed) for seed in range(45, 1_000)]
+    assert [text for wrong, _ in found for text in wrong] == []
+    assert sum(green for _, green in found) >= 200

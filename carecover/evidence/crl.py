@@ -85,7 +85,7 @@ def read_list(der: bytes, *, location: str = "") -> Parsed:
             "delta_urls": distribution_urls(extension_value(extensions, x509.FreshestCRL, list) or []),
             "der": der,
         }
-    except (*DAMAGED, x509.InvalidVersion, IndexError) as error:
+    except (*DAMAGED, IndexError) as error:
         raise ValueError(f"It is not a well-formed X.509 CRL: {first_line(error)}.") from None
     return Parsed((("crls", head),), columns=tuple(("crl_entries", batch) for batch in batches))
 

@@ -22,7 +22,14 @@ MAX_URLS: Final = 50
 _MAX_URL: Final = 2048
 
 # What the library raises over a damaged extension or name; the field is NA then.
-DAMAGED: Final = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, NotImplementedError)
+DAMAGED: Final = (
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 T = TypeVar("T")
 P = ParamSpec("P")
 

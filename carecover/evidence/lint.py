@@ -86,7 +86,7 @@ def _remarks(row: Mapping[Hashable, Any], facts: Mapping[str, int], now: datetim
         crl = x509.load_der_x509_crl(der)
         tbs = crl.tbs_certlist_bytes
         found = raw_list_extensions(tbs)
-    except (*DAMAGED, x509.InvalidVersion):
+    except DAMAGED:
         yield _Remark("error", "RFC 5280 5.2", "Its extensions are damaged.")
         return
     yield from _about_times(row, tbs, now)

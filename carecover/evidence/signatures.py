@@ -114,7 +114,7 @@ def _crl(der: object) -> x509.CertificateRevocationList | None:
         return None
     try:
         return x509.load_der_x509_crl(der)
-    except ValueError:
+    except DAMAGED:
         return None
 
 

@@ -85,7 +85,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (*DAMAGED, x509.InvalidVersion) as error:
+    except DAMAGED as error:
         raise ValueError(f"It is not a well-formed X.509 certificate: {first_line(error)}.") from None
     return certificate
 

@@ -114,6 +114,11 @@ class Authority:
         version = row["ca_version"]
         return int(version) >> 16 if present(version) else self._indexes.get(str(row["authority_key_id"]))
 
+    def bears_name(self, row: Mapping[Hashable, Any]) -> bool:
+        """True where a list is in the CA's name and does not name a key of somebody else."""
+        key_id = row["authority_key_id"]
+        return row["issuer"] in self._subjects and (not isinstance(key_id, str) or key_id in self._key_ids)
+
     def why_not(self, row: Mapping[Hashable, Any]) -> str | None:
         """Why a list can be held against nothing (a part of a sentence), or None where it can."""
         if not present(row["signed_by_ca"]):
@@ -168,10 +173,18 @@ def _refused(row: Mapping[Hashable, Any]) -> str | None:
     return " and ".join(limits) or None
 
 
-def newest_lists(crls: pd.DataFrame, key: int, last: int | None, now: datetime, ca: Authority) -> Newest:
+def newest_lists(
+    crls: pd.DataFrame,
+    key: int,
+    last: int | None,
+    now: datetime,
+    ca: Authority,
+    before: Iterable[RevocationList] = (),
+) -> Newest:
     """The list of this key that counts, or the sentence that says why none does.
 
-    ``crls`` are those handed in after the work, ``last`` the highest number that was public before it.
+    ``crls`` are those handed in after the work, ``last`` the highest number that was public
+    before it, ``before`` the newest lists from before it.
     """
     whose = "the CA's key" if key == 0 else f"the CA's key {key}"
     own = [one for one in revocation_lists(crls, ca) if one.key == key]
@@ -199,6 +212,16 @@ def newest_lists(crls: pd.DataFrame, key: int, last: int | None, now: datetime, 
         missing = f"The newest list, CRL {top}, ended on {clock(late[0].next_update)}: publish again."
     elif early := [one for one in newest if one.this_update > now + MAX_CLOCK_SKEW]:
         missing = f"The newest list, CRL {top}, begins only on {clock(early[0].this_update)}: a clock is wrong."
+    elif younger := [o for o in (*bases, *before) if o.key == key and o.this_update > newest[0].this_update]:
+        missing = (
+            f"CRL {top} is dated {clock(newest[0].this_update)}, before {younger[0].name} "
+            f"({clock(younger[0].this_update)}): clients that go by the date keep that one. A clock is or was wrong."
+        )
+    elif damaged := _may_be_newer(crls, key, top, ca):
+        missing = (
+            f"CRL {damaged}, which was handed in as well, is in the CA's name and newer than CRL {top}, and its signature "
+            "is not good: hand it in again, undamaged, or a later one."
+        )
     elif refused := [one.refused for one in newest if one.refused]:
         missing = f"The newest list, CRL {top}, {refused[0]}: it proves nothing about this certificate."
     if missing is not None:
@@ -209,6 +232,17 @@ def newest_lists(crls: pd.DataFrame, key: int, last: int | None, now: datetime, 
         if one.is_delta and one.number >= top and one.next_update > now and one.base is not None and one.base <= top
     ]
     return Newest(newest, max(deltas, key=lambda one: one.number, default=None))
+
+
+def _may_be_newer(crls: pd.DataFrame, key: int, top: int, ca: Authority) -> int | None:
+    """The number of a list in the CA's name that does not verify and says that it is newer: a damaged copy, perhaps."""
+    numbers = [
+        own
+        for row in crls.to_dict("records")
+        if present(row["signed_by_ca"]) and not row["signed_by_ca"] and ca.bears_name(row)
+        if ca.claimed(row) in (key, None) and (own := number(row["crl_number"])) is not None and own > top
+    ]
+    return max(numbers, default=None)
 
 
 def _reasons(crls: pd.DataFrame, key: int, ca: Authority) -> str:

@@ -113,12 +113,15 @@ def judge(
     last = last_public_numbers(plan.last_crl_numbers, before_crls, ca)
     old = set(before_crls["crl_sha256"].dropna())
     fresh = crls[~crls["crl_sha256"].isin(list(old))]
-    public = {key: newest_lists(fresh, key, last.get(key), now, ca) for key in {i.ca_key_index for i in plan.items}}
+    before = _newest_old(before_crls, ca)
+    public = {
+        key: newest_lists(fresh, key, last.get(key), now, ca, before.values())
+        for key in {item.ca_key_index for item in plan.items}
+    }
     if fetched is None:
         fetched = TABLES["fetched"].empty()
     places = [] if cdp_crls is None else points(cdp_crls, fetched, ca)
     asked = {} if responses is None else answers(responses[responses["serial"].isin(list(wanted))], fetched)
-    before = _newest_old(before_crls, ca)
     used = [*(one for newest in public.values() for one in (*newest.lists, newest.delta) if one), *before.values()]
     used += [one for place in places for lists in place.lists.values() for one in lists]
     entries = entries_of(crl_entries, {one.sha256 for one in used}, wanted)
@@ -365,7 +368,7 @@ def _unfit(public: Newest, certificate: _Certificate | None) -> str | None:
     if certificate is None:
         return None
     for one in public.lists:
-        if one.points and certificate.points and not one.points & certificate.points:
+        if one.points and not one.points & certificate.points:
             return (
                 f"{one.name} is for other distribution points than the certificate names: it proves nothing about it."
             )

@@ -81,6 +81,8 @@ def make_visibility(
             for key in {int(each) for each in signers}:
                 places.setdefault((key, "ocsp"), {})[url] = None
     clocks = _clocks(old, answers)
+    # Base and delta CRLs share one row of numbers.
+    handed_in = {one.key: one.number for one in sorted(old, key=lambda one: one.number)}
     keys = sorted({key for key, _ in (*places, *clocks)} | set(last))
     rows = []
     for key in keys:
@@ -91,7 +93,7 @@ def make_visibility(
                 urls = [None]
             for place in urls:
                 seen, current = _seen(place, key, kind, fetched, lists, answers, new)
-                until, why = _until(key, kind, clock_, last.get(key))
+                until, why = _until(key, kind, clock_, last.get(key), handed_in.get(key))
                 rows.append(
                     {
                         "url": place,
@@ -157,7 +159,7 @@ def _clocks(old: Iterable[RevocationList], answers: pd.DataFrame) -> dict[tuple[
     return clocks
 
 
-def _until(key: int, kind: str, old: _Old, last: int | None) -> tuple[datetime | None, str]:
+def _until(key: int, kind: str, old: _Old, last: int | None, highest: int | None) -> tuple[datetime | None, str]:
     whose = "the CA's key" if key == 0 else f"the CA's key {key}"
     if kind == "ocsp":
         if not old.ends:
@@ -170,9 +172,9 @@ def _until(key: int, kind: str, old: _Old, last: int | None) -> tuple[datetime |
     what = "delta CRL" if kind == "delta" else "base CRL"
     if not old.ends:
         return None, f"No old {what} of {whose} was handed in: until when clients may believe one is not known."
-    if kind == "base" and last is not None and old.newest is not None and old.newest < last:
+    if kind == "base" and last is not None and highest is not None and highest < last:
         return None, (
-            f"CRL {last} of {whose} was public, and the newest old list that was handed in is CRL {old.newest}: until "
+            f"CRL {last} of {whose} was public, and the newest old list that was handed in is CRL {highest}: until "
             "when clients may believe that one is not known."
         )
     return max(old.ends), (

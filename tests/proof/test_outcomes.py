@@ -350,6 +350,25 @@ def test_a_list_that_clients_would_not_use_proves_nothing_and_is_said_so(
     assert_verdict(story, "pending", why)
 
 
+def test_a_damaged_list_that_says_that_it_is_newer_holds_the_proof_back(story: Story) -> None:
+    damaged = crl("damaged", 415, signed_by_ca=False)
+    story.crls.append(damaged)
+    assert_verdict(story, "pending", "CRL 415, which was handed in as well", "its signature is not good")
+    for harmless in (
+        {"crl_number": "413"},
+        {"issuer": "CN=Other"},
+        {"authority_key_id": "bb"},
+        {"ca_version": 1 << 16},
+    ):
+        story.crls[1] = damaged | harmless
+        assert_verdict(story, "proved")
+
+
+def test_a_list_that_is_dated_before_the_old_one_holds_the_proof_back(story: Story) -> None:
+    story.before[0]["this_update"] = NOW - timedelta(minutes=30)
+    assert_verdict(story, "pending", "before CRL 412", "A clock is or was wrong")
+
+
 def test_a_list_for_user_certificates_proves_nothing_about_a_ca(story: Story) -> None:
     story.crls[0]["scope"] = ["user_certificates"]
     assert_verdict(story, "proved")
