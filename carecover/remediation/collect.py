@@ -121,11 +121,11 @@ set "WHY=elevation"
 set "OUT=answer.txt"
 call :doubt
 "%WHOAMI%" /groups > "%OUT%" 2>&1
-if not "%ERRORLEVEL%"=="0" goto :unlogged
+if not "%ERRORLEVEL%"=="0" goto :plain
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
-if not "%ERRORLEVEL%"=="0" goto :unlogged
+if not "%ERRORLEVEL%"=="0" goto :plain
 :elevated
 del "%OUT%"
 set "WHY=full"
@@ -158,8 +158,9 @@ if defined ALONE exit /b %RC%
 set "WHY=folder"
 goto :unlogged
 
+:plain
+if exist "%OUT%" del "%OUT%"
 :unlogged
-if exist "answer.txt" del "answer.txt"
 if "%WHY%"=="kit" echo REFUSED: this is not the folder of the kit. Copy the whole folder to a local disk and run it there.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="elevation" echo REFUSED: not elevated, or this folder cannot be written. Open the command prompt with Run as administrator.
