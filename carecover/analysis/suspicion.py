@@ -75,7 +75,7 @@ class Suspicions:
             yield "It names another CA, but its serial is one of this CA's database."
         elif (
             self.layout.native(anatomy)
-            and anatomy.ca_cert_index in self.layout.held
+            and (anatomy.prefix or anatomy.ca_cert_index in self.layout.held)
             and (_sender(mail) in self.habits.senders or _relay(mail) in self.habits.relays)
         ):
             yield "It names another CA, but its serial is made as this CA's are, and it came the way of its mails."
