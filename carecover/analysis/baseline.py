@@ -113,8 +113,8 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
         filters = [text for text in mine["restriction"].dropna() if not is_window(str(text))]
         if filters:
             raise QuestionError(
-                f"{evidence_id} is a filtered view: it was made with -restrict, so rows that it lacks may well be in "
-                f"the database. Hand in an unfiltered export. {HOW_TO_CHOOSE}"
+                f"{evidence_id} is a filtered view: it {_how_filtered(str(filters[0]))}, so rows that it lacks may "
+                f"well be in the database. Hand in an unfiltered export. {HOW_TO_CHOOSE}"
             )
         if (mine["complete"] == False).any():  # noqa: E712 - NA (csv has no trailer) is no complaint
             claimed = mine["rows_claimed"].sum()
@@ -130,6 +130,14 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
             'certutil -gmt -seconds -view -out "RequestID,SerialNumber,Request.Disposition,CertificateHash,…"'
         )
     return usable
+
+
+def _how_filtered(restriction: str) -> str:
+    if restriction.startswith("view "):
+        return f"is the predefined view '{restriction.removeprefix('view ')[:20]}'"
+    if restriction.startswith("rows of "):
+        return f"holds {restriction[:40]}, with gaps between them"
+    return "was made with -restrict"
 
 
 def _mended(rows: pd.DataFrame, restored: datetime | None) -> str:
