@@ -236,8 +236,8 @@ def event_filter(settings: Settings, mails: pd.DataFrame) -> dict[str, Any]:
             f"{many(len(settings.own_wording), 'template')} with a key of their own may be mailed in other words."
         )
     told.append("This is the restored registry: what was changed after the backup is not in it.")
-    hard = {"issued", "revoked"} & set(off) and not came
-    verdict: Verdict = "gap" if hard else "unknown" if came or len(settings.filters) > 1 else "good"
+    doubtful = bool(came) or len(settings.filters) > 1
+    verdict: Verdict = "unknown" if doubtful else "gap" if {"issued", "revoked"} & set(off) else "good"
     return aspect(name, figure, verdict, " ".join(told))
 
 
