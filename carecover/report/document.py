@@ -20,6 +20,8 @@ from carecover.report.timeline import Timeline
 MAX_ROWS: Final = 200
 # Longer than any honest subject or file name; a hostile one must not fill the report.
 MAX_TEXT: Final = 300
+# Reasons are whole sentences, and what they say last counts as much.
+MAX_DETAIL: Final = 1_200
 MAX_LIST: Final = 50
 # What a cell shows where nothing is known.
 ABSENT: Final = "—"
@@ -65,13 +67,17 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts; ``note`` says where the rest is when not every row is shown."""
+    """A table of texts; ``note`` says where the rest is when not every row is shown.
+
+    ``source`` is the case's table that every figure of it comes from, None where it is no table's.
+    """
 
     caption: str
     columns: tuple[Heading, ...]
     rows: tuple[tuple[str, ...], ...]
     total: int
     note: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
     return shown + "…" if cut else shown
 
 
-def cell(value: object) -> str:
+def cell(value: object, limit: int = MAX_TEXT) -> str:
     """A table's value as a text; absent is a dash."""
     if isinstance(value, list | tuple):
         texts = [clean(v) for v in value[:3]] + ([f"… {len(value):,}"] if len(value) > 3 else [])
@@ -169,7 +175,7 @@ def cell(value: object) -> str:
         return minute(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return clean(value)
+    return clean(value, limit)
 
 
 def minute(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -11,6 +12,13 @@ from carecover.report.document import ABSENT, Document, Picture, Table
 from carecover.report.timeline import svg
 
 _TEMPLATE = "report.html.j2"
+# Words of value lists → how they look; the word alone says it all. What is none of them is shown as text.
+_TONES: Final = {
+    **dict.fromkeys(("proved", "good", "planned", "yes"), "good"),
+    **dict.fromkeys(("pending", "unknown", "before start", "warning", "not seen"), "warning"),
+    **dict.fromkeys(("failed", "contradicted", "gap", "stop", "unexpected", "error", "no"), "bad"),
+    **dict.fromkeys(("now", "later", "expired", "notice"), "plain"),
+}
 
 
 def render_html(document: Document) -> str:
@@ -32,6 +40,7 @@ def render_html(document: Document) -> str:
     environment.globals["draw"] = _draw
     environment.globals["absent"] = ABSENT
     environment.globals["has_detail"] = _has_detail
+    environment.globals["tone_of"] = _TONES.get
     return environment.get_template(_TEMPLATE).render(document=document)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 import pandas as pd
 
 from carecover.model import CaseFacts, Plan, SignOff
-from carecover.report import narrative, records
+from carecover.report import found, narrative, proving, records
 from carecover.report.document import Document, Execution, clean, minute
 from carecover.report.material import Material, zone
 from carecover.report.texts import Words
@@ -37,8 +37,8 @@ def make_document(
 
     ``tables`` are the case's tables by name, ``outcomes`` (those of the real CA) among them;
     missing ones count as empty. ``rehearsal`` is the newest one, or just its outcomes, and
-    ``executions`` are the runs on the real CA. ``trusted_until`` is proof.last_trust_moment of
-    the lists from before the work. Raises UsageError where the case's time zone or the
+    ``executions`` are the runs on the real CA. ``trusted_until`` is the end of the visibility
+    clock (proof.trusted_until of table visibility). Raises UsageError where the case's time zone or the
     language is unknown.
     """
     case = Material(
@@ -61,11 +61,12 @@ def make_document(
     writers = (
         narrative.summary,
         narrative.happened,
+        found.steps,
+        found.findings,
         narrative.impact,
-        records.findings,
         records.decisions,
-        records.rehearsal,
-        records.execution,
+        proving.rehearsal,
+        proving.execution,
         narrative.risks,
         records.evidence,
         narrative.method,

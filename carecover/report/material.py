@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
@@ -23,7 +23,18 @@ from carecover.model import (
     SignOff,
     person_key,
 )
-from carecover.report.document import MAX_ROWS, Columns, Execution, Heading, Table, cell, clean, minute
+from carecover.report.document import (
+    MAX_DETAIL,
+    MAX_ROWS,
+    MAX_TEXT,
+    Columns,
+    Execution,
+    Heading,
+    Table,
+    cell,
+    clean,
+    minute,
+)
 from carecover.report.texts import Words
 
 VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
@@ -114,12 +125,16 @@ class Material:
         source: str = "",
     ) -> Table:
         """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
-        shown = tuple(tuple(cell(value) for value in row) for row in islice(rows, MAX_ROWS))
+        limits = [MAX_DETAIL if kind == "detail" else MAX_TEXT for _, kind in columns]
+        shown = tuple(
+            tuple(cell(value, limit) for value, limit in zip(row, limits, strict=True))
+            for row in islice(rows, MAX_ROWS)
+        )
         headings = tuple(Heading(self.say(title), kind) for title, kind in columns)
         note = None
         if total > len(shown):
             note = self.say("more_rows" if source else "more_rows_plain", shown=len(shown), total=total, source=source)
-        return Table(self.say(caption), headings, shown, total, note)
+        return Table(self.say(caption), headings, shown, total, note, source or None)
 
     def when(self, moment: datetime | None) -> str | None:
         """A time in UTC and in the case's own zone."""
@@ -127,6 +142,12 @@ class Material:
             return None
         utc = f"{minute(moment)} UTC"
         return f"{utc} ({local(moment, self.zone)})" if self.zone else utc
+
+    def date(self, moment: object) -> str | None:
+        """A day in the case's own zone, else in UTC."""
+        if not isinstance(moment, datetime):
+            return None
+        return (local(moment, self.zone) if self.zone else minute(moment))[:10]
 
     def listed(self, prefix: str, counts: Mapping[str, int]) -> str:
         """Counts as a phrase: '2 to revoke, 1 to leave and watch'."""
@@ -139,6 +160,22 @@ def counts(frame: pd.DataFrame | None, column: str, words: Sequence[str]) -> dic
         return dict.fromkeys(words, 0)
     found = frame[column].value_counts()
     return {word: int(found.get(word, 0)) for word in words}
+
+
+def first_of(table: pd.DataFrame, column: str, order: Sequence[str]) -> pd.DataFrame:
+    """The rows that will be shown, the most urgent words first; a word that is not in the order comes last."""
+    rank = table[column].map({word: n for n, word in enumerate(order)}).fillna(len(order))
+    return table.loc[rank.sort_values(kind="stable").index[:MAX_ROWS]]
+
+
+def rows_of(table: pd.DataFrame, names: Sequence[str]) -> list[tuple[object, ...]]:
+    """The first rows as plain Python values, in the order of the names."""
+    return [tuple(row[name] for name in names) for row in table.head(MAX_ROWS).to_dict("records")]
+
+
+def flag(column: pd.Series[Any]) -> pd.Series[bool]:
+    """True where the flag is known to be set."""
+    return column.fillna(value=False).astype(bool)
 
 
 def word(value: object) -> object:

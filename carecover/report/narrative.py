@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from carecover.model import ACTIONS, RevocationReason
+from carecover.model import ACTIONABLE_KINDS, ACTIONS, RevocationReason
 from carecover.report.document import (
     ABSENT,
     MAX_LIST,
@@ -19,18 +19,36 @@ from carecover.report.document import (
     Paragraph,
     Picture,
     Section,
-    Table,
     Terms,
     Tiles,
     Tone,
     clean,
     minute,
 )
-from carecover.report.material import Material, file_name, local, moment_of
+from carecover.report.material import Material, file_name, flag, local, moment_of, rows_of
 from carecover.report.timeline import make_timeline
 
-# Groups that a reader can take in; most are of one certificate each.
-MAX_GROUPS: Final = 10
+_IMPACT: Final[Columns] = (
+    ("column_aspect", "text"),
+    ("column_item", "name"),
+    ("column_figure", "text"),
+    ("column_meaning", "detail"),
+)
+_REPLACE: Final[Columns] = (
+    ("column_serial", "serial"),
+    ("column_subject", "name"),
+    ("column_template", "name"),
+    ("column_ends", "time"),
+    ("column_requester", "detail"),
+)
+_OWNERS: Final[Columns] = (
+    ("column_requester", "name"),
+    ("column_account", "text"),
+    ("column_certificates", "number"),
+    ("column_infrastructure", "number"),
+    ("column_replace", "number"),
+    ("column_last_end", "time"),
+)
 
 
 def status(case: Material) -> Paragraph:
@@ -104,10 +122,12 @@ def summary(case: Material) -> Section:
         texts.append(say("summary_rehearsed"))
     timeline = make_timeline(case.tables, facts)
     caption = say("picture_caption" if timeline.bins else "picture_empty", description=timeline.description)
+    stop = int((case.table("first_steps")["when"] == "stop").sum())
     return Section(
         "summary",
         say("summary"),
         (
+            *([Paragraph(say("steps_stop", n=stop), "bad")] if stop else []),
             Paragraph(say("summary_what")),
             Tiles(tuple((f"{n:,}", say(key, n=n), tone) for n, key, tone in tiles)),
             Items(tuple(texts)),
@@ -173,43 +193,28 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
 
 
 def impact(case: Material) -> Section:
-    """Whom it hit: by template and by requester."""
-    say, table = case.say, case.table("findings")
+    """Whom revoking would hit: what to replace before, the counts, the owners."""
+    say, findings = case.say, case.table("findings")
     systems = OpenField(say("systems"), say("impact_prompt"))
-    shown = ["kind", "template", "requester", "not_after", "infrastructure"]
-    hit = table.loc[table["kind"].isin(["orphaned", "lost_revocation"]), shown]
-    if hit.empty:
+    counted, owners = case.table("impact"), case.table("owners")
+    acted = findings[findings["kind"].isin(ACTIONABLE_KINDS)]
+    if acted.empty:
         return Section("impact", say("impact"), (Paragraph(say("impact_none")), systems))
-    blocks: list[Block] = []
-    infrastructure = int(hit["infrastructure"].fillna(value=False).sum())
-    if infrastructure:
+    blocks: list[Block] = [Paragraph(say("impact_lead"), "quiet")]
+    if infrastructure := int(flag(acted["infrastructure"]).sum()):
         blocks.append(Paragraph(say("impact_infrastructure", n=infrastructure), "warning"))
-    blocks += [_grouped(case, hit, "template"), _grouped(case, hit, "requester"), systems]
-    return Section("impact", say("impact"), tuple(blocks))
-
-
-def _grouped(case: Material, hit: pd.DataFrame, column: str) -> Table:
-    """The groups that were hit most."""
-    frame = pd.DataFrame(
-        {
-            "group": hit[column].fillna(case.say("no_template")),
-            "lost": hit["kind"] == "orphaned",
-            "revoked": hit["kind"] == "lost_revocation",
-            "valid": (hit["not_after"] > case.made_at).fillna(value=False),
-            "end": hit["not_after"],
-        }
-    )
-    groups = frame.groupby("group").agg({"lost": "sum", "revoked": "sum", "valid": "sum", "end": "max"}).reset_index()
-    groups = groups.sort_values(["lost", "revoked", "group"], ascending=[False, False, True])
-    columns: Columns = (
-        (f"column_{column}", "name"),
-        ("column_lost", "number"),
-        ("column_lost_revocations", "number"),
-        ("column_valid", "number"),
-        ("column_last_end", "time"),
-    )
-    rows = groups.head(MAX_GROUPS).to_dict("split")["data"]
-    return case.sheet(f"impact_{column}", columns, rows, len(groups), "findings")
+    if len(counted):
+        told = rows_of(counted, ("aspect", "item", "figure", "why"))
+        blocks.append(case.sheet("impact_caption", _IMPACT, told, len(counted), "impact"))
+    first = acted[flag(acted["replace_first"])]
+    if len(first):
+        blocks.append(Paragraph(say("replace_lead"), "warning"))
+        listed = rows_of(first, ("serial", "subject", "template", "not_after", "requester"))
+        blocks.append(case.sheet("replace_caption", _REPLACE, listed, len(first), "findings"))
+    if len(owners):
+        names = ("requester", "account", "certificates", "infrastructure", "replace_first", "last_not_after")
+        blocks.append(case.sheet("owners_caption", _OWNERS, rows_of(owners, names), len(owners), "owners"))
+    return Section("impact", say("impact"), (*blocks, systems))
 
 
 def risks(case: Material) -> Section:
@@ -217,6 +222,7 @@ def risks(case: Material) -> Section:
     say, plan, until = case.say, case.plan, case.trusted_until
     coverage = case.table("coverage")
     gaps = int((coverage["verdict"] != "good").sum())
+    changes = case.table("crl_changes")
     items = plan.items if plan else ()
     texts = [] if case.facts.key_exposed == "no" else [say(f"risk_key_{case.facts.key_exposed}")]
     texts.append(say("risk_unseen") + (" " + say("risk_unseen_gaps", n=gaps) if gaps else ""))
@@ -230,6 +236,9 @@ def risks(case: Material) -> Section:
         "risk_watch": sum(item.action == "leave" for item in items),
         "risk_dummies": sum(item.method == "dummy" for item in items),
         "risk_reused": case.kinds.get("reused_request_id", 0),
+        "risk_trace": case.kinds.get("unaccounted_request", 0),
+        "risk_dropped": int(((changes["change"] == "dropped") & (changes["verdict"] == "unexpected")).sum()),
+        "risk_redated": sum(item.action == "revoke" and bool(item.original_revoked_at) for item in items),
         "risk_suspect": case.kinds.get("suspect_notification", 0),
         "risk_waivers": len(plan.waivers) if plan else 0,
         "risk_rejects": len(case.table("rejects")),
@@ -237,7 +246,8 @@ def risks(case: Material) -> Section:
     texts += [say(key, n=n) for key, n in counted.items() if n]
     if plan and plan.newest_request_id is not None:
         texts.append(say("risk_baseline", newest=plan.newest_request_id))
-    texts += [say("risk_ocsp"), say("risk_external")]
+    asked = case.outcomes is not None and bool(case.outcomes["ocsp"].notna().any())
+    texts += [say("risk_ocsp_seen" if asked else "risk_ocsp"), say("risk_external")]
     return Section("risks", say("risks"), (Items(tuple(texts)),))
 
 
@@ -254,7 +264,7 @@ def method(case: Material) -> Section:
         "method",
         say("method"),
         (
-            Items(tuple(say(f"method_{n}") for n in range(1, 8))),
+            Items(tuple(say(f"method_{n}") for n in range(1, 10))),
             case.sheet("reasons_caption", columns, reasons, len(reasons)),
             OpenField(say("lessons"), say("lessons_prompt")),
             OpenField(say("authors"), say("authors_prompt")),

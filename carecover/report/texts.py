@@ -129,24 +129,69 @@ _ENGLISH: Final = {
     # ------------------------------------------------------------------------------- impact
     "impact": "Impact",
     "impact_none": "No certificate is affected as far as the evidence shows.",
-    "impact_template": "Missing certificates and lost revocations by template",
-    "impact_requester": "Missing certificates and lost revocations by requester",
     "column_template": "Template",
     "column_requester": "Requester",
-    "column_lost": "Missing",
-    "column_lost_revocations": "Lost revocations",
-    "column_valid": "Still valid",
     "column_last_end": "Last one ends (UTC)",
-    "no_template": "not known",
     "impact_infrastructure": "{n:,} of the certificates below belongs to the infrastructure (CA, domain controller, "
     "OCSP, registration authority or recovery agent) and has to be decided by itself.|{n:,} of the certificates "
     "below belong to the infrastructure (CA, domain controllers, OCSP, registration authorities or recovery agents) "
     "and have to be decided one by one.",
     "impact_prompt": "Systems and business processes that were hit, and for how long.",
+    "impact_lead": "What revoking the certificates of the findings would hit. Use and infrastructure are told by "
+    "template names and, where the certificate was found, by what it may be used for.",
+    "impact_caption": "Blast radius",
+    "replace_lead": "Replace before you revoke: something works with these now, and stops when they are revoked.",
+    "replace_caption": "To be replaced before they are revoked",
+    "owners_caption": "Owners: who holds the certificates of the findings",
+    "column_item": "Which",
+    "column_account": "Account",
+    "column_certificates": "Certificates",
+    "column_infrastructure": "Infrastructure",
+    "column_replace": "To be replaced first",
+    # -------------------------------------------------------------------------- first steps
+    "steps": "What is still to be done first",
+    "steps_none": "Nothing in the evidence asks for anything to be done first any more.",
+    "steps_caption": "First steps, the most urgent first",
+    "steps_stop": "Stop: {n:,} thing has to be settled before any other (see what is still to be done first).|Stop: "
+    "{n:,} things have to be settled before any other (see what is still to be done first).",
+    "column_urgency": "When",
+    "column_step": "What to do",
+    "column_asks": "Why",
     # ----------------------------------------------------------------------------- findings
     "findings": "Findings",
     "findings_none": "There are no findings.",
-    "findings_caption": "Findings: what the restored CA is wrong about",
+    "findings_caption": "Findings that can be acted on",
+    "told_lead": "What has no serial number to act on, or nothing that a batch could do: to be known and acknowledged.",
+    "told_caption": "Findings to be acknowledged",
+    "suspect_lead": "These notifications do not add up. They were taken as suspect: none of them counts as evidence "
+    "for anything in this report, and nothing is suggested because of them.",
+    "suspect_caption": "Suspect notifications: never evidence",
+    "column_request": "Request ID",
+    "column_suggested": "Suggested",
+    "column_circumstances": "Circumstances",
+    "trace_title": "Requests without a trace: what helps and what does not",
+    "trace_lead": "{n:,} request ID was handed out before the failure and nothing shows a certificate for it that "
+    "could be acted on: it may have been issued.|{n:,} request IDs were handed out before the failure and nothing "
+    "shows certificates for them that could be acted on: some may have been issued.",
+    "trace_random": "They cannot be revoked. A CRL names serial numbers, and those of this CA hold random bytes: "
+    "nobody can compute the serial number from the request ID.",
+    "trace_string": "The serial numbers of this CA have a constant prefix, the index of the CA certificate and the "
+    "request ID: they can be worked out, and the restored CA can hand the very same ones out again. carecover revokes "
+    "none of them by guess.",
+    "trace_unknown": "They cannot be revoked without their serial numbers, and nothing shows how this CA makes them.",
+    "trace_helps": "What still helps: deterministic OCSP (Windows, KB2960124). A responder that is given the serial "
+    "numbers that were issued (table issued_serials) answers Unknown for every other one, and clients that ask it "
+    "refuse them.",
+    "trace_helps_not": "What does not help: a new CRL, the local CRL of a responder (both need the serial number), and "
+    "a responder without that list, which answers Good for what no CRL names. Clients that read only CRLs go on "
+    "trusting such a certificate until it ends or the CA's own certificate is revoked.",
+    "trace_search": "So look further: the CA's Security log, logon events 4768 and certificate stores of domain "
+    "controllers, directories, scans of servers, backups of the mailbox. What turns up is added as evidence.",
+    "outages_caption": "Days on which mails are missing, or are fewer than on other days like them",
+    "column_day": "Day",
+    "column_mails": "Mails",
+    "column_events": "Events",
+    "column_requests": "Requests in the database",
     "column_serial": "Serial number",
     "column_kind": "Kind",
     "column_subject": "Subject",
@@ -206,6 +251,48 @@ _ENGLISH: Final = {
     "outcomes_caption": "What is proved about every decision",
     "outcomes_lead": "Proved means: a CRL that the CA signed, in force, with a number above the last public one, "
     "says so. Unproved ones come first.",
+    "column_ocsp": "OCSP",
+    "dates_lead": "{n:,} certificate had been revoked before the failure and gets a new revocation date: certutil "
+    "-revoke takes none.|{n:,} certificates had been revoked before the failure and get a new revocation date: "
+    "certutil -revoke takes none.",
+    "dates_signatures": "A signature with a time stamp between the two dates counts as made before the revocation, and "
+    "so as good: that matters for code signing and for signed documents. Where such signatures exist, distrust the "
+    "certificate on the clients as well.",
+    "dates_stolen": "For {n:,} of them the key was compromised: what its thief signed between the two dates now counts "
+    "as the owner's. Tell those who rely on such signatures the old date.",
+    "dates_held": "{n:,} of them had been on hold: between the restore and the new CRL the hold was not in force.",
+    "dates_caption": "Revocation dates, old and new",
+    "date_to_come": "not yet",
+    "column_old_date": "Before the failure (UTC)",
+    "column_new_date": "By the new CRL (UTC)",
+    "column_between": "Days between",
+    "places_lead": "Two proofs, and they are apart: what the CA wrote is proved above, what clients can fetch is "
+    "proved here, place by place. A client that has an old list or answer need not look again before that ends.",
+    "places_current": "At {n:,} of {of:,} places the new list or answer was fetched.",
+    "places_caption": "Visibility clock: where clients ask, and until when they may believe an old answer",
+    "place_base": "base CRL",
+    "place_delta": "delta CRL",
+    "place_ocsp": "OCSP",
+    "current_yes": "yes",
+    "current_no": "no",
+    "current_unknown": "not seen",
+    "column_place_kind": "Kind",
+    "column_key": "CA key",
+    "column_current": "New one there",
+    "column_until": "Old one until (UTC)",
+    "column_url": "Address",
+    "column_seen": "Fetched there",
+    "changes_lost": "{n:,} serial number dropped out of the new CRL and nobody planned that: clients take the "
+    "certificate for good.|{n:,} serial numbers dropped out of the new CRL and nobody planned that: clients take "
+    "these certificates for good.",
+    "changes_kept": "Nothing dropped out of the new CRL that should be there.",
+    "changes_caption": "Old and new CRL, entry by entry",
+    "column_change": "Change",
+    "column_from_to": "Lists",
+    "column_reasons": "Reason",
+    "lint_caption": "What the CRLs do that RFC 5280 or AD CS does not",
+    "column_severity": "Severity",
+    "column_rule": "Rule",
     "column_log": "Log",
     "column_database": "Database",
     "column_crl": "CRL",
@@ -230,6 +317,13 @@ _ENGLISH: Final = {
     "risk_until_unknown": "Clients that cached an old CRL may trust a revoked certificate until it ends; when that "
     "is, the evidence does not show.",
     "risk_ocsp": "OCSP answers and the caches of responders live by their own times; they were not examined here.",
+    "risk_ocsp_seen": "OCSP answers were examined as far as they were handed in; other responders and caches live by "
+    "their own times.",
+    "risk_trace": "{n:,} request has no trace: if it was issued, its certificate is trusted and cannot be revoked (see "
+    "findings).|{n:,} requests have no trace: what was issued of them is trusted and cannot be revoked (see findings).",
+    "risk_dropped": "{n:,} serial number was lost from the new CRL.|{n:,} serial numbers were lost from the new CRL.",
+    "risk_redated": "{n:,} certificate is revoked with a later date than before the failure: older signatures count "
+    "again.|{n:,} certificates are revoked with a later date than before the failure: older signatures count again.",
     "risk_reused": "{n:,} request ID was handed out twice, before the failure and after the restore: records that "
     "know certificates by request ID mix them up.|{n:,} request IDs were handed out twice, before the failure and "
     "after the restore: records that know certificates by request ID mix them up.",
@@ -295,6 +389,9 @@ _ENGLISH: Final = {
     "off shows only by comparing its head with the one printed here.",
     "method_7": "Limits: nothing here was tried on a real CA before it ran on yours; how a CA answers where "
     "Microsoft's documents are silent is assumed, and said so, in the documentation.",
+    "method_8": "Suspect notifications are shown, never counted: a mail that does not add up is evidence for nothing.",
+    "method_9": "The figure in brackets after a caption counts its rows and names the table of the case that they come "
+    "from; carecover table CASE NAME gives the whole of it.",
     "reasons_caption": "Reasons for revocation",
     "column_designation": "Designation",
     "column_use": "When to use it",

@@ -1,4 +1,4 @@
-"""The picture of the gap: what the restored CA knows, what it lost, and when.
+"""The picture of the gap: what the restored CA knows, what it lost, and when; and on which days mails are missing.
 
 One bar a bin (an hour, six hours, a day, … as the span asks), never one mark a certificate:
 the picture of a million certificates is as small as that of ten. It carries no text from
@@ -40,6 +40,7 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 KNOWN: Final = "#5b8db8"
 LOST: Final = "#c8481a"
 REVOKED: Final = "#7a3b8f"
+MAILS: Final = "#8a949c"
 INK: Final = "#22303c"
 _FONT: Final = "Segoe UI, Helvetica, Arial, sans-serif"
 # Mean width of a character of the 11-pixel label font; a little wide, so labels rather give way.
@@ -56,6 +57,15 @@ class Bin(NamedTuple):
     revoked: int
 
 
+class Day(NamedTuple):
+    """A day, or where the picture is long several: the mails of it, and whether some are missing."""
+
+    begin: datetime
+    end: datetime
+    mails: int
+    outage: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """What the picture shows: counts per bin, and what lies outside it; no bins where there is nothing to show."""
@@ -66,6 +76,7 @@ class Timeline:
     outside: int = 0
     """Certificates and revocations dated before or after the picture."""
     undated: int = 0
+    days: tuple[Day, ...] = ()
 
     @property
     def start(self) -> datetime:
@@ -102,12 +113,23 @@ class Timeline:
         return (
             f"Certificates per {self.step} from {_minute(self.start)} to {_minute(self.end)}: {self.known:,} that the "
             f"restored database knows, {self.lost:,} that it does not, and {self.revoked:,} lost revocations. "
-            f"Marks: {marks}.{aside}"
+            f"Marks: {marks}.{aside}{self._mails}"
         )
+
+    @property
+    def _mails(self) -> str:
+        """The strip of mails in words."""
+        if not self.days:
+            return ""
+        out = [day for day in self.days if day.outage]
+        named = ", ".join(day.begin.strftime("%Y-%m-%d") for day in out[:_NAMED_DAYS])
+        more = f" and {len(out) - _NAMED_DAYS} more" if len(out) > _NAMED_DAYS else ""
+        missing = f"mails are missing or fewer than usual on {named}{more}" if out else "no day stands out"
+        return f" Mails per day, {sum(day.mails for day in self.days):,} in all: {missing}."
 
 
 def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timeline:
-    """Count ``ca_rows`` and ``findings`` (either may be absent or empty) into bins around the incident.
+    """Count ``ca_rows``, ``findings`` and ``activity`` (each may be absent or empty) into bins around the incident.
 
     The span reaches from well before the backup to well after the restore; where those times
     are unknown, over what was lost; where nothing was lost, over everything.
@@ -139,11 +161,13 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
         rules=rules,
         outside=sum(len(series) for series in every) - sum(sum(one[2:]) for one in bins),
         undated=undated,
+        days=_days(tables.get("activity"), bins[0].begin, bins[-1].end, step),
     )
 
 
 def timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, *, width: int = 860) -> alt.TopLevelMixin:
-    """The picture as an Altair chart (``width`` in pixels), of the tables ``ca_rows`` and ``findings``."""
+    """The picture as an Altair chart (``width`` in pixels), of the tables
+    ``ca_rows``, ``findings`` and ``activity``."""
     return _chart(make_timeline(tables, facts), width)
 
 
@@ -191,6 +215,29 @@ def _no_times() -> pd.Series[Any]:
     return pd.Series([], dtype=pd.DatetimeTZDtype("us", UTC))
 
 
+def _days(activity: pd.DataFrame | None, start: datetime, end: datetime, step: timedelta) -> tuple[Day, ...]:
+    """The days within the picture; where its bins are longer than a day, the days of each bin as one."""
+    if activity is None or activity.empty:
+        return ()
+    dated = activity[activity["day"].notna()]
+    # A day that begins before the picture reaches into it; one that began a day earlier may be of 25 hours.
+    dated = dated[(dated["day"] > start - timedelta(days=1)) & (dated["day"] < end)].sort_values("day")
+    width = max(step, timedelta(days=1))
+    days: dict[int, Day] = {}
+    for at, mails, outage in zip(
+        dated["day"], dated["mails"].fillna(0), dated["outage"].fillna(value=False), strict=True
+    ):
+        begin = at.to_pydatetime()
+        number = (begin - start) // width
+        older = days.get(number, Day(begin, begin, 0, outage=False))
+        days[number] = Day(
+            older.begin, begin + timedelta(days=1), older.mails + int(mails), outage=older.outage or bool(outage)
+        )
+    return tuple(
+        Day(max(day.begin, start), min(day.end, end), day.mails, day.outage) for day in days.values() if day.end > start
+    )
+
+
 def _span(
     dated: list[pd.Series[Any]], rules: list[datetime]
 ) -> tuple[pd.Timestamp, pd.Timestamp, timedelta, str] | None:
@@ -222,6 +269,9 @@ _HEIGHT: Final = 190
 # A label may stand out a little at the right, where the page has a margin anyway.
 _OVERHANG: Final = 12
 _STRIP: Final = 18
+_MAILS: Final = 44
+# The description names so many days of missing mails.
+_NAMED_DAYS: Final = 5
 _SERIES: Final = {
     "known to the restored database": KNOWN,
     "missing from it": LOST,
@@ -304,13 +354,48 @@ def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
     axis = alt.Axis(
         grid=False, domainColor=INK, tickColor=INK, labelOverlap=True, tickCount=8, format=_axis_format(drawn)
     )
+    # The times stand below the lowest strip.
+    beneath = None if drawn.days else axis
     strip = alt.layer(
         alt.Chart(_data(marks))
         .mark_point(shape="triangle-up", filled=True, size=70, opacity=0.9)
-        .encode(x=across(axis), y=alt.value(_STRIP / 2), color=colour),
-        *_rules_only(drawn, lambda _: across(axis)),
+        .encode(x=across(beneath), y=alt.value(_STRIP / 2), color=colour),
+        *_rules_only(drawn, lambda _: across(beneath)),
     ).properties(width=width, height=_STRIP)
-    return alt.vconcat(top, strip)
+    if not drawn.days:
+        return alt.vconcat(top, strip)
+    return alt.vconcat(top, strip, _mails_strip(drawn, lambda _: across(axis), width))
+
+
+def _mails_strip(
+    drawn: Timeline, across: Callable[[alt.Axis | None], alt.X], width: int
+) -> alt.LayerChart | alt.FacetChart:
+    """Mails per day below the picture; a day on which some are missing is shaded, and marked by a cross."""
+    peak = max(4, *(day.mails for day in drawn.days))
+    mails = [
+        {"from": _ms(day.begin), "to": _ms(day.end), "low": 0, "high": day.mails} for day in drawn.days if day.mails
+    ]
+    missing = [{"from": _ms(day.begin), "to": _ms(day.end)} for day in drawn.days if day.outage]
+    crosses = [{"from": (one["from"] + one["to"]) // 2} for one in missing]
+    high = alt.Y(
+        "low:Q",
+        stack=None,
+        title="mails a day",
+        scale=alt.Scale(domain=[0, peak], nice=True),
+        axis=alt.Axis(
+            format=",d", tickMinStep=1, tickCount=2, domain=False, ticks=False, gridColor="#e6eaee", minExtent=36
+        ),
+    )
+    return alt.layer(
+        alt.Chart(_data(missing)).mark_rect(color=LOST, opacity=0.16).encode(x=across(None), x2="to:T"),
+        alt.Chart(_data(mails))
+        .mark_rect(color=MAILS, stroke="white", strokeWidth=0.5)
+        .encode(x=across(None), x2="to:T", y=high, y2="high:Q"),
+        alt.Chart(_data(crosses))
+        .mark_point(shape="cross", angle=45, filled=True, color=LOST, size=90, opacity=1)
+        .encode(x=across(None), y=alt.value(6)),
+        *_rules_only(drawn, across),
+    ).properties(width=width, height=_MAILS)
 
 
 def _shade(drawn: Timeline, across: Callable[[alt.Axis | None], alt.X]) -> list[alt.Chart]:

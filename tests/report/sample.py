@@ -47,13 +47,14 @@ def item(number: int, finding: dict[str, Any], action: Any, reason: int | None, 
         ca_cert_index=0,
         ca_key_index=0,
         hash_waived=False,
-        original_reason=None,
-        original_revoked_at=None,
+        original_reason=finding.get("original_reason"),
+        original_revoked_at=utc_text(finding.get("original_revoked_at")),
         subject=finding["subject"],
         requester=finding["requester"],
         template=finding["template"],
         note="Server taken out of service" if reason == 5 else None,
         decided_by="Anna Schmidt",
+        replace_first=action == "revoke" and bool(finding.get("replace_first")),
     )
 
 
@@ -95,7 +96,10 @@ def realistic() -> dict[str, Any]:
                 "why": "Notified as issued after the backup; the baseline covers its request ID and has no row with "
                 "this serial number." + (" It was revoked on 3 March." if revoked else ""),
                 "suggested_action": "revoke" if revoked else None,
+                "suggested_reason": 5 if revoked else None,
+                "circumstances": ["revoked_in_window"] if revoked else [] if number % 5 else ["mail_only"],
                 "infrastructure": template.startswith("Domain"),
+                "replace_first": template.startswith("Domain") or template == "WebServer",
             }
         )
     for number in range(6):
@@ -140,6 +144,29 @@ def realistic() -> dict[str, Any]:
             "why": "Request ID 2601 was handed out before the failure and again after the restore.",
         }
     )
+    findings += [
+        {
+            "finding_id": f"unaccounted_request-{request_id}",
+            "kind": "unaccounted_request",
+            "request_id": request_id,
+            "confidence": "low",
+            "why": f"Request ID {request_id} was handed out before the failure, and nothing shows what became of it.",
+        }
+        for request_id in (2611, 2630)
+    ]
+    findings.append(
+        {
+            "finding_id": f"suspect_notification-{serial(17)}",
+            "kind": "suspect_notification",
+            "serial": serial(17),
+            "request_id": 18,
+            "requester": "CORP\\user99",
+            "evidence": ["E0001 byte 48001200 (revoked)"],
+            "confidence": "low",
+            "why": "The mail says request ID 18, the serial number carries 17. Its first mail server is unlike that of "
+            "all other notifications.",
+        }
+    )
     plan = Plan(
         case="Issuing CA 2, March 2026",
         ca_name="Example Issuing CA 2",
@@ -164,6 +191,9 @@ def realistic() -> dict[str, Any]:
             "why": "CRL 414, signed by the CA and in force until 2026-03-13 09:10 UTC, lists it as planned."
             if i.action == "revoke"
             else "The later view shows it as issued, and CRL 414 does not list it.",
+            "ocsp": "revoked since 2026-03-05 07:49 UTC" if i.number % 9 == 0 and i.action == "revoke" else None,
+            "old_revoked_at": i.original_revoked_at,
+            "new_revoked_at": RESTORED + timedelta(hours=14, minutes=i.number) if i.action == "revoke" else None,
         }
         for i in acted
     ]
@@ -211,6 +241,7 @@ def realistic() -> dict[str, Any]:
                     },
                 ]
             ),
+            **_told(),
             "decisions": TABLES["decisions"].frame(
                 {
                     "finding_id": i.finding_id,
@@ -320,6 +351,84 @@ def realistic() -> dict[str, Any]:
         "version": "0.1.0",
         "trusted_until": BACKUP + timedelta(days=9),
     }
+
+
+def _told() -> dict[str, pd.DataFrame]:
+    """What analysis and proof make of the realistic case, in small."""
+    days = [BACKUP.replace(hour=0) + timedelta(days=n) for n in range(-5, 4)]
+    mails = (19, 24, 21, 23, 5, 4, 22, 0, 9)
+    places = (
+        ("http://pki.example.net/crl/Example Issuing CA 2.crl", "base", "CRL 414, fetched 2026-03-06 07:58 UTC", True),
+        (
+            "http://pki2.example.net/crl/Example Issuing CA 2.crl",
+            "base",
+            "CRL 412, fetched 2026-03-06 07:59 UTC",
+            False,
+        ),
+        ("http://pki.example.net/crl/Example Issuing CA 2+.crl", "delta", None, None),
+        ("http://ocsp.example.net/ocsp", "ocsp", "6 answers, 0 of them from before the new CRL", True),
+    )
+    rows: dict[str, list[dict[str, object]]] = {
+        "activity": [
+            {
+                "day": day,
+                "mails": count,
+                "events": count + 2,
+                "rows": count,
+                "outage": count == 0,
+                "why": "The log shows 21 requests of this day; no mail is about any of them." if count == 0 else None,
+            }
+            for day, count in zip(days, mails, strict=True)
+        ],
+        "first_steps": [
+            {
+                "when": "stop",
+                "step": "Do not let the CA issue: it hands out request IDs that are in use.",
+                "why": "Request ID 2601 was handed out again after the restore.",
+            },
+            {
+                "when": "now",
+                "step": "Copy the new CRL to http://pki2.example.net/crl/Example Issuing CA 2.crl.",
+                "why": "What was fetched there is CRL 412.",
+            },
+            {"when": "later", "step": "Make a full backup.", "why": "Earlier backups cannot be mixed in."},
+        ],
+        "impact": [
+            {"aspect": "template", "item": "WebServer", "figure": "11 certificates, 11 to be replaced first",
+             "why": "Revoking stops what uses certificates of this template."},
+            {"aspect": "validity left", "item": "up to a year", "figure": "53 certificates",
+             "why": "Left after the restore: so long clients accept them unless they are revoked."},
+            {"aspect": "CRL", "item": "key 0",
+             "figure": "218 entries, 11,861 bytes in CRL 412 → at most 265 entries, 14,305 bytes",
+             "why": "The list itself was measured; an entry's size follows from its serial number and reason."},
+        ],
+        "owners": [
+            {"requester": "CORP\\srv412$", "account": "machine", "certificates": 2, "infrastructure": 0,
+             "replace_first": 2, "last_not_after": FAILURE + timedelta(days=364)},
+            {"requester": "CORP\\user00", "account": "user", "certificates": 1, "infrastructure": 0,
+             "replace_first": 0, "last_not_after": BACKUP + timedelta(days=165)},
+        ],
+        "visibility": [
+            {"url": url, "kind": kind, "ca_key_index": 0, "seen": seen, "current": current,
+             "trusted_until": BACKUP + timedelta(days=9),
+             "why": "The old lists that were handed in end by then; until then a client need not look again."}
+            for url, kind, seen, current in places
+        ],
+        "crl_changes": [
+            {"ca_key_index": 0, "old_number": "412", "new_number": "414", "serial": serial(n), "change": change,
+             "old_reason": old, "new_reason": new, "verdict": verdict, "why": why}
+            for n, change, old, new, verdict, why in (
+                (2601, "added", None, 5, "planned", "It was revoked, as planned."),
+                (311, "dropped", 4, None, "unexpected", "Nobody planned a release, and it is valid until 2027-01-04."),
+                (77, "dropped", 4, None, "expired", "It ended on 2026-03-02: a CA leaves expired ones out."),
+            )
+        ],
+        "crl_lint": [
+            {"crl_sha256": digest("crl414"), "crl_number": "414", "severity": "warning", "rule": "RFC 5280 5.3.1",
+             "what": "3 entries say the reason 0 (unspecified), which should be left out."},
+        ],
+    }  # fmt: skip
+    return {name: TABLES[name].frame(table) for name, table in rows.items()}
 
 
 def empty() -> dict[str, Any]:

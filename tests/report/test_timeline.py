@@ -139,6 +139,58 @@ def test_a_large_ca_makes_no_larger_picture() -> None:
     assert len(timeline_svg({"ca_rows": rows}, FACTS)) < 100_000
 
 
+def days(*mails: int | None, outages: tuple[int, ...] = (), zone: timedelta = timedelta(0)) -> pd.DataFrame:
+    """Table activity, from three days before the backup on."""
+    first = BACKUP.replace(hour=0) - timedelta(days=3) - zone
+    return TABLES["activity"].frame(
+        [
+            {
+                "day": first + timedelta(days=n),
+                "mails": count,
+                "outage": n in outages or (None if count is None else False),
+            }
+            for n, count in enumerate(mails)
+        ]
+    )
+
+
+def test_mails_of_each_day_stand_below_and_missing_ones_are_marked() -> None:
+    drawn = make_timeline({"activity": days(3, 4, 5, 6, 0, 7, 8, outages=(4,))}, FACTS)
+    assert drawn.step == "hour"
+    assert [(day.mails, day.outage) for day in drawn.days] == [
+        (5, False),
+        (6, False),
+        (0, True),
+        (7, False),
+        (8, False),
+    ]
+    assert all(drawn.start <= day.begin < day.end <= drawn.end for day in drawn.days)
+    assert drawn.description.endswith("Mails per day, 26 in all: mails are missing or fewer than usual on 2026-03-02.")
+    assert "mails a day" in timeline_svg({"activity": days(3, 4, 5, 6, 0, 7, 8, outages=(4,))}, FACTS)
+
+
+def test_without_days_there_is_no_strip() -> None:
+    assert "Mails per day" not in make_timeline({}, FACTS).description
+    assert "mails a day" not in timeline_svg({"activity": TABLES["activity"].empty()}, FACTS)
+    assert make_timeline({"activity": days(None, None, None, None)}, FACTS).description.endswith("no day stands out.")
+
+
+def test_a_long_gap_shows_the_days_of_a_bin_as_one() -> None:
+    facts = CaseFacts(backup=BACKUP - timedelta(days=300), restored=BACKUP + timedelta(days=300))
+    first = BACKUP.replace(hour=0) - timedelta(days=290)
+    rows = [{"day": first + timedelta(days=n), "mails": 1, "outage": n == 33} for n in range(560)]
+    drawn = make_timeline({"activity": TABLES["activity"].frame(rows)}, facts)
+    assert drawn.step == "week"
+    assert sum(day.mails for day in drawn.days) == 560
+    assert sum(day.outage for day in drawn.days) == 1
+    assert len(drawn.days) <= MAX_BINS
+
+
+def test_only_the_first_days_of_a_long_outage_are_named() -> None:
+    drawn = make_timeline({"activity": days(*[0] * 9, outages=tuple(range(9)))}, FACTS)
+    assert "2026-02-28, 2026-03-01, 2026-03-02, 2026-03-03, 2026-03-04 and 1 more." in drawn.description
+
+
 def test_the_notebook_renderer_draws_offline() -> None:
     before = alt.renderers.active, alt.renderers.options
     try:
