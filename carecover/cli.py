@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 # A cell of a table for people.
 _WIDTH: Final = 60
+# Mails that do not add up are told with their reasons, which take some lines each.
+_SUSPECTS: Final = 10
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
@@ -342,7 +344,12 @@ def _print_findings(findings: pd.DataFrame) -> None:
     for kind, group in findings.groupby("kind", sort=False):
         part = group.copy()
         click.echo(f"\n{kind}: {len(part)}")
-        if part["serial"].notna().any():
+        if kind == "suspect_notification":
+            for row in part.head(_SUSPECTS).to_dict("records"):
+                click.echo(_wrapped(f"{_cell(row['serial'])}: {_one_line(row['why'])}", "  ", "      "))
+            if len(part) > _SUSPECTS:
+                click.echo(f"  … and {len(part) - _SUSPECTS} more: carecover table CASE findings")
+        elif part["serial"].notna().any():
             part["suggestion"] = [_suggestion(row) for row in part.to_dict("records")]
             narrow = (_columns() or 100) < 100
             _print_table(part, ["serial", "suggestion", "confidence", "template", *([] if narrow else ["subject"])])
@@ -381,8 +388,10 @@ _WHEN: Final = {"before_start": "Before the restored service starts: ", "later":
 def _print_steps(steps: pd.DataFrame) -> None:
     click.echo("\nWhat to do first:")
     for number, row in enumerate(steps.to_dict("records"), start=1):
-        click.echo(_wrapped(f"{number}. {_WHEN.get(row['when'], '')}{_one_line(row['step'])}", "  ", "     "))
-        click.echo(_wrapped(_one_line(row["why"]), "       "))
+        first = f"  {number}. "
+        step = f"{_WHEN.get(row['when'], '')}{_one_line(row['step'])}"
+        click.echo(_wrapped(step, first, " " * len(first)))
+        click.echo(_wrapped(_one_line(row["why"]), " " * (len(first) + 2)))
 
 
 @cli.command()

@@ -113,11 +113,16 @@ class Situation:
         return self.findings[self.findings["kind"].isin(ACTIONABLE_KINDS)]
 
     @property
-    def left(self) -> pd.DataFrame:
-        """Of these, the ones that nobody decided yet."""
+    def open(self) -> pd.DataFrame:
+        """Findings that nobody decided yet, whether they can be acted on or not."""
         last = self.decisions.drop_duplicates("finding_id", keep="last")
         settled = set(last.loc[last["action"] != "undecided", "finding_id"])
-        return self.actionable[~self.actionable["finding_id"].isin(settled)]
+        return self.findings[~self.findings["finding_id"].isin(settled)]
+
+    @property
+    def left(self) -> pd.DataFrame:
+        """Of these, the ones that can be acted on."""
+        return self.open[self.open["kind"].isin(ACTIONABLE_KINDS)]
 
     @property
     def proved(self) -> bool:
@@ -148,7 +153,9 @@ def list_first_steps(situation: Situation) -> pd.DataFrame:
         _replay_logs,
         _emergency_crl,
         _no_issuing,
+        _lost_ca_certificates,
         _close_gaps,
+        _to_be_acknowledged,
         _open_decisions,
         _mails_of_the_recovery,
         _sign_off,
@@ -320,6 +327,46 @@ def _no_issuing(s: Situation) -> Iterator[dict[str, Any]]:
 # ------------------------------------------------------------------------------- see and decide
 
 
+def _lost_ca_certificates(s: Situation) -> Iterator[dict[str, Any]]:
+    count = int((s.open["kind"] == "lost_ca_certificate").sum())
+    if count and not s.proved:
+        yield _step(
+            "now",
+            "Find the CA certificate and the key that a renewal made after the backup: on the old disks, in the HSM, "
+            "in AD (the AIA container).",
+            f"{many(count, 'finding')} of kind lost_ca_certificate: what that key signed the restored CA can neither "
+            "import nor revoke, and no dummy is possible. Nor can it renew that key's CRL.",
+        )
+
+
+def _to_be_acknowledged(s: Situation) -> Iterator[dict[str, Any]]:
+    """Findings without a certificate to act on, which somebody has to see to all the same."""
+    if s.proved:
+        return
+    kinds = s.open["kind"].value_counts()
+    if count := int(kinds.get("suspect_notification", 0)):
+        yield _step(
+            "now",
+            f"Look at {many(count, 'mail')} that do not add up before anybody acts on a mail.",
+            "Anyone can send a mail in the CA's name; a forged one can want a good certificate revoked, or a serial "
+            "number imported. Findings of kind suspect_notification say what is wrong with each.",
+        )
+    bare = (s.open["kind"] == "unaccounted_request") & s.open["issued_at"].notna()
+    if count := int(bare.sum()):
+        yield _step(
+            "now",
+            f"Find the serial numbers behind {many(count, 'request')} said to be issued: by key identifier, requester "
+            "and subject, in AD, on endpoints, in other logs.",
+            "A log or a mail says that a certificate was issued, and gives no serial number to revoke it by.",
+        )
+    if count := int(kinds.get("lost_pending", 0)):
+        yield _step(
+            "now",
+            f"Have {many(count, 'request')} made again that waited for an officer when the CA was lost.",
+            "The restored CA does not know them, and may have given their request IDs to others: never resolve by ID.",
+        )
+
+
 def _close_gaps(s: Situation) -> Iterator[dict[str, Any]]:
     if s.proved:
         return
@@ -393,8 +440,8 @@ def _mails_of_the_recovery(s: Situation) -> Iterator[dict[str, Any]]:
     events = [
         f"'{name}' {count}"
         for name, event, count in (
-            ("revoked", "revoked", f"up to {len(planned)} times"),
-            ("imported", "imported", f"up to {imported} times"),
+            ("revoked", "revoked", f"up to {many(len(planned), 'time')}"),
+            ("imported", "imported", f"up to {many(imported, 'time')}"),
             ("CRL issued", "crl_issued", "for every publication"),
         )
         if settings.may_be_mailed(event) and (event != "imported" or imported)

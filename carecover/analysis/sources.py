@@ -443,7 +443,7 @@ def clocks(mails: pd.DataFrame, rows: pd.DataFrame, facts: CaseFacts) -> list[di
         issued["not_before"] + CLOCK_SKEW - issued["sent_at"],
         _ZONE_OFF,
         f"The local times in the mails, read in {zone}, are {{0}} {{1}} the mails' Date: the case's time zone is "
-        "wrong by as much. Correct it: carecover init CASE --time-zone Z",
+        "wrong by as much.",
     )
     known = rows[rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED]) & rows["serial"].notna()]
     told_by_mail = sent[(sent["event"] == "issued") & sent["serial"].notna()].drop_duplicates("serial")
@@ -459,6 +459,8 @@ def clocks(mails: pd.DataFrame, rows: pd.DataFrame, facts: CaseFacts) -> list[di
     if not measured:
         return []
     figure = "compared: " + ", ".join(measured)
+    if any("read in" in sentence for sentence in told):
+        told.append("Set it right: carecover init CASE --time-zone ZONE")
     if told:
         return [aspect("clocks and time zone", figure, "gap", " ".join(told))]
     return [aspect("clocks and time zone", figure, "good", "They agree within minutes.")]

@@ -266,12 +266,31 @@ def test_the_mails_that_the_recovery_sends_are_told_by_the_event_filter() -> Non
     start = "Warn the requesters"
     assert "'revoked' up to 4 times, 'imported' up to 3 times" in one(start, findings=FINDINGS)[2]
     kept = decided(1, 2, action="leave")
-    assert "'revoked' up to 2 times, 'imported' up to 1 times" in one(start, findings=FINDINGS, decisions=kept)[2]
+    assert "'revoked' up to 2 times, 'imported' up to 1 time," in one(start, findings=FINDINGS, decisions=kept)[2]
     smtp = {"key": "ExitModules\\X\\SMTP", "name": "EventFilter", "type": "REG_DWORD"}
     only_crls = [{**smtp, "value": [str(0x20)]}]
     assert "'revoked'" not in one(start, findings=FINDINGS, registry=only_crls)[2]
     assert not asked(start, findings=FINDINGS, registry=[{**smtp, "value": ["0"]}])
     assert not asked(start, findings=FINDINGS, coverage=[gap("notifications")])
+
+
+def test_what_cannot_be_acted_on_is_seen_to_until_somebody_has() -> None:
+    others = [
+        {"finding_id": "a", "kind": "suspect_notification"},
+        {"finding_id": "b", "kind": "lost_pending"},
+        {"finding_id": "c", "kind": "lost_ca_certificate"},
+        {"finding_id": "d", "kind": "unaccounted_request", "issued_at": FAILURE},
+        {"finding_id": "e", "kind": "unaccounted_request"},
+    ]
+    starts = (
+        "Look at 1 mail that",
+        "Have 1 request made",
+        "Find the CA certificate",
+        "Find the serial numbers behind 1 ",
+    )
+    assert [asked(start, findings=others) for start in starts] == [True] * 4
+    seen = [{"finding_id": x, "action": "leave"} for x in "abcd"]
+    assert [asked(start, findings=others, decisions=seen) for start in starts] == [False] * 4
 
 
 # ---------------------------------------------------------------- afterwards
