@@ -87,7 +87,7 @@ def _answer(parts: SplitResult, url: str, request: bytes, timeout: float) -> byt
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(str(parts.hostname), parts.port, timeout=timeout)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Content-Type": "application/ocsp-request", "Accept": "application/ocsp-response"}
+    headers = {"Content-Type": "application/ocsp-request", "Accept": "application/ocsp-response", "Connection": "close"}
     # A responder that sends one byte a second is within the timeout of every single read.
     late = threading.Event()
     guard = threading.Timer(timeout, _cut, [connection, late])

@@ -13,14 +13,17 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from carecover import Case, evidence
 from carecover.bundles import Handed, Returned
@@ -29,8 +32,10 @@ from carecover.demo import run_demo
 from carecover.evidence.x509 import certificate_row
 from carecover.model import TABLES, Plan
 from carecover.proof import judge
-from tests.proof.authority import TestCA, Wish, openssl_says
+from carecover.simulator import Scenario, SimulatedCA, SimulatedHost, make_incident
+from tests.proof.authority import TestCA, Wish, index_of, key_of, openssl_says, responder
 from tests.proof.conftest import ITEM
+from tests.small_case import REVIEWER, decide_everything, sign
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 
@@ -203,3 +208,89 @@ def test_no_outcome_is_green_where_openssl_disagrees_in_many_stories(tmp_path: P
     found = [_disagreements(tmp_path, seed) for seed in range(45, 1_000)]
     assert [text for wrong, _ in found for text in wrong] == []
     assert sum(green for _, green in found) >= 200
+
+
+# ------------------------------------------------------------------------ a real OCSP responder
+
+
+class Lived:
+    """A small incident of today (a responder's clock cannot be set), mended on its own simulated CA."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        incident = make_incident(Scenario(seed=5, certificates=40, failure=self.now - timedelta(hours=52)))
+        incident.write(place / "incident")
+        facts = json.loads((place / "incident" / "facts.json").read_text(encoding="utf-8"))
+        self.case = Case.create(place / "case", clock=self.clock, **facts)
+        self.case.add([place / "incident" / "evidence"])
+        decide_everything(self.case)
+        sign(self.case)
+        bundle, ca = place / "bundle", SimulatedCA.from_state(incident.restored)
+        self.case.batch(bundle)
+        if self.case.plan().needs_dummies:
+            self.case.run(bundle, on=SimulatedHost(ca))
+            self.case.pin(bundle, by=REVIEWER)
+        self.case.run(bundle, on=SimulatedHost(ca))
+        self.case.verify([bundle / "logs", bundle / "out"])
+        self.crl = bundle / "out" / "crl-0.crl"
+        self.authority = incident.restored.authority
+
+    def clock(self) -> datetime:
+        self.now = max(self.now + timedelta(seconds=1), datetime.now(UTC).replace(microsecond=0))
+        return self.now
+
+    @contextmanager
+    def responder(self, name: str, index: str) -> Iterator[str]:
+        """openssl as the Online Responder, with a signing certificate that the CA issued."""
+        folder = self.place / name
+        folder.mkdir()
+        key, ca_key = key_of(77), self.authority.key(0)
+        begin = datetime.now(UTC) - timedelta(days=1)
+        signer = (
+            x509.CertificateBuilder(
+                self.authority.name, x509.Name([]), key.public_key(), 0x5177, begin, begin + timedelta(days=14)
+            )
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("ocsp")]), critical=True)
+            .sign(ca_key, hashes.SHA256())
+        )
+        with responder(folder, self.authority.certificates[0], signer, key, index) as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    return Lived(tmp_path_factory.mktemp("lived"))
+
+
+def test_a_real_responder_is_asked_and_its_answers_agree(lived: Lived) -> None:
+    before = lived.case.table("outcomes")
+    assert set(before["verdict"]) == {"proved"}, before[["serial", "action", "verdict", "why"]].to_string()
+    assert before["ocsp"].isna().all(), "nothing is asked without being told to"
+    serials = list(before["serial"])
+    with lived.responder("new", index_of(lived.crl, serials)) as url:
+        outcomes = lived.case.verify(ask_ocsp=url)
+    assert set(outcomes["verdict"]) == {"proved"}, outcomes[["serial", "why"]].to_string()
+    revoked = outcomes["action"] == "revoke"
+    assert revoked.sum() >= 5
+    assert outcomes.loc[revoked, "ocsp"].str.startswith(f"OCSP ({url}): revoked").all()
+    assert outcomes.loc[~revoked, "ocsp"].str.startswith(f"OCSP ({url}): good").all()
+    clock = lived.case.table("visibility")
+    assert clock.loc[clock["url"] == url, "current"].tolist() == [True]
+    assert lived.case.check() == []
+
+
+def test_a_responder_that_says_good_of_what_is_revoked_is_never_green(lived: Lived) -> None:
+    serials = list(lived.case.table("outcomes")["serial"])
+    index = "".join(f"V\t491231235959Z\t\t{serial.upper()}\tunknown\t/CN={serial}\n" for serial in serials)
+    with lived.responder("stale", index) as url:
+        outcomes = lived.case.verify(ask_ocsp=url)
+    wrong = outcomes[outcomes["action"] == "revoke"]
+    assert not (wrong["verdict"] == "proved").any()
+    assert wrong["why"].str.contains(f"OCSP ({url}): good", regex=False).all()
+    # What the same place answers later is what counts; here another one takes its place, and the old word stands.
+    with lived.responder("unknowing", "") as other:
+        outcomes = lived.case.verify(ask_ocsp=other)
+    assert not (outcomes["verdict"] == "proved").any()
+    assert outcomes["ocsp"].str.contains(f"OCSP ({other}): unknown", regex=False).all()

@@ -219,8 +219,8 @@ def newest_lists(
         )
     elif damaged := _may_be_newer(crls, key, top, ca):
         missing = (
-            f"CRL {damaged}, which was handed in as well, is in the CA's name and newer than CRL {top}, and its signature "
-            "is not good: hand it in again, undamaged, or a later one."
+            f"CRL {damaged}, which was handed in as well, is in the CA's name and newer than CRL {top}, and its "
+            "signature is not good: hand it in again, undamaged, or a later one."
         )
     elif refused := [one.refused for one in newest if one.refused]:
         missing = f"The newest list, CRL {top}, {refused[0]}: it proves nothing about this certificate."

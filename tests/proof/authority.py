@@ -10,7 +10,6 @@ import contextlib
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -225,19 +224,18 @@ def index_of(crl: Path, good: Sequence[str]) -> str:
     """An index for openssl's responder: what the list revokes (as openssl prints it), and what else was issued."""
     printed = openssl("crl", "-inform", "DER", "-noout", "-text", "-in", str(crl)).stdout
     lines = []
-    pattern = (
-        r"Serial Number: ([0-9A-F]+)\s+Revocation Date: ([^\n]+) GMT\n((?:\s+(?:CRL entry|X509v3)[^\n]+\n\s+[^\n]+\n)*)"
-    )
     words = {"Key Compromise": "keyCompromise", "Superseded": "superseded", "Certificate Hold": "certificateHold",
              "Affiliation Changed": "affiliationChanged", "Cessation Of Operation": "cessationOfOperation",
              "CA Compromise": "CACompromise"}  # fmt: skip
-    for serial, date, extensions in re.findall(pattern, printed):
+    for block in printed.split("Serial Number: ")[1:]:
+        serial, date = re.match(r"([0-9A-F]+)\s+Revocation Date: ([^\n]+) GMT", block).groups()  # type: ignore[union-attr]
         moment = datetime.strptime(" ".join(date.split()) + " +0000", "%b %d %H:%M:%S %Y %z")
+        said = block.partition("Signature Algorithm")[0]
+        reason = next((f",{word}" for text, word in words.items() if text in said), "")
         at = moment.strftime("%y%m%d%H%M%SZ")
-        reason = next((f",{word}" for text, word in words.items() if text in extensions), "")
-        lines.append(f"R\t491231235959Z\t{at}{reason}\t{_even(serial)}\tunknown\t/CN=x")
+        lines.append(f"R\t491231235959Z\t{at}{reason}\t{_even(serial)}\tunknown\t/CN={serial}")
     revoked = {line.split("\t")[3] for line in lines}
-    lines += [f"V\t491231235959Z\t\t{_even(s)}\tunknown\t/CN=x" for s in good if _even(s) not in revoked]
+    lines += [f"V\t491231235959Z\t\t{_even(s)}\tunknown\t/CN={s}" for s in good if _even(s) not in revoked]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -262,14 +260,15 @@ def responder(
     process = subprocess.Popen(
         ["openssl", "ocsp", "-index", str(place / "index.txt"), "-port", str(port), "-CA", str(place / "ocsp-ca.pem"),
          "-rsigner", str(place / "signer.pem"), "-rkey", str(place / "signer.key"), "-ndays", "1", "-ignore_err"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    assert process.stdout is not None
     try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.05)
+        # It would wait for ever for what a connection that only looks whether it is there does not send.
+        ready = any(b"ACCEPT" in line for line in iter(process.stdout.readline, b""))
+        assert ready, "openssl does not like its index"
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
