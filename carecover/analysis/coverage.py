@@ -82,7 +82,7 @@ def assess_coverage(
         sources.audit_log(events, dated, settings, facts),
         *sources.clocks(dated, rows, facts),
         *sources.unzoned(rows),
-        *_crls(mine, mails, events, ca_certificates, facts),
+        *_crls(mine, dated, events, ca_certificates, facts),
         _units(accounting),
     ]
     return TABLES["coverage"].frame([*told, _verdict(told, trail)])
