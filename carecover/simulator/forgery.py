@@ -133,10 +133,18 @@ class Forger:
     def is_told(self, tells: Sequence[Tell], *, about_row: bool) -> bool:
         """Whether any of the tells can be read in what is handed in."""
         if "ca_name" in tells:
-            # A mail of another CA is looked at only where its serial claims to be this one's. In the default
-            # layout the first bytes are random: another CA could have made it.
-            return about_row or ("layout" not in tells and self.scenario.serial_layout != "default")
+            return about_row or self._claims_to_be_ours(tells)
         return any(self._is_readable(tell) for tell in tells)
+
+    def _claims_to_be_ours(self, tells: Sequence[Tell]) -> bool:
+        """Whether the serial of a mail that names another CA is this one's; otherwise nobody looks at such a mail.
+
+        A constant prefix of several bytes says so; a first byte, which another CA may have as well, only together
+        with this CA's address; the random bytes of the default layout never.
+        """
+        layout = self.scenario.serial_layout
+        by_address = layout == "number" and "sender" not in tells and self.reference >= ENOUGH_MAILS
+        return "layout" not in tells and (layout in ("string", "generated_string") or by_address)
 
     def _is_readable(self, tell: Tell) -> bool:
         if tell == "sender":
