@@ -4,7 +4,9 @@ The data of events 4886 to 4889 and 46 follow public descriptions
 (https://www.gradenegger.eu/en/overview-of-the-audit-events-generated-by-the-certification-body/,
 https://www.gradenegger.eu/en/details-of-the-event-with-id-46-of-the-source-microsoft-windows-certificationauthority/);
 the names of the data of 4870, 4872, 4880 and 4881 are assumed, because only their text form
-is public. That one publication logs a pair of 4872 for each key is assumed as well.
+is public. That one publication logs a pair of 4872 for each key is assumed as well, and
+so are code and words of event 46 where the mail server is away (the public samples are of
+another failure).
 """
 
 from __future__ import annotations
