@@ -94,6 +94,8 @@ def troubles(seed: int) -> dict[str, Any]:
 
 # Aspects of the coverage by which carecover says that a view is not the whole database.
 VIEW_ASPECTS: Final = ("database view", "filter of the view", "end of the view", "rows that look imported")
+# Of certificates that are older than the backup: that they lie behind the view's last row, and not only that they lack.
+BEHIND_THE_END: Final = "above the view's last"
 
 
 @dataclass
@@ -145,7 +147,10 @@ def examine(scenario: Scenario, folder: Path) -> Comparison:
             done.broken.append(f"a whole view is asked about: {question}")
         return done
     coverage = case.table("coverage")
-    done.warned = bool((coverage["aspect"].isin(VIEW_ASPECTS) & (coverage["verdict"] != "good")).any())
+    told = coverage[coverage["verdict"] != "good"]
+    done.warned = bool(
+        (told["aspect"].isin(VIEW_ASPECTS) | told["why"].str.contains(BEHIND_THE_END, regex=False)).any()
+    )
     done.broken += _broken(findings, truth, scenario)
     if scenario.view == "whole":
         _compare(findings, truth, done)
@@ -301,8 +306,8 @@ def accuracy_page(results: Mapping[int, Comparison]) -> str:
     broken = [f"- seed {seed}: {text}" for seed, done in sorted(results.items()) for text in done.broken]
     lines += ["", "## Promises", ""]
     lines += [
-        "In no incident may a forged mail lead to a suggestion, may a revocation be suggested that neither a signed CRL",
-        "nor event 4870 shows, may a finding be without evidence, or a misleading view be taken in silence. Broken:",
+        "In no incident may a forged mail lead to a suggestion, a revocation be suggested that neither a signed CRL nor",
+        "event 4870 shows, a finding be without evidence, or a misleading view be taken in silence. Broken:",
         "",
         *(broken or ["Never."]),
     ]
