@@ -6,7 +6,7 @@ takes files in, hands tables from room to room, and records every act. Nothing d
 kept but as a cache, so a table is up to date whenever it is read.
 
 The file is long because it is the one object that every notebook cell and every command
-speaks to; what is behind a verb lies in ``register``, ``bundles`` and the rooms.
+speaks to; what is behind a verb lies in ``register``, ``derivation``, ``bundles`` and the rooms.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pandas as pd
 
 from carecover import __version__, analysis, bundles, evidence, ocsp_client, proof, remediation, simulator
 from carecover.bundles import Run
+from carecover.derivation import Act, Derivation, Holding, Investigator, moment
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
 from carecover.facts import change_facts, check_place, person_name
 from carecover.folder import CaseFolder, Stored, spelled, walk, write_atomically
@@ -60,7 +61,8 @@ class Case:
         self._clock = clock or (lambda: datetime.now(UTC))
         self._journal = Journal(folder.path / "journal.jsonl")
         self._register = EvidenceRegister(folder)
-        self._found: tuple[Any, analysis.Investigation] | None = None
+        self._investigator = Investigator()
+        self._made: tuple[str, Derivation] | None = None
         self._read_back: tuple[Any, bundles.Returned] | None = None
 
     def __repr__(self) -> str:
@@ -183,7 +185,7 @@ class Case:
     def choose_baseline(self, evidence_ids: Sequence[str], *, by: str) -> None:
         """Answer the question which views are the database right after the restore."""
         person = person_name(by)
-        analysis.assemble_baseline(self._table("ca_rows"), self._table("views"), evidence_ids)
+        analysis.assemble_baseline(self._derived.table("ca_rows"), self._derived.table("views"), evidence_ids)
         with self._folder.locked():
             self._record("baseline", {"evidence_ids": list(evidence_ids), "by": person})
             self._void_if_changed()
@@ -198,11 +200,11 @@ class Case:
             raise UsageError(f"There is no table '{name}'. Tables: {', '.join(sorted(TABLES))}.")
         if name == "ca_rows":
             try:
-                return self._baseline().rows
+                return self._derived.baseline.rows
             except QuestionError:
-                return self._table(name)
+                return self._derived.table(name)
         private = [c.name for c in TABLES[name].columns if c.private]
-        return self._table(name).drop(columns=private)
+        return self._derived.table(name).drop(columns=private)
 
     @property
     def findings(self) -> pd.DataFrame:
@@ -270,19 +272,7 @@ class Case:
 
     def plan(self) -> Plan:
         """The decisions in order, frozen; raises RefusedError where there can be no plan."""
-        certificates = self._table("certificates")
-        own = self._ca_certificates()
-        return remediation.make_plan(
-            case=self._name,
-            facts=self.facts,
-            findings=self.findings,
-            decisions=self._table("decisions"),
-            ca_rows=self._baseline().rows,
-            ca_certificates=own,
-            originals=certificates[certificates["signed_by_ca"].fillna(value=False).astype(bool)],
-            crls=self._table("crls"),
-            waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
-        )
+        return self._derived.plan
 
     def sign_off(self, *, by: str, role: Role | str) -> SignOff:
         """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people."""
@@ -301,7 +291,7 @@ class Case:
                     raise RefusedError(f"The plan has its {role} already ({other.person}); the other role is missing.")
             self._folder.write(_plan_file(plan.digest), canonical_json(plan.to_json()))
             entry = self._record("sign", {"digest": plan.digest, "by": person, "role": str(role)})
-        return SignOff(plan.digest, person, _role(role), _time(entry.at))
+        return SignOff(plan.digest, person, _role(role), moment(entry.at))
 
     def sign_offs(self, plan: Plan | None = None) -> tuple[SignOff, ...]:
         """The signatures that stand under the plan as it is now."""
@@ -312,7 +302,7 @@ class Case:
                 standing = []
             elif entry.act == "sign":
                 role = _role(entry.details["role"])
-                standing.append(SignOff(entry.details["digest"], entry.details["by"], role, _time(entry.at)))
+                standing.append(SignOff(entry.details["digest"], entry.details["by"], role, moment(entry.at)))
         return tuple(s for s in standing if s.digest == digest)
 
     # ------------------------------------------------------------------ batch, rehearse, run
@@ -355,7 +345,7 @@ class Case:
         made = [{n: d for n, d in files.items() if not n.startswith("dummies/")} for files in self._exported(plan)]
         bundles.read_files(place, made)
         dummies = bundles.read_dummies(place)
-        pins = remediation.check_dummies(plan, dummies, self._ca_certificates())
+        pins = remediation.check_dummies(plan, dummies, self._derived.own)
         bundles.refuse_problems(pins)
         with self._folder.locked():
             files = self._pinned(plan, pins, dummies)
@@ -395,7 +385,7 @@ class Case:
         if isinstance(on, str):
             return self._simulate(plan, files, "run", show)
         calls = bundles.scripts(plan) if "revoke.cmd" in files else bundles.PREPARE
-        return self._execute(plan, on, place, calls, "run", bundles.Screen(show), self._ca_certificates())
+        return self._execute(plan, on, place, calls, "run", bundles.Screen(show), self._derived.own)
 
     # ------------------------------------------------------------------ proof and report
 
@@ -428,8 +418,8 @@ class Case:
                     records.append({**kept, **where})
                 for start in range(0, len(records), _FILES_PER_ENTRY):
                     self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
-        outcomes = self._table("outcomes")
-        outcomes.attrs["notes"] = [*self._returned().notes, *proof.warnings_about(self._table("crl_changes"))]
+        outcomes = self._derived.table("outcomes")
+        outcomes.attrs["notes"] = [*self._returned().notes, *proof.warnings_about(self._derived.table("crl_changes"))]
         if failure is not None:
             raise RunError(f"{failure} {len(asked)} answers were kept; 'carecover table CASE outcomes' has them.")
         if unopened:
@@ -507,7 +497,7 @@ class Case:
             problems.append(str(error))
         if problems:
             return problems
-        remembered = {n: self._table(n) for n in READ_TABLES}
+        remembered = {n: self._derived.table(n) for n in READ_TABLES}
         fresh = self._register.read(self._evidence_records(), self.facts, use_cache=False)
         problems += [
             f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
@@ -594,44 +584,35 @@ class Case:
 
     # ------------------------------------------------------------------ inside: tables
 
-    def _table(self, name: str) -> pd.DataFrame:
-        if name == "evidence":
-            return self._evidence_table()
-        if name == "decisions":
-            lines = self._decision_lines().decode("utf-8").splitlines()
-            return TABLES[name].frame([json.loads(line) for line in lines])
-        if name in READ_TABLES:
-            return self._readings()[name]
-        derived: dict[str, Callable[[], pd.DataFrame]] = {
-            "findings": self._findings,
-            "coverage": self._coverage,
-            "activity": self._activity,
-            "first_steps": self._first_steps,
-            "owners": lambda: analysis.make_owners(self._findings()),
-            "impact": self._impact,
-            "outcomes": self._outcomes,
-            "fetched": self._fetched,
-            "visibility": self._visibility,
-            "crl_changes": self._crl_changes,
-            "crl_lint": self._crl_lint,
-            "local_crl": self._local_crl,
-            "issued_serials": self._issued_serials,
-        }
-        return derived[name]() if name in derived else TABLES[name].empty()
+    @property
+    def _derived(self) -> Derivation:
+        """The tables that follow from what the case holds now."""
+        readings, decisions, head = self._readings(), self._decisions(), self._journal.head
+        if self._made is None or self._made[0] != head or self._made[1].holding.readings is not readings:
+            last = self._last("baseline")
+            holding = Holding(
+                name=self._name,
+                facts=self.facts,
+                readings=readings,
+                added=[Act(moment(e.at), e.details["files"]) for e in self._acts("add")],
+                verified=[Act(moment(e.at), e.details["files"]) for e in self._acts("verify")],
+                baseline=last.details["evidence_ids"] if last else None,
+                decisions=decisions,
+                waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
+                returned=self._returned,
+            )
+            self._made = (head, Derivation(holding, self._investigator))
+        return self._made[1]
+
+    def _decisions(self) -> pd.DataFrame:
+        lines = self._decision_lines().decode("utf-8").splitlines()
+        return TABLES["decisions"].frame([json.loads(line) for line in lines])
 
     def _evidence_records(self) -> list[dict[str, Any]]:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]
 
     def _readings(self, progress: Progress | None = None) -> dict[str, pd.DataFrame]:
         return self._register.tables(self._evidence_records(), self.facts, progress)
-
-    def _evidence_table(self) -> pd.DataFrame:
-        kinds = self._readings()["evidence"].set_index("evidence_id")["kind"]
-        columns = ("evidence_id", "path", "size", "sha256", "added_at")
-        first = [r for r in self._evidence_records() if not r["again"]]
-        return TABLES["evidence"].frame(
-            [{**{c: r[c] for c in columns}, "kind": kinds[r["evidence_id"]]} for r in first]
-        )
 
     @property
     def _context(self) -> evidence.Context:
@@ -651,73 +632,6 @@ class Case:
             seen.add(record["sha256"])
             rows.append(row)
         return TABLES["accounting"].frame(rows)
-
-    def _baseline(self) -> analysis.Baseline:
-        entry = self._last("baseline")
-        chosen = entry.details["evidence_ids"] if entry else None
-        tables, restored = self._readings(), self.facts.restored
-        return analysis.assemble_baseline(tables["ca_rows"], tables["views"], chosen, restored=restored)
-
-    def _ca_certificates(self) -> pd.DataFrame:
-        certificates = self._readings()["certificates"]
-        return certificates[certificates["own_ca"].fillna(value=False).astype(bool)].drop_duplicates(
-            "certificate_sha256"
-        )
-
-    def _findings(self) -> pd.DataFrame:
-        return self._investigation().findings
-
-    def _investigation(self) -> analysis.Investigation:
-        tables, baseline, facts = self._readings(), self._baseline(), self.facts
-        added = [r["added_at"] for r in self._evidence_records() if r["evidence_id"] in baseline.evidence_ids]
-        at = _time(max(added)) if added else None
-        # Every verb asks for the findings more than once; they follow from exactly this.
-        made_of = (tables["notifications"], baseline.evidence_ids, facts, at)
-        if self._found is None or self._found[0][0] is not made_of[0] or self._found[0][1:] != made_of[1:]:
-            looked_at = {**tables, "ca_rows": baseline.rows}
-            found = analysis.investigate(
-                analysis.Evidence.of(*(looked_at[name] for name in analysis.EVIDENCE)), facts=facts, baseline_at=at
-            )
-            self._found = (made_of, found)
-        return self._found[1]
-
-    def _coverage(self) -> pd.DataFrame:
-        tables, looked = self._readings(), self._investigation()
-        return analysis.assess_coverage(
-            tables["notifications"], self._baseline(), tables["crls"], looked.findings, tables["accounting"],
-            self._ca_certificates(), tables["audit_events"], tables["registry"], tables["views"],
-            tables["certificates"], facts=self.facts, trail=looked.trail, layout=looked.layout,
-        )  # fmt: skip
-
-    def _activity(self) -> pd.DataFrame:
-        tables = self._readings()
-        return analysis.make_activity(
-            tables["notifications"], tables["audit_events"], self._baseline().rows, tables["certificates"],
-            tables["registry"], self._investigation().layout, facts=self.facts,
-        )  # fmt: skip
-
-    def _first_steps(self) -> pd.DataFrame:
-        tables, looked = self._readings(), self._investigation()
-        situation = analysis.Situation(
-            facts=self.facts,
-            findings=looked.findings,
-            coverage=self._coverage(),
-            decisions=self._table("decisions"),
-            outcomes=self._outcomes(),
-            rows=self._baseline().rows,
-            certificates=tables["certificates"],
-            crls=tables["crls"][tables["crls"]["signed_by_ca"].fillna(value=False).astype(bool)],
-            registry=tables["registry"],
-            layout=looked.layout,
-        )
-        return analysis.list_first_steps(situation)
-
-    def _impact(self) -> pd.DataFrame:
-        tables = self._readings()
-        return analysis.make_impact(
-            self._findings(), tables["crls"], tables["crl_entries"], self._table("decisions"),
-            certificates=tables["certificates"], cut=self.facts.cut,
-        )  # fmt: skip
 
     def _decision_lines(self) -> bytes:
         """The decisions that the journal acknowledges; a line it does not know was never made."""
@@ -765,8 +679,8 @@ class Case:
         """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
         crls = self._readings()["crls"]
         ca = simulator.SimulatedCA.from_evidence(
-            ca_rows=self._baseline().rows,
-            ca_certificates=self._ca_certificates(),
+            ca_rows=self._derived.baseline.rows,
+            ca_certificates=self._derived.own,
             crls=crls[crls["signed_by_ca"].fillna(value=False).astype(bool)],
             crl_entries=self._readings()["crl_entries"],
             facts=self.facts,
@@ -815,7 +729,7 @@ class Case:
             # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
             now = self._clock() if ca is None else max(self._clock(), ca.now)
             returned = bundles.read_back([bundles.Handed(p, p.name) for p in left], self._context, signers)
-            outcomes = self._judge(plan, returned, signers, now)
+            outcomes = self._derived.judge(plan, returned, signers, now)
             proved = TABLES["outcomes"].to_json(outcomes).encode("utf-8")
             self._folder.write(f"runs/{target.name}/outcomes.json", proved)
             details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
@@ -826,27 +740,9 @@ class Case:
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
         return Run(kind, backend.name, (*before, *phases), screen.text, outcomes, target, finished)
 
-    def _judge(self, plan: Plan, returned: bundles.Returned, signers: pd.DataFrame, now: datetime) -> pd.DataFrame:
-        """Hold what came back from a CA against the plan."""
-        tables = self._readings()
-        return proof.judge(
-            plan,
-            transcripts=returned.transcripts,
-            view=returned.view,
-            crls=returned.crls,
-            crl_entries=pd.concat([tables["crl_entries"], returned.crl_entries], ignore_index=True),
-            before_crls=tables["crls"],
-            now=now,
-            cdp_crls=returned.cdp_crls,
-            responses=returned.responses,
-            fetched=returned.fetched,
-            certificates=tables["certificates"],
-            ca_certificates=signers,
-        )
-
     def _ask(self, plan: Plan, url: str, place: Path) -> tuple[list[tuple[Path, str, dict[str, str]]], str | None]:
         """Ask a responder about every planned serial number; the answers as files, and what went wrong."""
-        own = self._ca_certificates()
+        own = self._derived.own
         indexes = [int(version) >> 16 for version in own["ca_version"].fillna(0)]
         issuers = dict(zip(indexes, own["der"], strict=True))
         planned = {item.serial: issuers[item.ca_key_index] for item in plan.items if item.ca_key_index in issuers}
@@ -862,9 +758,9 @@ class Case:
 
     def _returned(self) -> bundles.Returned:
         """Everything that was handed to ``verify``, read once."""
-        acts, own = list(self._acts("verify")), self._ca_certificates()
+        acts, own = list(self._acts("verify")), self._derived.own
         files = [
-            bundles.Handed(self._folder.unchanged(file), file["path"], file.get("fetched_from"), _time(act.at))
+            bundles.Handed(self._folder.unchanged(file), file["path"], file.get("fetched_from"), moment(act.at))
             for act in acts
             for file in act.details["files"]
         ]
@@ -873,78 +769,6 @@ class Case:
             self._read_back = (made_of, bundles.read_back(files, self._context, own))
         return self._read_back[1]
 
-    def _outcomes(self) -> pd.DataFrame:
-        """What the files handed to ``verify`` prove about the plan as it is now."""
-        last = self._last("verify")
-        # Decisions that make no plan have no outcome; the verb that needs the plan says why there is none.
-        plan = None if last is None else self._plan_or_none()
-        if last is None or plan is None:
-            return TABLES["outcomes"].empty()
-        # Judged as of the last act of verifying: what was proved that night stays proved, whenever it is read.
-        return self._judge(plan, self._returned(), self._ca_certificates(), _time(last.at))
-
-    def _plan_or_none(self) -> Plan | None:
-        try:
-            return self.plan()
-        except (RefusedError, QuestionError):
-            return None
-
-    def _fetched(self) -> pd.DataFrame:
-        """Which list or answer was fetched where: before the work (add) and after it (verify)."""
-        records, tables = self._evidence_records(), self._readings()
-        first = {r["sha256"]: r["evidence_id"] for r in reversed(records)}
-        rows: list[dict[str, object]] = []
-        for record in records:
-            if "fetched_from" in record:
-                names, of_it = ("crls", "ocsp_responses"), first[record["sha256"]]
-                mine = {name: tables[name][tables[name]["evidence_id"] == of_it] for name in names}
-                at = _time(record["added_at"])
-                rows += bundles.fetched_rows(record["fetched_from"], at, mine, after_work=False)
-        before = TABLES["fetched"].frame(rows)
-        return pd.concat([before, self._returned().fetched], ignore_index=True)
-
-    def _visibility(self) -> pd.DataFrame:
-        tables, returned, plan = self._readings(), self._returned(), self._plan_or_none()
-        return proof.make_visibility(
-            certificates=tables["certificates"], ca_certificates=self._ca_certificates(),
-            before_crls=tables["crls"], crls=returned.crls, cdp_crls=returned.cdp_crls,
-            before_responses=tables["ocsp_responses"], responses=returned.responses, fetched=self._fetched(),
-            last_public=plan.last_crl_numbers if plan else {},
-        )  # fmt: skip
-
-    def _crl_changes(self) -> pd.DataFrame:
-        tables, returned = self._readings(), self._returned()
-        known = (tables["certificates"], tables["ca_rows"], returned.view)
-        return proof.compare_lists(
-            self._plan_or_none(), before_crls=tables["crls"], crls=returned.crls,
-            crl_entries=pd.concat([tables["crl_entries"], returned.crl_entries], ignore_index=True),
-            ends=pd.concat([table[["serial", "not_after"]] for table in known if table is not None]),
-            ca_certificates=self._ca_certificates(),
-        )  # fmt: skip
-
-    def _crl_lint(self) -> pd.DataFrame:
-        tables, returned = self._readings(), self._returned()
-        acts = [*self._acts("add"), *self._acts("verify")]
-        if not acts:
-            return TABLES["crl_lint"].empty()
-        lists = pd.concat([tables["crls"], returned.crls, returned.cdp_crls], ignore_index=True)
-        # A list that came with the evidence and again with verify is one list.
-        again = returned.crl_entries["crl_sha256"].isin(tables["crls"]["crl_sha256"])
-        entries = pd.concat([tables["crl_entries"], returned.crl_entries[~again]], ignore_index=True)
-        return evidence.lint_crls(lists, entries, now=max(_time(act.at) for act in acts))
-
-    def _local_crl(self) -> pd.DataFrame:
-        plan = self._plan_or_none()
-        if plan is None:
-            return TABLES["local_crl"].empty()
-        return proof.local_crl(plan, self._table("decisions"), self._outcomes())
-
-    def _issued_serials(self) -> pd.DataFrame:
-        plan, returned = self._plan_or_none(), self._returned()
-        kept = [item.serial for item in plan.items if item.action != "revoke"] if plan else []
-        rows, originals = self._baseline().rows, self._readings()["certificates"]
-        return proof.issued_serials(rows, returned.view, originals, kept)
-
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:
         """The newest rehearsal or run of the plan as it is now."""
         entry = self._last(kind)
@@ -952,7 +776,7 @@ class Case:
             return None
         return Execution(
             outcomes=bundles.outcome_rows(self.path / "runs" / entry.details["directory"] / "outcomes.json"),
-            at=_time(entry.at),
+            at=moment(entry.at),
             name=entry.details["backend"],
             plan_digest=entry.details["digest"],
             phases=tuple((name, int(code)) for name, _, code in (p.rpartition(": ") for p in entry.details["phases"])),
@@ -962,10 +786,6 @@ class Case:
 
 
 # ------------------------------------------------------------------------------ plain helpers
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _role(text: str) -> Role:

@@ -24,6 +24,7 @@ LAYERS = [
     {"evidence", "analysis", "remediation", "proof", "simulator", "report"},
     {"register"},
     {"bundles", "ocsp_client"},
+    {"derivation"},
     {"case"},
     {"demo", "notebook"},
     {"cli"},
