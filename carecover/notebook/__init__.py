@@ -10,7 +10,16 @@ nothing is lost, because nothing is kept here. ``case`` itself is a plain ``care
 """
 
 from carecover.notebook.deciding import decide, sign
-from carecover.notebook.exploring import add_evidence, baseline, coverage, facts, findings, open_case, timeline
+from carecover.notebook.exploring import (
+    add_evidence,
+    baseline,
+    coverage,
+    facts,
+    findings,
+    first_steps,
+    open_case,
+    timeline,
+)
 from carecover.notebook.running import batch, pin, rehearse, report, run, verify
 from carecover.report import use_offline_renderer
 
@@ -22,6 +31,7 @@ __all__ = [
     "decide",
     "facts",
     "findings",
+    "first_steps",
     "open_case",
     "pin",
     "rehearse",

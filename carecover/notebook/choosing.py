@@ -14,7 +14,7 @@ import ipywidgets as widgets
 import pandas as pd
 
 from carecover.errors import CarecoverError
-from carecover.model import RevocationReason
+from carecover.model import CIRCUMSTANCES, RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
 from carecover.notebook.panel import FULL, Panel, button, choice, entry, row
@@ -177,6 +177,7 @@ def details(desk: Desk, finding: pd.Series[Any]) -> str:
         ("… with reason", None if pd.isna(reason) else _reason(int(reason))),
         ("confidence", finding["confidence"]),
         ("why", finding["why"]),
+        *(("what tells it apart", CIRCUMSTANCES[c]) for c in finding["circumstances"] if c in CIRCUMSTANCES),
         ("what a revocation hits", finding["blast_radius"]),
         ("original found", finding["original_sha256"]),
     ]

@@ -1,4 +1,4 @@
-"""The panels of 1-explore: the case, its facts, its evidence, and what is wrong with the CA."""
+"""The panels of 1-explore: the case, what to do first, its facts, its evidence, and what is wrong with the CA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from IPython.display import Javascript, display
 from carecover.case import Case
 from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
-from carecover.model import CaseFacts
+from carecover.model import CIRCUMSTANCES, CaseFacts
 from carecover.notebook import markup
 from carecover.notebook.choosing import FindingList, details
 from carecover.notebook.markup import Head
@@ -113,6 +113,40 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     reported = any(act == "report" for act, _ in acts)
     steps.append(("hand in the report", reported, "written" if reported else "not written"))
     return steps
+
+
+class FirstStepsPanel(Panel):
+    """What has to be done first, by what the evidence shows: drawn anew whenever the case changes."""
+
+    title = "What to do first"
+    hint = "The most urgent first. A step goes away when the evidence shows that it was done."
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.stop = widgets.HTML()
+        self.steps = Rows(
+            [Head("when", "when", "badge"), Head("step", "what to do"), Head("why", "why")], "what to do first"
+        )
+        return [self.stop, self.steps]
+
+    def show(self) -> None:
+        # Where the table cannot be made, no older one may stand there as if it were this one.
+        self.stop.value = ""
+        self.steps.show(pd.DataFrame())
+        steps = self.desk.table("first_steps")
+        self.stop.value = "".join(
+            markup.note(f"Stop. {step}", "bad") for step in steps.loc[steps["when"] == "stop", "step"]
+        )
+        order = {word: number for number, word in enumerate(_URGENCY)}
+        rank = steps["when"].map(order).fillna(len(order))
+        shown = steps.loc[rank.sort_values(kind="stable").index]
+        self.steps.show(shown.assign(when=shown["when"].str.replace("_", " ")))
+        if not len(steps):
+            self.stop.value = markup.note(
+                "Nothing in the evidence asks for anything to be done first any more.", "good"
+            )
+
+
+_URGENCY: Final = ("stop", "before_start", "now", "later")
 
 
 # --------------------------------------------------------------------------------- facts
@@ -353,14 +387,17 @@ class TimelinePanel(Panel):
     """The picture of the gap."""
 
     title = "The gap"
-    hint = "Certificates by the time of their issue; what the restored database does not know, in red."
+    hint = (
+        "Certificates by the time of their issue; what the restored database does not know, in red. Below, the CA's "
+        "mails of each day; a day on which some are missing bears a cross."
+    )
 
     def build(self) -> Sequence[widgets.Widget]:
         self.picture = widgets.HTML()
         return [self.picture]
 
     def show(self) -> None:
-        tables = {name: self.desk.table(name) for name in ("ca_rows", "findings")}
+        tables = {name: self.desk.table(name) for name in ("ca_rows", "findings", "activity")}
         self.picture.value = markup.picture(timeline_svg(tables, self.case.facts, width=960))
 
 
@@ -397,20 +434,27 @@ class FindingsPanel(Panel):
     def show(self) -> None:
         findings, decisions = self.desk.table("findings"), self.desk.table("decisions")
         last = decisions.drop_duplicates("finding_id", keep="last").drop(columns="serial")
-        counts = findings["kind"].value_counts(sort=False)
-        summary = pd.DataFrame({"kind": counts.index, "number": counts.to_numpy()}).assign(
-            meaning=lambda t: t["kind"].map(_KINDS)
-        )
         heads = [Head("kind", "kind"), Head("number", "number"), Head("meaning", "what it means")]
         nothing = markup.note(
             "Nothing was found that the restored CA is wrong about. See the coverage above for what that is worth."
         )
-        self.counts.value = markup.table(summary, heads, caption="findings by kind") if len(findings) else nothing
+        summary = markup.table(_by_kind(findings), heads, caption="findings by kind")
+        self.counts.value = summary if len(findings) else nothing
         self.list.show(findings.merge(last, on="finding_id", how="left"))
 
     def _chosen(self) -> None:
         finding = self.list.first
         self.detail.value = "" if finding is None else details(self.desk, finding)
+
+
+def _by_kind(findings: pd.DataFrame) -> pd.DataFrame:
+    """Findings counted by kind, and within a kind by what tells them apart."""
+    rows = []
+    for kind, part in findings.groupby("kind", sort=False):
+        rows.append((str(kind), len(part), _KINDS.get(str(kind))))
+        counts = part["circumstances"].explode().value_counts()
+        rows += [(f"· {c.replace('_', ' ')}", int(counts[c]), told) for c, told in CIRCUMSTANCES.items() if c in counts]
+    return pd.DataFrame(rows, columns=["kind", "number", "meaning"]).astype({"number": "Int64"})
 
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -428,6 +472,11 @@ _KINDS: Final[Mapping[str, str]] = {
 
 
 # ------------------------------------------------------------------------------- the door
+
+
+def first_steps(case: Case) -> Panel:
+    """What has to be done first, by what the evidence shows."""
+    return FirstStepsPanel(case)
 
 
 def facts(case: Case) -> Panel:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import pandas as pd
 
-from carecover.report.document import cell, clean
+from carecover.report.document import MAX_DETAIL, cell, clean
 
 Kind = Literal["text", "code", "badge"]
 Tone = Literal["plain", "good", "warning", "bad"]
@@ -36,6 +36,8 @@ _TONES: Final[Mapping[str, Tone]] = {
     "failed": "bad",
     "contradicted": "bad",
     "gap": "bad",
+    "stop": "bad",
+    "before start": "warning",
     "low": "bad",
 }
 
@@ -53,7 +55,7 @@ class Head(NamedTuple):
 
 def text(value: object) -> str:
     """Any value as one line of HTML that hides nothing and does nothing."""
-    return f"<bdi>{escape(cell(value))}</bdi>"
+    return f"<bdi>{escape(cell(value, MAX_DETAIL))}</bdi>"
 
 
 def code(value: object) -> str:

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 import pytest
 
 from carecover.case import Case
+from carecover.model import ACTIONABLE_KINDS
 from carecover.simulator import Incident, Scenario, make_incident
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
@@ -52,7 +53,7 @@ def case(_read_once: Path, tmp_path: Path) -> Case:
 @pytest.fixture
 def decided(case: Case) -> Case:
     """The same with every finding decided, without dummies: what has no original is left."""
-    findings = case.findings
+    findings = case.findings[case.findings["kind"].isin(ACTIONABLE_KINDS)]
     case.decide(action="suggested", serials=list(findings["serial"]), by=ANALYST)
     needs_a_dummy = (findings["kind"] == "orphaned") & findings["original_sha256"].isna()
     rest = findings[findings["suggested_action"].isna() | needs_a_dummy]

@@ -13,6 +13,7 @@ import pytest
 
 import carecover.notebook
 from carecover.case import Case
+from carecover.model import ACTIONABLE_KINDS
 from carecover.notebook import markup
 from carecover.notebook.exploring import OpenPanel
 from carecover.simulator import Incident
@@ -113,7 +114,7 @@ def poisoned(incident: tuple[Incident, Path], facts: dict[str, Any], tmp_path: P
 def test_no_panel_lets_evidence_out(poisoned: tuple[Case, str]) -> None:
     case, serial = poisoned
     person, note = "<b>Eve</b>", "<script>alert('note')</script>"
-    findings = case.findings
+    findings = case.findings[case.findings["kind"].isin(ACTIONABLE_KINDS)]
     case.decide(action="leave", serials=list(findings["serial"]), by=person, note=note)
     case.sign_off(by=person, role="analyst")
     case.sign_off(by=REVIEWER, role="reviewer")

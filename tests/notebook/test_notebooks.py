@@ -19,7 +19,15 @@ from tests.conftest import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 WORDS = {
-    "1-explore": ["The facts", "ca-mailbox.mbox", "nothing to ask", "<svg", "request IDs in the gap", "orphaned"],
+    "1-explore": [
+        "What to do first",
+        "The facts",
+        "ca-mailbox.mbox",
+        "nothing to ask",
+        "<svg",
+        "request IDs in the gap",
+        "orphaned",
+    ],
     "2-revoke-and-publish": ["undecided", "are not decided", "There is no plan yet"],
     "3-report": ["<svg", "request IDs in the gap", "The report"],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import shutil
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 
 import carecover.notebook
 from carecover.case import Case
-from carecover.errors import UsageError
+from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
+from carecover.model import ACTIONABLE_KINDS, CIRCUMSTANCES, TABLES
 from carecover.notebook import (
     add_evidence,
     baseline,
@@ -24,6 +26,7 @@ from carecover.notebook import (
     decide,
     facts,
     findings,
+    first_steps,
     open_case,
     pin,
     rehearse,
@@ -40,6 +43,7 @@ from carecover.simulator import Incident, SimulatedCA, SimulatedHost
 from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
 
 PANELS = [
+    first_steps,
     facts,
     add_evidence,
     baseline,
@@ -79,6 +83,76 @@ def sign_as(panel: Any, person: str, role: str) -> str:
     pick(panel.role, role)
     put(panel.read, value=True)
     return press(panel, "Sign this plan")
+
+
+# ------------------------------------------------------------------------------- first steps
+
+
+def steps(*rows: tuple[str, str]) -> pd.DataFrame:
+    return TABLES["first_steps"].frame([{"when": when, "step": step, "why": "shown"} for when, step in rows])
+
+
+def test_what_stops_the_work_is_said_first_and_in_red(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = steps(("later", "Back up."), ("before_start", "Copy the CRLs."), ("stop", "Do not issue <b>anything</b>."))
+    tables = dict.fromkeys(["first_steps"], told)
+    whole = Case.table
+    monkeypatch.setattr(Case, "table", lambda self, name: tables[name] if name in tables else whole(self, name))
+    panel = first_steps(case)
+    assert 'class="cc-note bad">Stop. Do not issue &lt;b&gt;anything&lt;/b&gt;.' in panel.stop.value
+    assert 'role="alert"' in panel.stop.value
+    order = re.findall(r'cc-badge (\w+)">([\w ]+)<', said(panel))
+    assert order == [("bad", "stop"), ("warning", "before start"), ("plain", "later")]
+    still = panel._repr_mimebundle_()["text/html"]
+    assert "Stop. Do not issue" in still, "whoever has no kernel reads it all the same"
+
+
+def test_the_first_steps_follow_the_case(case: Case) -> None:
+    panel = first_steps(case)
+    told = said(panel)
+    assert "Stop." not in told
+    assert "<table" in told
+    Case.create(case.path, key_exposed="yes")
+    panel.refresh()
+    assert "Stop." in panel.stop.value
+
+
+def test_no_older_steps_stand_where_none_can_be_told(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = first_steps(case)
+    assert "<table" in said(panel)
+
+    def asks(_: Case, name: str) -> pd.DataFrame:
+        raise QuestionError(f"Which view is the baseline? ({name})")
+
+    monkeypatch.setattr(Case, "table", asks)
+    Case.create(case.path, key_exposed="yes")
+    panel.refresh()
+    assert "<table" not in said(panel)
+    assert "Which view is the baseline?" in said(panel)
+
+
+def test_nothing_left_to_do_is_said(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Case, "table", lambda _, name: TABLES[name].empty())
+    assert "Nothing in the evidence asks for anything" in said(first_steps(case))
+
+
+def test_findings_are_counted_by_kind_and_by_what_tells_them_apart(case: Case) -> None:
+    panel = findings(case)
+    known = case.findings
+    for kind, number in known["kind"].value_counts().items():
+        assert f'>{kind}</bdi></td><td class="figure"><bdi>{number}</bdi>' in panel.counts.value
+    words = known["circumstances"].explode().dropna()
+    assert len(words)
+    for word in set(words):
+        assert f"· {word.replace('_', ' ')}" in panel.counts.value
+        assert CIRCUMSTANCES[word].split(":")[0] in html.unescape(panel.counts.value)
+    one = known[known["circumstances"].map(len) > 0].iloc[0]
+    put(panel.list.list, index=[v for _, v in panel.list.list._options_full].index(one["finding_id"]))
+    assert "what tells it apart" in panel.detail.value
+
+
+def test_the_picture_has_the_mails_of_each_day(case: Case) -> None:
+    assert "mails a day" in said(timeline(case))
+    assert "Mails per day" in said(timeline(case))
 
 
 # ------------------------------------------------------------------------------ whole stories
@@ -181,7 +255,7 @@ def test_from_an_empty_folder_to_the_report(
 
 
 def test_dummies_are_pinned_by_somebody_else(case: Case, incident: tuple[Incident, Path]) -> None:
-    rows = case.findings
+    rows = case.findings[case.findings["kind"].isin(ACTIONABLE_KINDS)]
     case.decide(action="leave", serials=list(rows["serial"]), by=ANALYST, note="not today")
     orphaned = rows[(rows["kind"] == "orphaned") & rows["original_sha256"].isna() & ~rows["infrastructure"]]
     case.decide(action="revoke", reason=4, serials=list(orphaned["serial"][:2]), by=ANALYST)
