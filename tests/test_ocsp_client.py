@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -117,7 +116,7 @@ def test_a_responder_that_trickles_is_cut_off(serve: Serve, monkeypatch: pytest.
 
     def trickle(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.wfile.write(b"HTTP/1.0 200 OK\r\n")
-        for _ in range(600):
+        for _second in range(600):
             if stop.wait(0.1):
                 return
             handler.wfile.write(b"X-More: a\r\n")
@@ -179,7 +178,3 @@ def test_nothing_else_in_the_product_opens_a_connection() -> None:
             if any(name in network or name.split(".")[0] in network for name in names):
                 found.add(path.name)
     assert found == {"ocsp_client.py"}
-
-
-def test_time_is_monotonic() -> None:
-    assert ocsp_client.ask.__kwdefaults__["clock"] is time.monotonic

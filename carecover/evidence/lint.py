@@ -31,6 +31,7 @@ _CRITICAL: Final[Mapping[str, tuple[bool, str, str]]] = {
     "2.5.29.28": (True, "RFC 5280 5.2.5", "the issuing distribution point"),
 }
 _FRESHEST: Final = "2.5.29.46"
+_NUMBER: Final = "2.5.29.20"
 _POINT: Final = "2.5.29.28"
 _REMOVE: Final = 8
 _HIGHEST_REASON: Final = 10
@@ -70,12 +71,14 @@ def _entry_facts(crls: pd.DataFrame, crl_entries: pd.DataFrame) -> dict[str, dic
     bars = crls.drop_duplicates("crl_sha256").set_index("crl_sha256")["this_update"]
     per_list = crl_entries.groupby("crl_sha256", sort=False)
     late = crl_entries["revoked_at"] > crl_entries["crl_sha256"].map(bars) + _SKEW
-    counted = {
+    counted: dict[str, pd.Series[int]] = {
         "nameless": crl_entries["serial"].isna().groupby(crl_entries["crl_sha256"]).sum(),
         "twice": per_list["serial"].count() - per_list["serial"].nunique(),
         "late": late.fillna(value=False).groupby(crl_entries["crl_sha256"]).sum(),
     }
-    return {str(sha256): {name: int(column[sha256]) for name, column in counted.items()} for sha256 in per_list.groups}
+    return {
+        str(sha256): {name: int(column[str(sha256)]) for name, column in counted.items()} for sha256 in per_list.groups
+    }
 
 
 def _remarks(row: Mapping[Hashable, Any], facts: Mapping[str, int], now: datetime) -> Iterator[_Remark]:
@@ -90,7 +93,7 @@ def _remarks(row: Mapping[Hashable, Any], facts: Mapping[str, int], now: datetim
         yield _Remark("error", "RFC 5280 5.2", "Its extensions are damaged.")
         return
     yield from _about_times(row, tbs, now)
-    yield from _about_number(row)
+    yield from _about_number(row, found)
     yield from _about_extensions(row, crl, found)
     yield from _about_entries(row, tbs, facts)
     yield from _about_signature(crl)
@@ -119,15 +122,13 @@ def _about_times(row: Mapping[Hashable, Any], tbs: bytes, now: datetime) -> Iter
         yield _Remark("error", "RFC 5280 5.1.2.4", "A time before 2050 is written as GeneralizedTime, not as UTCTime.")
 
 
-def _about_number(row: Mapping[Hashable, Any]) -> Iterator[_Remark]:
-    text = row["crl_number"]
-    if pd.isna(text):
-        if not row["unknown_critical"]:
-            yield _Remark(
-                "warning", "RFC 5280 5.2.3", "It has no CRL number: which of two lists is newer nobody can tell."
-            )
+def _about_number(row: Mapping[Hashable, Any], found: list[asn1.RawExtension]) -> Iterator[_Remark]:
+    written = next((each.value for each in found if each.oid == _NUMBER), None)
+    if written is None:
+        yield _Remark("warning", "RFC 5280 5.2.3", "It has no CRL number: which of two lists is newer nobody can tell.")
         return
-    number = int(text)
+    # The library refuses a negative one, so it is read from the bytes.
+    number = int.from_bytes(written[2:], "big", signed=True)
     if number < 0:
         yield _Remark("error", "RFC 5280 5.2.3", "Its CRL number is negative.")
     if number >= _MAX_NUMBER:

@@ -17,9 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID, ObjectIdentifier
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carecover.errors import EvidenceError
 from carecover.evidence import read, read_certificates, read_crl, verify_signatures
+from carecover.evidence.crl import read_list
 from carecover.model import TABLES, Reading
 from tests.evidence.conftest import check
 
@@ -263,6 +266,147 @@ def test_microsoft_crls_of_the_corpus(corpus: Path) -> None:
     assert rows
     assert all(not pd.isna(row["next_publish"]) and row["next_publish"] > row["this_update"] for row in rows)
     assert all(not pd.isna(row["ca_version"]) for row in rows)
+
+
+# ------------------------------------------------------------------------------- what a list says
+
+
+def library_entries(der: bytes) -> list[tuple[int, datetime, x509.ReasonFlags | None]]:
+    """Serial, date and reason of each entry, by the library's own slow way."""
+    found = []
+    for entry in x509.load_der_x509_crl(der):
+        reason = None
+        for extension in entry.extensions:
+            if isinstance(extension.value, x509.CRLReason):
+                reason = extension.value.reason
+        found.append((entry.serial_number, entry.revocation_date_utc, reason))
+    return found
+
+
+def test_entries_are_what_the_library_says(corpus: Path) -> None:
+    """The entries are taken from the bytes in one pass; the library, asked for each, says the same."""
+    checked = 0
+    for path in sorted((corpus / "certs").iterdir()):
+        tables = read(path).tables
+        if "crls" not in tables or len(tables["crls"]) != 1:
+            continue
+        try:
+            expected = library_entries(tables["crls"]["der"].iloc[0])
+        except (ValueError, x509.DuplicateExtension):
+            continue
+        entries = tables.get("crl_entries", TABLES["crl_entries"].empty())
+        assert len(entries) == len(expected) == tables["crls"]["entries"].iloc[0]
+        for row, (serial, date, reason) in zip(entries.to_dict("records"), expected, strict=True):
+            assert row["serial"] == (
+                f"{serial:x}".zfill(len(f"{serial:x}") + len(f"{serial:x}") % 2) if serial > 0 else None
+            )
+            assert row["revoked_at"] == date
+            assert (row["reason"] == 0) == (reason in (None, x509.ReasonFlags.unspecified))
+        checked += len(expected)
+    assert checked > 5_000
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 2**159), st.integers(0, 10**9), st.sampled_from([None, *x509.ReasonFlags]))),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_any_entries_are_what_the_library_says(
+    entries: list[tuple[int, int, x509.ReasonFlags | None]], late: bool
+) -> None:
+    builder = x509.CertificateRevocationListBuilder(name("Corp CA"), T0, T0 + timedelta(days=7))
+    for serial, seconds, reason in entries:
+        date = (datetime(2055 if late else 2001, 1, 1, tzinfo=UTC)) + timedelta(seconds=seconds % 10**8)
+        entry = x509.RevokedCertificateBuilder(serial, date)
+        if reason is not None:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
+        if seconds % 3 == 0:
+            entry = entry.add_extension(x509.InvalidityDate(T0 + timedelta(seconds=seconds)), critical=False)
+        builder = builder.add_revoked_certificate(entry.build())
+    der = builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    parsed = read_list(der)
+    assert dict(parsed.rows)["crls"]["entries"] == len(entries)
+    found = [
+        (int(serial, 16), datetime.fromtimestamp(at / 1e6, UTC))
+        for _, batch in parsed.columns
+        for serial, at in zip(batch["serial"].to_pylist(), batch["revoked_at"], strict=True)
+    ]
+    assert found == [each[:2] for each in library_entries(der)]
+
+
+def test_a_list_of_many_entries_is_read_in_batches(read_bytes: ReadBytes) -> None:
+    count = 70_000
+    entry = b"\x30\x16\x02\x05\x44%b\x17\x0d260101000000Z"
+    body = b"".join(entry % n.to_bytes(4, "big") for n in range(count))
+
+    def tlv(tag: int, content: bytes) -> bytes:
+        size = len(content)
+        if size < 0x80:
+            return bytes([tag, size]) + content
+        octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+        return bytes([tag, 0x80 | len(octets)]) + octets + content
+
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    time_ = b"\x17\x0d260101000000Z"
+    tbs = tlv(0x30, b"\x02\x01\x01" + algorithm + name("Corp CA").public_bytes() + time_ + time_ + tlv(0x30, body))
+    der = tlv(0x30, tbs + algorithm + tlv(0x03, b"\0" + KEY.sign(tbs, ec.ECDSA(hashes.SHA256()))))
+    reading = read_bytes(der)
+    entries = reading.tables["crl_entries"]
+    assert len(entries) == reading.tables["crls"]["entries"].iloc[0] == count
+    assert entries["serial"].iloc[-1] == f"44{count - 1:08x}"
+    assert entries["serial"].is_unique
+    assert (entries["revoked_at"] == T0).all()
+
+
+def test_where_a_list_is_published_and_what_it_is_limited_to(read_bytes: ReadBytes) -> None:
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier("http://a/ca+.crl")], None, None, None)
+    published = x509.CRLDistributionPoints(
+        [x509.DistributionPoint([x509.UniformResourceIdentifier("ldap:///CN=CA")], None, None, None)]
+    ).public_bytes()
+    builder = (
+        x509.CertificateRevocationListBuilder(name("Corp CA"), T0, T0 + timedelta(days=7))
+        .add_extension(
+            x509.IssuingDistributionPoint(
+                [x509.UniformResourceIdentifier("http://a/ca.crl")], None, False, True, None, False, False
+            ),
+            critical=True,
+        )
+        .add_extension(x509.FreshestCRL([point]), critical=False)
+        .add_extension(x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.311.21.14"), published), critical=False)
+        .add_extension(x509.UnrecognizedExtension(ObjectIdentifier("1.2.3"), b"\5\0"), critical=True)
+    )
+    row = read_bytes(builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)).tables["crls"].iloc[0]
+    assert row["scope"] == ["ca_certificates"]
+    assert row["unknown_critical"] == ["1.2.3"]
+    assert row["point_urls"] == ["http://a/ca.crl"]
+    assert row["urls"] == ["http://a/ca.crl", "ldap:///CN=CA"]
+    assert row["delta_urls"] == ["http://a/ca+.crl"]
+
+
+def test_where_a_certificate_says_to_ask(corpus: Path) -> None:
+    row = read_certificates(corpus / "certs" / "C2SP__cryptography.io.pem").iloc[0]
+    assert all(url.startswith("http") for url in [*row["crl_urls"], *row["ocsp_urls"]])
+    assert read_certificates(corpus / "certs" / "pyca__aia_ocsp.pem").iloc[0]["ocsp_urls"] == ["http://ocsp.domain.com"]
+
+
+def test_the_key_that_signed_is_named_not_the_key_that_a_list_claims(read_bytes: ReadBytes) -> None:
+    old = make_certificate(serial=1, subject="Corp CA", is_ca=True, version=0)
+    new = make_certificate(serial=2, subject="Corp CA", is_ca=True, key=OTHER, signer=OTHER, version=0x10001)
+    crls = read_bytes(pem(make_crl(OTHER), "X509 CRL") + pem(make_crl(), "X509 CRL")).tables["crls"]
+    lists = verify_signatures(tables(read_bytes, old, new), crls, ca_name="Corp CA")[1]
+    assert list(lists["signer_key_index"]) == [1, 0]
+
+
+def test_a_version_that_does_not_exist_is_no_traceback(read_bytes: ReadBytes) -> None:
+    der = make_crl()
+    at = der.index(b"\x02\x01\x01")
+    reading = read_bytes(der[:at] + b"\x02\x01\x21" + der[at + 3 :])
+    assert reading.accounting.rejected == 1
+
+
+def test_a_list_that_is_cut_off_says_so(read_bytes: ReadBytes) -> None:
+    reading = read_bytes(make_crl()[:-20])
+    assert "cut off: 20 bytes are missing" in reading.tables["rejects"]["reason"].iloc[0]
 
 
 def test_nothing_to_verify_keeps_every_column() -> None:
