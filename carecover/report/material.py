@@ -112,6 +112,12 @@ class Material:
         return sum((item.finding_id, item.action) in pairs for item in self.plan.items)
 
     @cached_property
+    def dropped(self) -> int:
+        """Serial numbers that the new CRLs lost without anybody having planned it."""
+        changes = self.table("crl_changes")
+        return int(((changes["change"] == "dropped") & (changes["verdict"] == "unexpected")).sum())
+
+    @cached_property
     def verdicts(self) -> dict[str, int]:
         """What is proved about the real CA, counted."""
         return counts(self.outcomes, "verdict", VERDICTS)

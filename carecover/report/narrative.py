@@ -63,6 +63,8 @@ def status(case: Material) -> Paragraph:
     n, bad = len(case.plan.items), case.verdicts["failed"] + case.verdicts["contradicted"]
     if bad:
         return Paragraph(say("status_bad", bad=bad, n=n), "bad")
+    if case.dropped:
+        return Paragraph(say("status_dropped", n=case.dropped), "bad")
     if not sum(case.verdicts.values()):
         return Paragraph(say("status_not_verified"), "warning")
     if proved < n:
@@ -222,7 +224,6 @@ def risks(case: Material) -> Section:
     say, plan, until = case.say, case.plan, case.trusted_until
     coverage = case.table("coverage")
     gaps = int((coverage["verdict"] != "good").sum())
-    changes = case.table("crl_changes")
     items = plan.items if plan else ()
     texts = [] if case.facts.key_exposed == "no" else [say(f"risk_key_{case.facts.key_exposed}")]
     texts.append(say("risk_unseen") + (" " + say("risk_unseen_gaps", n=gaps) if gaps else ""))
@@ -237,7 +238,7 @@ def risks(case: Material) -> Section:
         "risk_dummies": sum(item.method == "dummy" for item in items),
         "risk_reused": case.kinds.get("reused_request_id", 0),
         "risk_trace": case.kinds.get("unaccounted_request", 0),
-        "risk_dropped": int(((changes["change"] == "dropped") & (changes["verdict"] == "unexpected")).sum()),
+        "risk_dropped": case.dropped,
         "risk_redated": sum(item.action == "revoke" and bool(item.original_revoked_at) for item in items),
         "risk_suspect": case.kinds.get("suspect_notification", 0),
         "risk_waivers": len(plan.waivers) if plan else 0,

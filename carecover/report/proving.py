@@ -189,7 +189,7 @@ def _changes(case: Material) -> list[Block]:
     say, table = case.say, case.table("crl_changes")
     if table.empty:
         return []
-    lost = int(((table["change"] == "dropped") & (table["verdict"] == "unexpected")).sum())
+    lost = case.dropped
     names = (
         "verdict", "change", "serial", "old_number", "new_number", "old_reason", "new_reason", "why",
     )  # fmt: skip

@@ -36,6 +36,8 @@ _ENGLISH: Final = {
     "status_proved": "The one decision is proved.|All {n:,} decisions are proved.",
     "status_open": "{proved:,} of {n:,} decisions are proved; {open:,} still need something.",
     "status_bad": "{bad:,} of {n:,} decisions failed or are contradicted: a person must look.",
+    "status_dropped": "{n:,} serial number was lost from the new CRL: whatever else is proved, that has to be mended "
+    "first.|{n:,} serial numbers were lost from the new CRL: whatever else is proved, that has to be mended first.",
     # -------------------------------------------------------------------------------- head
     "head_case": "Case",
     "head_ca": "Certification authority",

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from html import escape
 from itertools import permutations, product
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import altair as alt
 import pandas as pd
@@ -64,6 +65,8 @@ class Day(NamedTuple):
     end: datetime
     mails: int
     outage: bool
+    name: str
+    """Its date in the case's time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class Timeline:
         if not self.days:
             return ""
         out = [day for day in self.days if day.outage]
-        named = ", ".join(day.begin.strftime("%Y-%m-%d") for day in out[:_NAMED_DAYS])
+        named = ", ".join(day.name for day in out[:_NAMED_DAYS])
         more = f" and {len(out) - _NAMED_DAYS} more" if len(out) > _NAMED_DAYS else ""
         missing = f"mails are missing or fewer than usual on {named}{more}" if out else "no day stands out"
         return f" Mails per day, {sum(day.mails for day in self.days):,} in all: {missing}."
@@ -161,7 +164,7 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
         rules=rules,
         outside=sum(len(series) for series in every) - sum(sum(one[2:]) for one in bins),
         undated=undated,
-        days=_days(tables.get("activity"), bins[0].begin, bins[-1].end, step),
+        days=_days(tables.get("activity"), bins[0].begin, bins[-1].end, step, _zone(facts)),
     )
 
 
@@ -215,7 +218,17 @@ def _no_times() -> pd.Series[Any]:
     return pd.Series([], dtype=pd.DatetimeTZDtype("us", UTC))
 
 
-def _days(activity: pd.DataFrame | None, start: datetime, end: datetime, step: timedelta) -> tuple[Day, ...]:
+def _zone(facts: CaseFacts) -> tzinfo:
+    """The case's time zone, in which its days begin; UTC where it has none."""
+    try:
+        return ZoneInfo(facts.time_zone) if facts.time_zone else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def _days(
+    activity: pd.DataFrame | None, start: datetime, end: datetime, step: timedelta, zone: tzinfo
+) -> tuple[Day, ...]:
     """The days within the picture; where its bins are longer than a day, the days of each bin as one."""
     if activity is None or activity.empty:
         return ()
@@ -229,12 +242,14 @@ def _days(activity: pd.DataFrame | None, start: datetime, end: datetime, step: t
     ):
         begin = at.to_pydatetime()
         number = (begin - start) // width
-        older = days.get(number, Day(begin, begin, 0, outage=False))
+        # Several days in one are named by the first on which mails are missing.
+        older = days.get(number, Day(begin, begin, 0, outage=False, name=""))
+        name = older.name if older.outage or (older.name and not outage) else f"{begin.astimezone(zone):%Y-%m-%d}"
         days[number] = Day(
-            older.begin, begin + timedelta(days=1), older.mails + int(mails), outage=older.outage or bool(outage)
+            older.begin, begin + timedelta(days=1), older.mails + int(mails), older.outage or bool(outage), name
         )
     return tuple(
-        Day(max(day.begin, start), min(day.end, end), day.mails, day.outage) for day in days.values() if day.end > start
+        day._replace(begin=max(day.begin, start), end=min(day.end, end)) for day in days.values() if day.end > start
     )
 
 

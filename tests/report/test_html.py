@@ -350,6 +350,7 @@ def status(**changes: Any) -> Paragraph:
     """The status line of the realistic case with changes."""
     case = sample.realistic()
     tables = dict(case["tables"])
+    tables["crl_changes"] = changes.pop("lost", TABLES["crl_changes"].empty())
     outcomes = tables["outcomes"]
     verdict = changes.pop("verdict", None)
     if verdict == "none":
@@ -359,6 +360,13 @@ def status(**changes: Any) -> Paragraph:
         outcomes.loc[0, "verdict"] = verdict
         tables["outcomes"] = outcomes
     return make_document(**{**case, "tables": tables, **changes}).status
+
+
+def test_a_crl_that_lost_something_is_never_green() -> None:
+    lost = sample.realistic()["tables"]["crl_changes"]
+    assert status(verdict="proved", lost=lost).tone == "bad"
+    assert "lost from the new CRL" in status(verdict="proved", lost=lost).text
+    assert status(verdict="proved", lost=lost[lost["verdict"] != "unexpected"]).tone == "good"
 
 
 def test_the_status_says_the_worst_first() -> None:
@@ -375,6 +383,7 @@ def test_the_status_says_the_worst_first() -> None:
 
 def test_outcomes_that_leave_decisions_out_are_not_all_proved() -> None:
     case = sample.realistic()
+    del case["tables"]["crl_changes"]
     outcomes = case["tables"]["outcomes"].assign(verdict="proved")
     tables = {**case["tables"], "outcomes": outcomes.head(50)}
     assert make_document(**{**case, "tables": tables}).status.text.startswith("50 of 53 decisions are proved; 3")

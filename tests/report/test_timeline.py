@@ -186,6 +186,14 @@ def test_a_long_gap_shows_the_days_of_a_bin_as_one() -> None:
     assert len(drawn.days) <= MAX_BINS
 
 
+@pytest.mark.parametrize(("zone", "hours"), [("Europe/Berlin", 1), ("Pacific/Apia", 13), ("America/Adak", -10)])
+def test_a_day_has_its_date_in_the_case_s_zone(zone: str, hours: int) -> None:
+    """As the table of outages names it, whatever the date is in UTC when it begins."""
+    facts = CaseFacts(backup=BACKUP, failure=FAILURE, restored=RESTORED, time_zone=zone)
+    activity = days(3, 4, 5, 6, 0, 7, 8, outages=(4,), zone=timedelta(hours=hours))
+    assert "fewer than usual on 2026-03-02." in make_timeline({"activity": activity}, facts).description
+
+
 def test_only_the_first_days_of_a_long_outage_are_named() -> None:
     drawn = make_timeline({"activity": days(*[0] * 9, outages=tuple(range(9)))}, FACTS)
     assert "2026-02-28, 2026-03-01, 2026-03-02, 2026-03-03, 2026-03-04 and 1 more." in drawn.description
