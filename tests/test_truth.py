@@ -139,6 +139,12 @@ def test_the_findings_of_200_demonstrations_equal_their_truth(seed: int, tmp_pat
 
 @pytest.mark.thorough
 def test_a_large_incident_is_found_as_well(tmp_path: Path) -> None:
-    many: dict[str, Any] = {"forged_issued": 20, "forged_revoked": 20, "perfect_issued": 5, "perfect_revoked": 9, "failed": 40}
+    many: dict[str, Any] = {
+        "forged_issued": 20,
+        "forged_revoked": 20,
+        "perfect_issued": 5,
+        "perfect_revoked": 9,
+        "failed": 40,
+    }
     scenario = Scenario(seed=1, certificates=20_000, lost=500, ordinary_mail=1000, lost_mails=0.1, **many)
     assert not examine(scenario, tmp_path).problems

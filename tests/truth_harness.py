@@ -306,8 +306,8 @@ def accuracy_page(results: Mapping[int, Comparison]) -> str:
     broken = [f"- seed {seed}: {text}" for seed, done in sorted(results.items()) for text in done.broken]
     lines += ["", "## Promises", ""]
     lines += [
-        "In no incident may a forged mail lead to a suggestion, a revocation be suggested that neither a signed CRL nor",
-        "event 4870 shows, a finding be without evidence, or a misleading view be taken in silence. Broken:",
+        "In no incident may a forged mail lead to a suggestion, a revocation be suggested that neither a signed CRL",
+        "nor event 4870 shows, a finding be without evidence, or a misleading view be taken in silence. Broken:",
         "",
         *(broken or ["Never."]),
     ]
