@@ -72,9 +72,9 @@ def _entry_facts(crls: pd.DataFrame, crl_entries: pd.DataFrame) -> dict[str, dic
     per_list = crl_entries.groupby("crl_sha256", sort=False)
     late = crl_entries["revoked_at"] > crl_entries["crl_sha256"].map(bars) + _SKEW
     counted: dict[str, pd.Series[int]] = {
-        "nameless": crl_entries["serial"].isna().groupby(crl_entries["crl_sha256"]).sum(),
+        "nameless": crl_entries["serial"].isna().astype(int).groupby(crl_entries["crl_sha256"]).sum(),
         "twice": per_list["serial"].count() - per_list["serial"].nunique(),
-        "late": late.fillna(value=False).groupby(crl_entries["crl_sha256"]).sum(),
+        "late": late.fillna(value=False).astype(int).groupby(crl_entries["crl_sha256"]).sum(),
     }
     return {
         str(sha256): {name: int(column[str(sha256)]) for name, column in counted.items()} for sha256 in per_list.groups

@@ -94,23 +94,24 @@ def points(cdp_crls: pd.DataFrame, fetched: pd.DataFrame, ca: Authority) -> list
     events += [(_LONG_AGO, SOMEWHERE, sha256) for sha256 in readable if sha256 not in named]
     places: dict[str, Place] = {}
     latest: dict[tuple[str, int | None], datetime] = {}
-    for at, url, sha256 in sorted(events, key=lambda event: event[0]):
+    # Rows are in the journal's order, whatever its clock did.
+    for at, url, sha256 in events:
         place = places.setdefault(url, Place(url, {}, []))
         one = known.get(sha256)
         if one is not None and one.is_delta:
             continue
-        key = None if one is None else one.key
-        if latest.get((url, key), _LONG_AGO) < at:
-            # What was fetched there before is what it gave out before.
+        # What was fetched there before is what it gave out before.
+        if latest.get((url, None), at) != at:
             place.faults.clear()
-            if one is not None:
-                place.lists.pop(one.key, None)
-        latest[url, key] = at
-        if one is not None:
-            place.lists.setdefault(one.key, []).append(one)
-        else:
+        latest[url, None] = at
+        if one is None:
             why = ca.why_not(readable[sha256]) if sha256 in readable else "cannot be read as a CRL"
             place.faults.append(f"what was fetched at {shown(url)} {why}")
+            continue
+        if latest.get((url, one.key), at) != at:
+            place.lists.pop(one.key, None)
+        latest[url, one.key] = at
+        place.lists.setdefault(one.key, []).append(one)
     return list(places.values())
 
 

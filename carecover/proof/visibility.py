@@ -228,8 +228,9 @@ def _seen(
     here = here[here["kind"] == ("ocsp" if kind == "ocsp" else "crl")]
     if not len(here):
         return None, None
-    last = here[here["fetched_at"] == here["fetched_at"].max()]
-    when = clock(moment(last["fetched_at"].max()))
+    # The journal's order, whatever its clock did.
+    last = here[here["fetched_at"] == here["fetched_at"].iloc[-1]]
+    when = clock(moment(here["fetched_at"].iloc[-1]))
     if kind == "ocsp":
         mine = answers[answers["response_sha256"].isin(list(last["sha256"]))]
         counted = f"{len(mine)} answers, {int(mine['old'].sum())} of them from before the new CRL, fetched {when}"
