@@ -268,6 +268,10 @@ def _of_kind(findings: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
 
 def _named(findings: pd.DataFrame, serials: Sequence[str]) -> list[dict[str, Any]]:
     """The findings of these serial numbers: what can be acted on first, each once, in the order named."""
+    if not all(isinstance(serial, str) for serial in serials):
+        raise UsageError(
+            "A finding without a serial number cannot be decided by one: decide it by its kind (all_of, --all KIND)."
+        )
     wanted = dict.fromkeys(SerialNumber.parse(serial) for serial in serials)
     by_serial: dict[SerialNumber, list[dict[str, Any]]] = {}
     for record in records(findings[findings["serial"].notna()]):
