@@ -179,7 +179,9 @@ def _disagreements(place: Path, seed: int) -> tuple[list[str], int]:
     for number in range(random_.choice([1, 1, 2])):
         # The first stories take each wish once, so that none is left out by chance.
         names = list(WISHES)
-        name = names[seed] if seed < len(names) and number == 0 else random_.choice(names)
+        # After that every other list is a good one: a judge that is never green would pass as well.
+        usual = ["as it should be"] * len(names)
+        name = names[seed] if seed < len(names) and number == 0 else random_.choice([*names, *usual])
         wish = WISHES[name](random_)
         entries = {LISTED: random_.choice([1, 1, 1, 4, 8])} if random_.random() < 0.8 else {}
         entries |= {KEPT: 6} if random_.random() < 0.2 else {}

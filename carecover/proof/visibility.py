@@ -233,7 +233,10 @@ def _seen(
     when = clock(moment(here["fetched_at"].iloc[-1]))
     if kind == "ocsp":
         mine = answers[answers["response_sha256"].isin(list(last["sha256"]))]
-        counted = f"{len(mine)} answers, {int(mine['old'].sum())} of them from before the new CRL, fetched {when}"
+        said = (
+            ", ".join(f"{count} {status}" for status, count in mine["status"].value_counts().items()) or "none signed"
+        )
+        counted = f"answers: {said}; {int(mine['old'].sum())} of them from before the new CRL, fetched {when}"
         return counted, bool(len(mine) and not mine["old"].any()) if (key, "base") in new else None
     found = [one for sha256 in last["sha256"] if (one := lists.get(str(sha256))) and one.key == key]
     found = [one for one in found if one.is_delta == (kind == "delta")]
