@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from carecover.analysis.cells import Row, asked_after, cell_moment, cell_value, place
+from carecover.analysis.cells import Row, asked_after, cell_moment, cell_value, place, true
 from carecover.analysis.layout import CaLayout
+from carecover.model import Disposition
 
 # More IDs without a trace are counted by the coverage, not listed one by one.
 MAX_LISTED: Final = 1_000
@@ -56,7 +57,7 @@ class Trail:
 
     ``newest_known``: the highest ID of the restored database from before the cut; ``last``: the
     highest that credible evidence shows (None: none above it); ``traces``: request ID → trace, for
-    IDs that the restored database does not have from before the cut.
+    requests that the restored database does not know the end of.
     """
 
     newest_known: int | None = None
@@ -124,9 +125,10 @@ def follow_requests(
         )
 
     old = rows.loc[~asked_after(rows, born), "request_id"].dropna()
+    settled = _settled(rows, born)
     told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
-    # What the restored database has from before needs no trace: that is most of the mails.
-    told = told[~told["request_id"].isin(old)]
+    # What the restored database knows the end of needs no trace: that is most of the mails.
+    told = told[~told["request_id"].isin(settled)]
     for row in told.to_dict("records"):
         event = str(row["event"])
         take(
@@ -138,7 +140,7 @@ def follow_requests(
             hard=False,
         )
     logged = events[events["request_id"].notna() & events["event_id"].isin(list(_FATE_OF_EVENT))]
-    logged = logged[~logged["request_id"].isin(old)]
+    logged = logged[~logged["request_id"].isin(settled)]
     for row in logged.to_dict("records"):
         number = int(row["event_id"])
         take(
@@ -156,6 +158,12 @@ def follow_requests(
 
     newest = int(old.max()) if len(old) else None
     return Trail(newest, _last(found, newest), found)
+
+
+def _settled(rows: pd.DataFrame, born: datetime | None) -> set[int]:
+    """Requests of before whose end the restored database knows; one that waited may have been decided since."""
+    old = rows[~asked_after(rows, born) & ~true(rows["disposition"] == Disposition.PENDING)]
+    return {int(i) for i in old["request_id"].dropna()}
 
 
 def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
@@ -203,7 +211,7 @@ def request_findings(
         elif trace.fate == "received" and request_id not in known:
             why = f"The CA received request {request_id}; nothing says what became of it."
             found.append(_unaccounted(request_id, trace, why, "medium"))
-        elif trace.fate == "issued" and request_id not in known and request_id not in settled:
+        elif trace.fate == "issued" and request_id not in settled:
             said = "The CA's log says" if trace.hard else "A mail says"
             why = (
                 f"{said} that request {request_id} was issued, but no serial number that can be believed is known. "

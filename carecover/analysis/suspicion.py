@@ -31,6 +31,8 @@ _QUEUED: Final = timedelta(hours=2)
 _ISSUED_WITHIN: Final = timedelta(minutes=90)
 # Local time that was read in a wrong zone may be off by as much (zones reach from -12 to +14 hours).
 _ANY_ZONE: Final = timedelta(hours=26)
+# A constant beginning of four bytes or more is no other CA's by chance.
+_TELLING_DIGITS: Final = 8
 _NO_TIME: Final = timedelta(0)
 
 
@@ -43,7 +45,7 @@ class _Habits:
     count: int
     have_relay: bool
     thread_offset: timedelta
-    received_offset: timedelta
+    received_offset: timedelta | None
     longest_delay: timedelta
     issue_offset: timedelta | None
 
@@ -73,6 +75,8 @@ class Suspicions:
         anatomy = self.layout.decode(serial)
         if serial in self.row_ids:
             yield "It names another CA, but its serial is one of this CA's database."
+        elif anatomy.layout == "string" and len(anatomy.prefix or "") >= _TELLING_DIGITS:
+            yield "It names another CA, but its serial begins with the constant bytes of this CA's."
         elif (
             self.layout.native(anatomy)
             and (anatomy.prefix or anatomy.ca_cert_index in self.layout.held)
@@ -135,8 +139,10 @@ class Suspicions:
         if thread is not None and abs(_apart(thread, sent) - habits.thread_offset) > _CLOCKS:
             yield f"Its Date and its Thread-Index are {_length(_apart(thread, sent) - habits.thread_offset)} apart."
         if received is not None:
-            delay = _apart(received, sent) - habits.received_offset
-            if delay < -_CLOCKS:
+            # Where no mails tell what is usual, the CA's clock may be off by some.
+            early = _QUEUED if habits.received_offset is None else _CLOCKS
+            delay = _apart(received, sent) - (habits.received_offset or _NO_TIME)
+            if delay < -early:
                 yield f"A mail server took it {_length(delay)} before its Date."
             elif delay > max(_QUEUED, 3 * habits.longest_delay):
                 yield f"A mail server took it only {_length(delay)} after its Date."
@@ -175,8 +181,11 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
     everyone = mails[direct]
     have = good["received_at"].notna() | good["received_from"].notna()
     issued = good[(good["event"] == "issued") & good["certificate_sha256"].isna()]
+    # A clock that is off is off in all mails: where few are confirmed, all together tell.
     received = (good["received_at"] - good["sent_at"]).dropna()
-    usual = _median(received)
+    if len(received) < _ENOUGH:
+        received = (everyone["received_at"] - everyone["sent_at"]).dropna()
+    usual = _median(received) if len(received) >= _ENOUGH else None
     since = (issued["sent_at"] - issued["not_before"]).dropna()
     return _Habits(
         _usual(good["sender"], everyone, "sender"),
@@ -185,7 +194,7 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
         len(good) >= _ENOUGH and bool(have.all()),
         _median((good["thread_index_at"] - good["sent_at"]).dropna()),
         usual,
-        _NO_TIME if not len(received) else received.max().to_pytimedelta() - usual,
+        _longest(good, usual),
         _median(since) if len(since) >= _ENOUGH else None,
     )
 
@@ -205,6 +214,12 @@ def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> fr
             count = values.value_counts()
             known |= set(count[(count >= _ENOUGH) & (count >= _COMMON * len(values))].index)
     return frozenset(known)
+
+
+def _longest(good: pd.DataFrame, usual: timedelta | None) -> timedelta:
+    """The longest that a confirmed mail was under way."""
+    received = (good["received_at"] - good["sent_at"]).dropna()
+    return _NO_TIME if usual is None or not len(received) else received.max().to_pytimedelta() - usual
 
 
 def _median(times: pd.Series[Any]) -> timedelta:

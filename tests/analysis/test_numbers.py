@@ -225,3 +225,11 @@ def test_without_a_backup_time_nothing_is_claimed_of_the_window() -> None:
     mails = TABLES["notifications"].frame([mail("issued", 2)])
     found = find_gap(mails, TABLES["ca_rows"].frame([row(1)]), facts=facts)
     assert found["circumstances"][0] == ["mail_only"]
+
+
+def test_a_request_that_waited_at_the_backup_and_was_issued_since_is_unaccounted_without_its_serial() -> None:
+    """The restored database still shows it as pending; the log of version 0 gives no serial."""
+    rows = [row(1), row(2, serial=None, disposition=9)]
+    found = of_kind("unaccounted_request", ca_rows=rows, audit_events=[event(4887, 2)])
+    assert list(found["request_id"]) == [2]
+    assert not len(of_kind("unaccounted_request", ca_rows=[row(1), row(2)], audit_events=[event(4887, 2)]))

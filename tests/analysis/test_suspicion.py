@@ -164,6 +164,23 @@ def test_a_ca_whose_clock_is_off_is_off_in_all_its_mails() -> None:
     assert only(gap(ca_rows=ROWS, notifications=mails))["kind"] == "orphaned"
 
 
+def test_a_clock_that_is_off_is_seen_without_any_confirmed_mail() -> None:
+    """Issued mails were never switched on: nothing is confirmed, and all mails together tell the offset."""
+    ahead = timedelta(minutes=14)
+    mails = [proper(n, IN_GAP + timedelta(hours=n), event="revoked", reason=1, not_before=BACKUP) for n in (1, 2, 3, 4)]
+    found = gap(ca_rows=ROWS, notifications=[{**m, "received_at": m["sent_at"] - ahead} for m in mails])
+    assert set(found["kind"]) == {"lost_revocation"}
+    alone = gap(ca_rows=ROWS, notifications=[{**mails[0], "received_at": mails[0]["sent_at"] - ahead}])
+    assert set(alone["kind"]) == {"lost_revocation"}
+
+
+def test_a_long_constant_beginning_is_this_cas_whoever_is_named() -> None:
+    rows = [row(n, serial=f"4411223344556677{0:04x}{n:08x}") for n in (1, 2)]
+    forged = proper(3, ca_name="Other CA", serial=f"4411223344556677{0:04x}{3:08x}", sender="x@elsewhere.example",
+                    received_from="mail.elsewhere.example")  # fmt: skip
+    assert only(gap(ca_rows=rows, notifications=[forged]))["kind"] == "suspect_notification"
+
+
 def test_a_wrong_time_zone_shifts_every_printed_time_and_makes_nobody_suspect() -> None:
     mails = [{**m, "not_before": m["not_before"] + timedelta(hours=7)} for m in [*CONFIRMED, proper(9)]]
     assert only(gap(ca_rows=ROWS, notifications=mails))["kind"] == "orphaned"
