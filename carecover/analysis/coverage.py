@@ -68,6 +68,7 @@ def assess_coverage(
         _baseline(baseline),
         *_limits(baseline, views, facts),
         *_older_than_said(findings, trail, layout),
+        *_arrived_before(trail, facts.backup),
         *_columns(baseline),
         *(aspect("views of the database", "", "good", note) for note in baseline.notes),
         _times(facts),
@@ -183,6 +184,22 @@ def _older_than_said(findings: pd.DataFrame, trail: Trail, layout: CaLayout) -> 
     # One at the end may well be of such a template; many, and none in between, are not.
     cut_off = above == len(early) and above > 2
     yield aspect("certificates of before the backup", f"{len(early)} missing", "gap" if cut_off else "unknown", why)
+
+
+def _arrived_before(trail: Trail, backup: datetime | None) -> Iterable[dict[str, Any]]:
+    """Requests that arrived before the backup, and of which the view knows nothing."""
+    newest = trail.newest_known
+    if backup is None or newest is None:
+        return
+    early = [i for i, trace in trail.traces.items() if i > newest and trace.at is not None and trace.at < backup]
+    if early:
+        why = (
+            f"Evidence shows {many(len(early), 'request')} of before the backup with request IDs above the view's last "
+            "one of that time: the view may be cut off, or the backup older than people say."
+        )
+        yield aspect(
+            "requests of before the backup", f"{len(early)} missing", "gap" if len(early) > 2 else "unknown", why
+        )
 
 
 def _holes(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:

@@ -519,3 +519,17 @@ def test_rows_under_a_ca_certificate_that_was_not_handed_in_are_told() -> None:
     rows = [{**row(1), "issuer_name_id": 0}, {**row(2), "issuer_name_id": 1 << 16 | 1}]
     assert verdicts(rows=rows, own=own)["earlier CA certificates"] == ("gap", "1 missing")
     assert "earlier CA certificates" not in verdicts(rows=rows[1:], own=own)
+
+
+def test_requests_of_before_the_backup_behind_the_views_last_row_are_told() -> None:
+    """Only the log of version 0 shows them, without a serial: the view was cut off, or the backup is older."""
+    early = [
+        {"event_id": 4886, "request_id": n, "recorded_at": BACKUP - timedelta(hours=9 - n), "location": f"event {n}"}
+        for n in (4, 5, 6)
+    ]
+    seen = verdicts(rows=[row(3)], events=early)
+    assert seen["requests of before the backup"] == ("gap", "3 missing")
+    assert "above the view's last" in why("requests of before the backup", rows=[row(3)], events=early)
+    assert verdicts(rows=[row(3)], events=early[:1])["requests of before the backup"][0] == "unknown"
+    since = [{**e, "recorded_at": BACKUP + timedelta(hours=1)} for e in early]
+    assert "requests of before the backup" not in verdicts(rows=[row(3)], events=since)
