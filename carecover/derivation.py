@@ -130,6 +130,7 @@ class Derivation:
             ca_certificates=self.own,
             originals=certificates[_true(certificates["signed_by_ca"])],
             crls=held.readings["crls"],
+            audit_events=held.readings["audit_events"],
             waivers=held.waivers,
         )
 

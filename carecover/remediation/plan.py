@@ -51,12 +51,14 @@ def make_plan(
     ca_certificates: pd.DataFrame,
     originals: pd.DataFrame,
     crls: pd.DataFrame,
+    audit_events: pd.DataFrame | None = None,
     waivers: Sequence[str] = (),
 ) -> Plan:
     """Freeze the decisions about every finding that can be acted on.
 
     Tables in the schemas findings, decisions, ca_rows (the baseline), certificates
-    (``ca_certificates``: this CA's own; ``originals``: those that it signed) and crls. A
+    (``ca_certificates``: this CA's own; ``originals``: those that it signed), crls and
+    audit_events (4872 names CRL numbers that were public without the list being at hand). A
     waiver is ``undecided: why``, ``hash: why`` (or ``hash <serial>: why`` for one
     certificate) or ``baseline: why``.
 
@@ -92,7 +94,7 @@ def make_plan(
         ca_certificate_sha256=signers[newest]["certificate_sha256"],
         signer_sha256={str(index): record["certificate_sha256"] for index, record in sorted(signers.items())},
         newest_request_id=_newest_request_id(ca_rows, given),
-        last_crl_numbers=_last_crl_numbers(crls),
+        last_crl_numbers=_last_crl_numbers(crls, audit_events, signers),
         items=tuple(PlanItem(number=number, **draft) for number, draft in enumerate(drafts, start=1)),
         waivers=given.texts,
     )
@@ -410,13 +412,24 @@ def _newest_request_id(ca_rows: pd.DataFrame, waivers: _Waivers) -> int | None:
     return None
 
 
-def _last_crl_numbers(crls: pd.DataFrame) -> dict[str, str]:
-    """CA-key index → highest number of a CRL that this CA signed."""
+def _last_crl_numbers(
+    crls: pd.DataFrame, audit_events: pd.DataFrame | None, signers: Mapping[int, Mapping[str, Any]]
+) -> dict[str, str]:
+    """CA-key index → highest public number: of CRLs that this key signed, and of those that the CA's log names.
+
+    A publication has one number for all keys ([MS-CSRA] 3.1.4.1.6); event 4872 names it.
+    """
     numbers: dict[int, int] = {}
     for crl in records(TABLES["crls"].conform(crls)):
         if crl["signed_by_ca"] and crl["crl_number"]:
-            key = int(crl["ca_version"] or 0) >> 16
+            signed = crl["signer_key_index"]
+            key = int(crl["ca_version"] or 0) >> 16 if signed is None else int(signed)
             numbers[key] = max(numbers.get(key, 0), int(crl["crl_number"]))
+    if audit_events is not None:
+        events = TABLES["audit_events"].conform(audit_events)
+        logged = [int(n) for n in events.loc[events["event_id"] == 4872, "crl_number"].dropna()]
+        for key in {_ca_version(record) >> 16 for record in signers.values()} if logged else ():
+            numbers[key] = max(numbers.get(key, 0), *logged)
     return {str(key): str(number) for key, number in sorted(numbers.items())}
 
 

@@ -235,6 +235,17 @@ def test_only_crls_of_this_ca_count(incident: Incident) -> None:
     assert incident.plan(crls=crls).last_crl_numbers == {"0": "41", "1": "7"}
 
 
+def test_the_log_names_numbers_of_lists_that_nobody_kept(incident: Incident) -> None:
+    """Event 4872 gives one number for all keys; a list that claims another key counts for the key that signed it."""
+    events = TABLES["audit_events"].frame([{"event_id": 4872, "crl_number": "97"}, {"event_id": 4870}])
+    assert incident.plan(audit_events=events).last_crl_numbers == {"0": "97"}
+    assert incident.plan(audit_events=events.iloc[1:]).last_crl_numbers == {"0": "41"}
+    claimed = TABLES["crls"].frame(
+        [{"signed_by_ca": True, "crl_number": "50", "ca_version": 1 << 16 | 1, "signer_key_index": 0}]
+    )
+    assert incident.plan(crls=claimed).last_crl_numbers == {"0": "50"}
+
+
 def test_the_two_people_are_told_what_cannot_be_undone(incident: Incident) -> None:
     told = "\n".join(explain(incident.plan()))
     for words in (
