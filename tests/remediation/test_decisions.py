@@ -24,8 +24,9 @@ def decided(findings: pd.DataFrame, **more: Any) -> Decided:
 
 
 def test_a_finding_without_a_serial_is_not_decided_by_one() -> None:
+    bare: list[Any] = [pd.NA]
     with pytest.raises(UsageError, match="by its kind"):
-        decide(TABLES["findings"].empty(), serials=[pd.NA], action="leave", by="Ada", at=NOW)
+        decide(TABLES["findings"].empty(), serials=bare, action="leave", by="Ada", at=NOW)
 
 
 def test_a_decision_is_one_row_with_everything_in_it() -> None:
