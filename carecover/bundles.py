@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final
 import pandas as pd
 
 from carecover import evidence, proof, remediation
-from carecover.errors import PathError, RefusedError
+from carecover.errors import EvidenceError, PathError, RefusedError
 from carecover.folder import hash_file, write_atomically
 from carecover.model import TABLES, Pin, Plan, Reading, sha256_hex, utc_text
 from carecover.register import concat
@@ -116,13 +116,15 @@ class Handed:
 class Returned:
     """What came back: transcripts, later views, the lists that the CA wrote, and what clients can get.
 
-    ``cdp_crls`` were fetched at distribution points, ``responses`` came from responders, and
-    ``fetched`` says where; ``crl_entries`` are those of both kinds of lists. ``notes`` are
-    sentences about files that prove nothing.
+    ``view`` has each serial number as the last act of ``verify`` shows it; ``view_is_whole`` is
+    false where it leaves rows out. ``cdp_crls`` were fetched at distribution points,
+    ``responses`` came from responders, and ``fetched`` says where; ``crl_entries`` are those of
+    both kinds of lists. ``notes`` are sentences about files that prove nothing.
     """
 
     transcripts: tuple[proof.Transcript, ...]
     view: pd.DataFrame | None
+    view_is_whole: bool
     crls: pd.DataFrame
     crl_entries: pd.DataFrame
     cdp_crls: pd.DataFrame
@@ -131,21 +133,30 @@ class Returned:
     notes: tuple[str, ...]
 
 
-_PROVING: Final = ("ca_rows", "crls", "crl_entries", "ocsp_responses")
+_PROVING: Final = ("crls", "crl_entries", "ocsp_responses")
 
 
-def read_back(files: Iterable[Handed], context: evidence.Context, signers: pd.DataFrame) -> Returned:
-    """Read what came back; lists and answers count as the CA's only under the certificates in ``signers``."""
+def read_back(
+    files: Iterable[Handed], context: evidence.Context, signers: pd.DataFrame, baseline: Collection[str] = ()
+) -> Returned:
+    """Read what came back; lists and answers count as the CA's only under the certificates in ``signers``.
+
+    ``baseline`` are the SHA-256 of the baseline's files: handed in once more they are no later view.
+    """
     transcripts: list[proof.Transcript] = []
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in (*_PROVING, "cdp_crls")}
     fetched: list[dict[str, object]] = []
     notes: list[str] = []
     seen: set[str] = set()
+    views = _Views()
     for file in dict.fromkeys(files):
         with file.place.open("rb") as stream:
             head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
         if proof.is_transcript(head):
-            transcripts.append(proof.read_transcript(head))
+            try:
+                transcripts.append(proof.read_transcript(head))
+            except EvidenceError as error:
+                notes.append(f"{file.name}: {error}")
             continue
         reading = evidence.read(file.place, context)
         for name in _PROVING:
@@ -156,18 +167,25 @@ def read_back(files: Iterable[Handed], context: evidence.Context, signers: pd.Da
                 # A list that was handed in twice is one list.
                 again = table["crl_sha256"].isin(seen) if name == "crl_entries" else pd.Series(False, index=table.index)
                 frames[kept].append(table[~again])
+        if "ca_rows" in reading.tables and len(reading.tables["ca_rows"]):
+            if baseline and hash_file(file.place) in baseline:
+                notes.append(f"{file.name} is the baseline itself, from before the work: it is no later view.")
+            else:
+                views.met(file.at, reading.tables["ca_rows"], reading.tables["views"])
         seen |= set(reading.tables["crls"]["crl_sha256"]) if "crls" in reading.tables else set()
         notes += _notes(file, reading)
         if file.url is not None:
             fetched += fetched_rows(file.url, file.at, reading.tables, after_work=True) or [
                 {**_nothing(file, reading), "after_work": True}
             ]
+    view, whole = views.together()
     tables = {name: concat("crls" if name == "cdp_crls" else name, kept) for name, kept in frames.items()}
     lists = (tables[name].drop_duplicates("crl_sha256", ignore_index=True) for name in ("crls", "cdp_crls"))
     crls, cdp_crls = (evidence.verify_signatures(signers, each, ca_name=None)[1] for each in lists)
     return Returned(
         transcripts=tuple(transcripts),
-        view=tables["ca_rows"] if len(tables["ca_rows"]) else None,
+        view=view,
+        view_is_whole=whole,
         crls=crls,
         crl_entries=tables["crl_entries"],
         cdp_crls=cdp_crls,
@@ -175,6 +193,34 @@ def read_back(files: Iterable[Handed], context: evidence.Context, signers: pd.Da
         fetched=TABLES["fetched"].frame(fetched),
         notes=tuple(notes),
     )
+
+
+class _Views:
+    """Later views in the order in which they were handed in: what the last one shows of a row is how it is now."""
+
+    def __init__(self) -> None:
+        self._acts: list[tuple[datetime | None, list[pd.DataFrame], bool]] = []
+
+    def met(self, at: datetime | None, rows: pd.DataFrame, pages: pd.DataFrame) -> None:
+        """One file; those of one act belong together, and may not contradict each other."""
+        filtered = pages["restriction"].notna() | (pages["complete"] == False)  # noqa: E712 - NA is no complaint
+        whole = not bool(filtered.fillna(value=False).any()) and bool(rows["serial"].notna().any())
+        if self._acts and self._acts[-1][0] == at:
+            _, parts, known = self._acts[-1]
+            self._acts[-1] = (at, [*parts, rows], known or whole)
+        else:
+            self._acts.append((at, [rows], whole))
+
+    def together(self) -> tuple[pd.DataFrame | None, bool]:
+        """All rows, and whether none is left out; None where there is no view."""
+        now: pd.DataFrame | None = None
+        covered = False
+        for _, parts, whole in self._acts:
+            rows = concat("ca_rows", parts)
+            if now is not None and not whole:
+                rows = concat("ca_rows", [now[~now["serial"].isin(rows["serial"].dropna())], rows])
+            now, covered = rows, covered or whole
+        return now, covered
 
 
 def fetched_rows(

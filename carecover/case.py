@@ -764,9 +764,9 @@ class Case:
             for act in acts
             for file in act.details["files"]
         ]
-        made_of = (files, self._context, sorted(own["certificate_sha256"]))
+        made_of = (files, self._context, sorted(own["certificate_sha256"]), self._derived.baseline_files)
         if self._read_back is None or self._read_back[0] != made_of:
-            self._read_back = (made_of, bundles.read_back(files, self._context, own))
+            self._read_back = (made_of, bundles.read_back(files, self._context, own, self._derived.baseline_files))
         return self._read_back[1]
 
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:

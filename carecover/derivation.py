@@ -104,6 +104,16 @@ class Derivation:
         )
 
     @cached_property
+    def baseline_files(self) -> frozenset[str]:
+        """SHA-256 of the files of the baseline; none where a person has to choose one first."""
+        try:
+            chosen = self.baseline.evidence_ids
+        except QuestionError:
+            return frozenset()
+        files = (file for act in self.holding.added for file in act.files)
+        return frozenset(file["sha256"] for file in files if file["evidence_id"] in chosen)
+
+    @cached_property
     def own(self) -> pd.DataFrame:
         """This CA's own certificates, each once."""
         certificates = self.holding.readings["certificates"]
@@ -207,6 +217,8 @@ class Derivation:
             fetched=returned.fetched,
             certificates=tables["certificates"],
             ca_certificates=signers,
+            view_is_whole=returned.view_is_whole,
+            failure=self.holding.facts.failure or self.holding.facts.restored,
         )
 
     def _outcomes(self) -> pd.DataFrame:
@@ -243,7 +255,9 @@ class Derivation:
 
     def _crl_changes(self) -> pd.DataFrame:
         tables, returned = self.holding.readings, self.holding.returned()
-        known = (tables["certificates"], tables["ca_rows"], returned.view)
+        # What a certificate says of its end counts only where the CA signed it: anyone can mail one.
+        verified = tables["certificates"][_true(tables["certificates"]["signed_by_ca"])]
+        known = (verified, tables["ca_rows"], returned.view)
         return proof.compare_lists(
             self.plan_or_none(), before_crls=tables["crls"], crls=returned.crls,
             crl_entries=pd.concat([tables["crl_entries"], returned.crl_entries], ignore_index=True),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from carecover import proof
 from carecover.case import Case
 from carecover.cli import main
 from carecover.errors import RunError, UsageError
-from tests.small_case import REVIEWER, Story
+from carecover.simulator import make_incident
+from tests.small_case import ANALYST, REVIEWER, SCENARIO, Story
 
 POINT = "http://pki.example/ca.crl"
 
@@ -177,6 +184,111 @@ def test_lists_for_an_online_responder(fresh: Fresh, capsys: pytest.CaptureFixtu
     assert issued["serial"].is_unique
     assert main(["table", str(case.path), "local_crl"]) == 0
     assert capsys.readouterr().out.startswith("ca_key_index,serial,reason,revoked_at")
+
+
+VICTIM = 0x49000000AA00BB00CC00DD00EE0000000000AA
+
+
+def copy_of(crl: x509.CertificateRevocationList, number: int, begin: datetime, *, add: Sequence[int] = ()) -> bytes:
+    """The same list under another number and date, signed by the CA's own key."""
+    builder = x509.CertificateRevocationListBuilder(crl.issuer, begin, crl.next_update_utc)
+    for extension in crl.extensions:
+        numbered = isinstance(extension.value, x509.CRLNumber)
+        builder = builder.add_extension(x509.CRLNumber(number) if numbered else extension.value, extension.critical)
+    for entry in crl:
+        builder = builder.add_revoked_certificate(entry)
+    for serial in add:
+        builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, begin).build())
+    key = make_incident(SCENARIO).restored.authority.key(0)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def stale(view: Path, target: Path) -> Path:
+    """The view as it was while the batch was not half through: everything issued, nothing revoked."""
+    text = view.read_bytes().replace(b"0x15 (21) -- Revoked", b"0x14 (20) -- Issued")
+    target.write_bytes(re.sub(rb"Revocation Reason: 0x.*", b"Revocation Reason: EMPTY", text))
+    return target
+
+
+def test_what_the_last_view_shows_is_how_it_is_now(fresh: Fresh, tmp_path: Path) -> None:
+    """A look before the work was done must not stay red for ever; one after it that shows the old state is red."""
+    case, bundle = fresh()
+    outcomes = case.verify([bundle / "out" / "crl-0.crl", stale(bundle / "out" / "view.txt", tmp_path / "view.txt")])
+    revoked = outcomes["action"] == "revoke"
+    assert set(outcomes.loc[revoked, "verdict"]) == {"contradicted"}
+    outcomes = case.verify([bundle / "logs", bundle / "out"])
+    assert set(outcomes["verdict"]) == {"proved"}, outcomes[["serial", "why"]].to_string()
+    outcomes = case.verify([tmp_path / "view.txt"])
+    assert set(outcomes.loc[revoked, "verdict"]) == {"contradicted"}
+
+
+def test_views_of_one_moment_that_disagree_need_a_person(fresh: Fresh, tmp_path: Path) -> None:
+    case, bundle = fresh()
+    outcomes = case.verify([bundle / "out", stale(bundle / "out" / "view.txt", tmp_path / "view.txt")])
+    revoked = outcomes[outcomes["action"] == "revoke"]
+    assert set(revoked["verdict"]) == {"contradicted"}
+    assert revoked["why"].str.contains("do not agree about this serial number", regex=False).all()
+
+
+def test_the_baseline_handed_in_again_is_no_later_view(fresh: Fresh) -> None:
+    case, bundle = fresh()
+    paths = case.table("evidence").set_index("evidence_id")["path"]
+    files = [Path(paths[name]) for name in case.table("ca_rows")["evidence_id"].unique()]
+    assert files
+    case.verify([bundle / "out" / "crl-0.crl"])
+    outcomes = case.verify(files)
+    assert outcomes["database"].isna().all()
+    assert "the baseline itself" in " ".join(outcomes.attrs["notes"])
+    # What only the database can show is open, not failed.
+    assert set(outcomes.loc[outcomes["action"] == "restore", "verdict"]) == {"pending"}
+    case.verify([bundle / "out"])
+    assert set(case.verify(files)["verdict"]) == {"proved"}
+
+
+def test_a_row_that_was_not_asked_for_is_not_called_missing(fresh: Fresh, tmp_path: Path) -> None:
+    """A view with one row of the database: what it leaves out may well be there."""
+    case, bundle = fresh()
+    text = (bundle / "out" / "view.txt").read_bytes()
+    end = b"command completed successfully.\r\n"
+    (tmp_path / "view.txt").write_bytes(text[: text.index(end) + len(end)])
+    outcomes = case.verify([bundle / "out" / "crl-0.crl", tmp_path / "view.txt"])
+    assert outcomes["database"].notna().sum() == 1
+    restored = outcomes[outcomes["action"] == "restore"]
+    assert set(restored["verdict"]) == {"pending"}
+    assert restored["why"].str.contains("leaves rows out", regex=False).all()
+
+
+def test_a_log_that_is_too_large_to_be_read_does_not_close_the_case(
+    fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, bundle = fresh()
+    case.verify([bundle / "logs", bundle / "out"])
+    monkeypatch.setattr(proof.transcript, "MAX_TRANSCRIPT_BYTES", 1000)
+    (tmp_path / "apply.log").write_bytes(b"@@CR plan " + b"a" * 64 + b"\r\n" + b"x" * 1000)
+    outcomes = case.verify([tmp_path / "apply.log"])
+    assert "apply.log: The transcript has more than" in " ".join(outcomes.attrs["notes"])
+    assert set(case.table("outcomes")["verdict"]) == {"proved"}
+
+
+def test_a_mailed_certificate_does_not_say_that_a_dropped_one_had_ended(fresh: Fresh, tmp_path: Path) -> None:
+    """Whoever wants a revocation to vanish unseen mails a certificate of that serial number that ended long ago."""
+    case, bundle = fresh()
+    new = x509.load_der_x509_crl((bundle / "out" / "crl-0.crl").read_bytes())
+    failure = SCENARIO.failure
+    (tmp_path / "old.crl").write_bytes(copy_of(new, 800, failure - timedelta(days=1), add=[VICTIM]))
+    (tmp_path / "new.crl").write_bytes(copy_of(new, 801, new.last_update_utc))
+    ended = failure - timedelta(days=300)
+    key = ec.generate_private_key(ec.SECP256R1())
+    forged = x509.CertificateBuilder(
+        new.issuer, x509.Name([]), key.public_key(), VICTIM, ended - timedelta(days=1), ended
+    ).sign(key, hashes.SHA256())
+    (tmp_path / "forged.cer").write_bytes(forged.public_bytes(Encoding.DER))
+    case.add([tmp_path / "old.crl", tmp_path / "forged.cer"])
+    case.decide(serials=[f"{VICTIM:x}"], action="leave", by=ANALYST)
+    outcomes = case.verify([tmp_path / "new.crl"])
+    changes = case.table("crl_changes").set_index("serial").loc[f"{VICTIM:x}"]
+    assert (changes["change"], changes["verdict"]) == ("dropped", "unexpected")
+    assert f"{VICTIM:x}" in " ".join(outcomes.attrs["notes"])
 
 
 def test_an_undecided_case_has_nothing_for_a_local_crl(tmp_path: Path) -> None:

@@ -68,17 +68,26 @@ def _entry_facts(crls: pd.DataFrame, crl_entries: pd.DataFrame) -> dict[str, dic
     """What is counted over the entries of each list, in one pass over all of them."""
     if not len(crl_entries):
         return {}
-    bars = crls.drop_duplicates("crl_sha256").set_index("crl_sha256")["this_update"]
+    lists = crls.drop_duplicates("crl_sha256").set_index("crl_sha256")
+    bars = lists["this_update"]
     per_list = crl_entries.groupby("crl_sha256", sort=False)
     late = crl_entries["revoked_at"] > crl_entries["crl_sha256"].map(bars) + _SKEW
     counted: dict[str, pd.Series[int]] = {
         "nameless": crl_entries["serial"].isna().astype(int).groupby(crl_entries["crl_sha256"]).sum(),
-        "twice": per_list["serial"].count() - per_list["serial"].nunique(),
+        "named": per_list["serial"].count(),
+        "distinct": per_list["serial"].nunique(),
         "late": late.fillna(value=False).astype(int).groupby(crl_entries["crl_sha256"]).sum(),
     }
-    return {
-        str(sha256): {name: int(column[str(sha256)]) for name, column in counted.items()} for sha256 in per_list.groups
-    }
+    facts = {}
+    for name, rows in per_list.size().items():
+        sha256 = str(name)
+        # A list that was handed in more than once (as DER and as PEM, say) is one list.
+        said = lists["entries"].get(sha256)
+        copies = max(1, int(rows) // int(said)) if said is not None and not pd.isna(said) and said else 1
+        mine = {each: int(column[sha256]) for each, column in counted.items()}
+        once = {each: mine[each] // copies for each in ("nameless", "named", "late")}
+        facts[sha256] = {**once, "twice": once["named"] - mine["distinct"]}
+    return facts
 
 
 def _remarks(row: Mapping[Hashable, Any], facts: Mapping[str, int], now: datetime) -> Iterator[_Remark]:

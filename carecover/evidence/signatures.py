@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
-from carecover.evidence.der import element, elements
+from carecover.evidence.der import element, elements, object_identifier
 from carecover.evidence.extensions import DAMAGED, ca_version, extension_value, quietly
 from carecover.evidence.x509 import load_certificate, sha1_hex
 from carecover.model import TABLES
@@ -31,6 +31,12 @@ from carecover.model import TABLES
 # Collisions are made at will: a signature over these proves nothing. SHA-1 is still read,
 # because CAs of 2008 R2 signed with it and their certificates are what is to be revoked.
 _BROKEN: Final = (hashes.MD5,)
+_PSS_HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
+    "1.3.14.3.2.26": hashes.SHA1(),  # noqa: S303
+    "2.16.840.1.101.3.4.2.1": hashes.SHA256(),
+    "2.16.840.1.101.3.4.2.2": hashes.SHA384(),
+    "2.16.840.1.101.3.4.2.3": hashes.SHA512(),
+}
 # A response carries the responder's certificate, and may carry its chain.
 _MAX_DELEGATES: Final = 10
 T = TypeVar("T")
@@ -85,12 +91,15 @@ def verify_signatures(
     keys = [_key(each) if mine and each is not None else None for each, mine in zip(loaded, own, strict=True)]
     claims = _claims([(index, key) for index, key in zip(versions, keys, strict=True) if key is not None])
     trusted = {index: _vouched(rivals, loaded, known_thumbprints) for index, rivals in claims.items()}
+    believed = _distinct([key for each in trusted.values() for key in each])
+    # A CA renewed with its key has two indexes and one key: one key index with two keys is a forgery as well.
+    usable = [key for rivals in _by_index(believed).values() for key in _vouched(rivals, loaded, known_thumbprints)]
+    usable += [key for key in believed if key.index is None]
     # The rival of a key that the database knows is not the CA's.
     ours = [
-        mine and (key is None or not (believed := trusted[index]) or key.public in [each.public for each in believed])
+        mine and (key is None or not _outdone(key, trusted[index], usable))
         for mine, key, index in zip(own, keys, versions, strict=True)
     ]
-    usable = _distinct([key for believed in trusted.values() for key in believed])
     certificates["signed_by_ca"] = pd.array([_certificate_signed(each, usable) for each in loaded], dtype="boolean")
     crls["signed_by_ca"], crls["signer_key_index"] = _signed_lists(lists, usable)
     return (
@@ -210,6 +219,23 @@ def _vouched(
     return vouched if len(vouched) == 1 else []
 
 
+def _by_index(keys: Sequence[_Key]) -> dict[int, list[_Key]]:
+    """Key index → the different keys that claim it; those that name none are left out."""
+    claims: dict[int, list[_Key]] = {}
+    for key in keys:
+        if key.index is not None:
+            claims.setdefault(key.index, []).append(key)
+    return claims
+
+
+def _outdone(key: _Key, trusted: Sequence[_Key], usable: Sequence[_Key]) -> bool:
+    """True where another key is believed to be what this one claims to be, by certificate index or by key index."""
+    if key.public in [each.public for each in usable]:
+        return False
+    same = any(each.index is not None and each.index == key.index for each in usable)
+    return same or (bool(trusted) and key.public not in [each.public for each in trusted])
+
+
 def _distinct(keys: Sequence[_Key]) -> list[_Key]:
     """Each key once: a CA certificate renewed with its key, or handed in twice, is tried once."""
     distinct: list[_Key] = []
@@ -271,10 +297,21 @@ def _crl_signer(each: x509.CertificateRevocationList | None, keys: Sequence[_Key
     for key in _fitting(_name(each, "issuer"), _authority_key_id(each), keys):
         try:
             if key.signs_lists and each.is_signature_valid(key.public):  # type: ignore[arg-type]
-                return key
+                return None if _borrows(each, key, keys) else key
         except (UnsupportedAlgorithm, ValueError, TypeError):
             continue
     return None
+
+
+def _borrows(each: x509.CertificateRevocationList, key: _Key, keys: Sequence[_Key]) -> bool:
+    """True where a key without index signed a list that says it is of another key, one that is known."""
+    if key.index is not None:
+        return False
+    try:
+        version = ca_version(each.extensions)
+    except DAMAGED:
+        return False
+    return version is not None and any(other.index == version >> 16 for other in keys)
 
 
 # ------------------------------------------------------------------------------ OCSP answers
@@ -294,7 +331,9 @@ def verify_responses(own: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame
     loaded = [_certificate(der) for der in own["der"]]
     versions = [int(version) & 0xFFFF for version in own["ca_version"].fillna(0)]
     claims = _claims([(n, key) for n, each in zip(versions, loaded, strict=True) if each and (key := _key(each))])
-    keys = _distinct([key for rivals in claims.values() if len(rivals) == 1 for key in rivals])
+    alone = _distinct([key for rivals in claims.values() if len(rivals) == 1 for key in rivals])
+    rivals = _by_index(alone)
+    keys = [key for key in alone if key.index is None or len(rivals[key.index]) == 1]
     signers: dict[tuple[str, int], _Key | None] = {}
     found = []
     for number, der in zip(_places(responses), responses["der"], strict=True):
@@ -319,14 +358,17 @@ def _response_signer(der: bytes, place: int, keys: Sequence[_Key]) -> _Key | Non
     try:
         response = ocsp.load_der_ocsp_response(der)
         answer = next(islice(response.responses, place, None), None)
-        if answer is None or isinstance(response.signature_hash_algorithm, _BROKEN):
+        digest, filled = _response_algorithm(der, response)
+        if answer is None or isinstance(digest, _BROKEN):
             return None
         named = [key for key in keys if _names_key(answer, key)]
         for key in named:
-            if _is_responder(response, key.certificate) and _response_verifies(response, key.public):
+            if _is_responder(response, key.certificate) and _response_verifies(response, digest, filled, key.public):
                 return key
             for delegate in response.certificates[:_MAX_DELEGATES]:
-                if _may_answer(delegate, key, response) and _response_verifies(response, delegate.public_key()):
+                if not _may_answer(delegate, key, response):
+                    continue
+                if _response_verifies(response, digest, filled, delegate.public_key()):
                     return key
     except (*DAMAGED, UnsupportedAlgorithm):
         return None
@@ -366,11 +408,42 @@ def _may_answer(delegate: x509.Certificate, key: _Key, response: ocsp.OCSPRespon
     )
 
 
-def _response_verifies(response: ocsp.OCSPResponse, public: CertificatePublicKeyTypes) -> bool:
-    signature, signed, digest = response.signature, response.tbs_response_bytes, response.signature_hash_algorithm
+def _response_algorithm(
+    der: bytes, response: ocsp.OCSPResponse
+) -> tuple[hashes.HashAlgorithm | None, padding.AsymmetricPadding]:
+    """The hash and the padding of a response's signature; raises UnsupportedAlgorithm or ValueError.
+
+    RSASSA-PSS (AlternateSignatureAlgorithm of a Windows CA) the library does not read here.
+    """
+    if response.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return response.signature_hash_algorithm, padding.PKCS1v15()
+    # OCSPResponse { status, [0] { SEQUENCE { type, OCTET STRING { BasicOCSPResponse { data, algorithm, … } } } } }
+    at = element(der, 0, len(der))
+    for place in (1, 0, 1, 0):
+        at = list(elements(der, at.start, at.stop))[place]
+    _, algorithm, *_ = elements(der, at.start, at.stop)
+    _, parameters = elements(der, algorithm.start, algorithm.stop)
+    first = next(elements(der, parameters.start, parameters.stop), None)
+    if first is None or first.tag != 0xA0:  # [0] hashAlgorithm DEFAULT sha1
+        return hashes.SHA1(), padding.PSS(padding.MGF1(hashes.SHA1()), padding.PSS.AUTO)  # noqa: S303
+    inner = element(der, first.start, first.stop)
+    name = element(der, inner.start, inner.stop)
+    digest = _PSS_HASHES.get(object_identifier(der[name.start : name.stop]))
+    if digest is None:
+        raise UnsupportedAlgorithm("a hash that is not known here")
+    return digest, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO)
+
+
+def _response_verifies(
+    response: ocsp.OCSPResponse,
+    digest: hashes.HashAlgorithm | None,
+    filled: padding.AsymmetricPadding,
+    public: CertificatePublicKeyTypes,
+) -> bool:
+    signature, signed = response.signature, response.tbs_response_bytes
     try:
         if isinstance(public, rsa.RSAPublicKey) and digest is not None:
-            public.verify(signature, signed, padding.PKCS1v15(), digest)
+            public.verify(signature, signed, filled, digest)
         elif isinstance(public, ec.EllipticCurvePublicKey) and digest is not None:
             public.verify(signature, signed, ec.ECDSA(digest))
         elif isinstance(public, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):

@@ -147,30 +147,39 @@ def at_points(
 
 
 def answers(responses: pd.DataFrame, fetched: pd.DataFrame) -> dict[str, list[Answer]]:
-    """Serial number → the newest answer of each place (the URL that was asked, else the responder's name)."""
-    where = dict(zip(fetched["sha256"].astype(str), fetched["url"].astype(str), strict=True))
-    newest: dict[tuple[str, str, bool], Answer] = {}
+    """Serial number → what each place answered last; more than one answer where it gave two at once.
+
+    A place is the URL that was asked, in the order of the journal (whatever its clock did):
+    what it gives last, clients get, however old it is. Of answers that nobody fetched the
+    place is the responder's name, and the newest by its own dates counts.
+    """
+    asked: dict[str, dict[str, tuple[int, object]]] = {}
+    for order, row in enumerate(fetched[fetched["kind"] == "ocsp"].to_dict("records")):
+        asked.setdefault(str(row["sha256"]), {})[str(row["url"])] = (order, row["fetched_at"])
+    given: dict[tuple[str, str, bool], list[tuple[tuple[int, datetime, datetime], object, Answer]]] = {}
     for row in responses.to_dict("records"):
-        answer = _answer(row, where)
-        if answer is None:
-            continue
-        place = (str(row["serial"]), answer.place, answer.trusted)
-        known = newest.get(place)
-        order = (answer.this_update, answer.produced_at)
-        if known is None or order > (known.this_update, known.produced_at):
-            newest[place] = answer
+        for place, (order, at) in asked.get(str(row["response_sha256"]), {None: (-1, None)}).items():
+            answer = _answer(row, place)
+            if answer is None:
+                continue
+            dated = (answer.this_update, answer.produced_at)
+            same = at if place is not None else dated
+            given.setdefault((str(row["serial"]), answer.place, answer.trusted), []).append(
+                ((order, *dated), same, answer)
+            )
     found: dict[str, list[Answer]] = {}
-    for (serial, _, _), answer in newest.items():
-        found.setdefault(serial, []).append(answer)
+    for (serial, _, _), each in given.items():
+        _, last, _ = max(each, key=lambda one: one[0])
+        found.setdefault(serial, []).extend(dict.fromkeys(answer for _, at, answer in each if at == last))
     return found
 
 
-def _answer(row: Mapping[Any, Any], where: Mapping[str, str]) -> Answer | None:
+def _answer(row: Mapping[Any, Any], place: str | None) -> Answer | None:
     if not all(present(row[name]) for name in ("serial", "status", "this_update", "produced_at")):
         return None
     name = row["responder"] if isinstance(row["responder"], str) else "a responder without name"
     return Answer(
-        place=shown(where.get(str(row["response_sha256"]), name)),
+        place=shown(name if place is None else place),
         key=int(row["signer_key_index"]) if present(row["signer_key_index"]) else None,
         trusted=present(row["signed_by_ca"]) and bool(row["signed_by_ca"]),
         status=str(row["status"]),

@@ -79,7 +79,8 @@ class Newest:
     """What the newest lists of one CA key are, or why there is none to go by."""
 
     lists: tuple[RevocationList, ...] = ()
-    delta: RevocationList | None = None
+    deltas: tuple[RevocationList, ...] = ()
+    """Those that clients may use with it, oldest first: the newest that all would, and any that some would."""
     missing: str | None = None
 
     @property
@@ -97,6 +98,13 @@ class Authority:
         self._subjects = {str(row["subject"]) for row in known if isinstance(row["subject"], str)}
         self._key_ids = {str(row["key_id"]) for row in known if isinstance(row["key_id"], str)}
         self.ends = {_low(row["ca_version"]): moment(row["not_after"]) for row in known if present(row["not_after"])}
+        self.key_ends: dict[int, datetime] = {}
+        for row in known:
+            if present(row["not_after"]):
+                key = int(row["ca_version"]) >> 16 if present(row["ca_version"]) else 0
+                end = moment(row["not_after"])
+                # A certificate that was renewed with its key lets the key live on.
+                self.key_ends[key] = max(end, self.key_ends.get(key, end))
         self._indexes: dict[str, int] = {}
         for table in tables:
             if table is not None:
@@ -180,11 +188,14 @@ def newest_lists(
     now: datetime,
     ca: Authority,
     before: Iterable[RevocationList] = (),
+    fetched: Iterable[RevocationList] = (),
+    failure: datetime | None = None,
 ) -> Newest:
     """The list of this key that counts, or the sentence that says why none does.
 
     ``crls`` are those handed in after the work, ``last`` the highest number that was public
-    before it, ``before`` the newest lists from before it.
+    before it, ``before`` the newest lists from before it, ``fetched`` what clients can get,
+    ``failure`` when the CA was lost: a list of before that was not made by the restored one.
     """
     whose = "the CA's key" if key == 0 else f"the CA's key {key}"
     own = [one for one in revocation_lists(crls, ca) if one.key == key]
@@ -197,6 +208,7 @@ def newest_lists(
         return Newest(missing=f"No CRL of {whose} was handed in since: publish one and hand it to verify.")
     top = max(one.number for one in bases)
     newest = tuple(one for one in bases if one.number == top)
+    deltas = {one.sha256: one for one in (*own, *fetched) if one.is_delta and one.key == key and one.base is not None}
     missing: str | None = None
     if last is None:
         missing = (
@@ -208,16 +220,27 @@ def newest_lists(
             f"CRL {top} is not newer than the last public one ({last}): clients would ignore it. "
             "Publish again until the number passes it."
         )
+    elif (ended := ca.key_ends.get(key)) is not None and ended <= now:
+        missing = f"The certificate of {whose} ended on {clock(ended)}: clients take none of its lists any more."
     elif late := [one for one in newest if one.next_update <= now]:
         missing = f"The newest list, CRL {top}, ended on {clock(late[0].next_update)}: publish again."
     elif early := [one for one in newest if one.this_update > now + MAX_CLOCK_SKEW]:
         missing = f"The newest list, CRL {top}, begins only on {clock(early[0].this_update)}: a clock is wrong."
+    elif failure is not None and newest[0].this_update < failure - 2 * MAX_CLOCK_SKEW:
+        missing = (
+            f"CRL {top} is dated {clock(newest[0].this_update)}, before the failure ({clock(failure)}): the restored "
+            "CA did not make it, or a clock was wrong. Publish a new CRL."
+        )
     elif younger := [o for o in (*bases, *before) if o.key == key and o.this_update > newest[0].this_update]:
         missing = (
             f"CRL {top} is dated {clock(newest[0].this_update)}, before {younger[0].name} "
             f"({clock(younger[0].this_update)}): clients that go by the date keep that one. A clock is or was wrong."
         )
-    elif damaged := _may_be_newer(crls, key, top, ca):
+    elif behind := [one for one in deltas.values() if one.base is not None and one.base > top]:
+        missing = (
+            f"The {behind[0].name} is of the base CRL {behind[0].base}, which is newer than CRL {top}: hand that in."
+        )
+    elif damaged := _may_be_newer(crls, key, newest[0], now, ca):
         missing = (
             f"CRL {damaged}, which was handed in as well, is in the CA's name and newer than CRL {top}, and its "
             "signature is not good: hand it in again, undamaged, or a later one."
@@ -226,22 +249,25 @@ def newest_lists(
         missing = f"The newest list, CRL {top}, {refused[0]}: it proves nothing about this certificate."
     if missing is not None:
         return Newest(missing=missing)
-    deltas = [
-        one
-        for one in own
-        if one.is_delta and one.number >= top and one.next_update > now and one.base is not None and one.base <= top
-    ]
-    return Newest(newest, max(deltas, key=lambda one: one.number, default=None))
+    usable = [one for one in deltas.values() if one.number >= top and one.next_update > now]
+    bar = max((one.number for one in usable if not one.refused and one.this_update <= now + MAX_CLOCK_SKEW), default=0)
+    return Newest(newest, tuple(sorted((one for one in usable if one.number >= bar), key=lambda one: one.number)))
 
 
-def _may_be_newer(crls: pd.DataFrame, key: int, top: int, ca: Authority) -> int | None:
-    """The number of a list in the CA's name that does not verify and says that it is newer: a damaged copy, perhaps."""
-    numbers = [
-        own
-        for row in crls.to_dict("records")
-        if present(row["signed_by_ca"]) and not row["signed_by_ca"] and ca.bears_name(row)
-        if ca.claimed(row) in (key, None) and (own := number(row["crl_number"])) is not None and own > top
-    ]
+def _may_be_newer(crls: pd.DataFrame, key: int, newest: RevocationList, now: datetime, ca: Authority) -> int | None:
+    """The number of a list in the CA's name that does not verify and says that it is newer: a damaged copy, perhaps.
+
+    One that is dated before the good list, or later than now, is not waited for: a file that
+    somebody made himself would otherwise hold the proof back for ever.
+    """
+    numbers = []
+    for row in crls.to_dict("records"):
+        if not present(row["signed_by_ca"]) or row["signed_by_ca"] or not ca.bears_name(row):
+            continue
+        own, begin = number(row["crl_number"]), row["this_update"]
+        dated = present(begin) and not newest.this_update <= moment(begin) <= now + MAX_CLOCK_SKEW
+        if ca.claimed(row) in (key, None) and own is not None and own > newest.number and not dated:
+            numbers.append(own)
     return max(numbers, default=None)
 
 

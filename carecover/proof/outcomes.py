@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import pandas as pd
@@ -44,6 +44,10 @@ FAILED: Final = "failed"
 CONTRADICTED: Final = "contradicted"
 
 _MUST_STAY: Final = "though it was to stay valid."
+# Local time that was taken for UTC may be anywhere within the zones.
+_ANY_ZONE: Final = timedelta(hours=14)
+# The readers' word for that, in column flags.
+_ZONE_ASSUMED: Final = "zone_assumed_utc"
 _REMOVED: Final = int(RevocationReason.REMOVE_FROM_CRL)
 
 
@@ -53,6 +57,8 @@ class _Row:
     reason: int | None
     thumbprint: str | None
     not_after: datetime | None
+    zone_known: bool | None
+    """Of its end; None where it has none."""
 
     def with_(self, other: _Row) -> _Row | None:
         """Both as one, where what both say agrees (captures of a row may have different columns); else None."""
@@ -92,6 +98,8 @@ def judge(
     fetched: pd.DataFrame | None = None,
     certificates: pd.DataFrame | None = None,
     ca_certificates: pd.DataFrame | None = None,
+    view_is_whole: bool = True,
+    failure: datetime | None = None,
 ) -> pd.DataFrame:
     """One row of table ``outcomes`` for each item of the plan, in the plan's order.
 
@@ -101,6 +109,8 @@ def judge(
     are answered (schemas crls, ocsp_responses), ``fetched`` where (schema fetched);
     ``crl_entries`` holds the entries of all lists. ``certificates`` are the known ones (their
     distribution points and whether they are CAs), ``ca_certificates`` the CA's own.
+    ``view_is_whole`` is false where the view leaves rows out, so that one which it lacks may be
+    there; ``failure`` is when the CA was lost: a list of before that was not made after the work.
     ``transcripts`` come oldest first. Pure: the same tables at the same ``now`` give the same
     verdicts.
 
@@ -114,34 +124,35 @@ def judge(
     old = set(before_crls["crl_sha256"].dropna())
     fresh = crls[~crls["crl_sha256"].isin(list(old))]
     before = _newest_old(before_crls, ca)
+    fetchable_lists = [] if cdp_crls is None else revocation_lists(cdp_crls, ca)
     public = {
-        key: newest_lists(fresh, key, last.get(key), now, ca, before.values())
+        key: newest_lists(fresh, key, last.get(key), now, ca, before.values(), fetchable_lists, failure)
         for key in {item.ca_key_index for item in plan.items}
     }
     if fetched is None:
         fetched = TABLES["fetched"].empty()
     places = [] if cdp_crls is None else points(cdp_crls, fetched, ca)
     asked = {} if responses is None else answers(responses[responses["serial"].isin(list(wanted))], fetched)
-    used = [*(one for newest in public.values() for one in (*newest.lists, newest.delta) if one), *before.values()]
+    used = [*(one for newest in public.values() for one in (*newest.lists, *newest.deltas)), *before.values()]
     used += [one for place in places for lists in place.lists.values() for one in lists]
     entries = entries_of(crl_entries, {one.sha256 for one in used}, wanted)
     rows = None if view is None else _rows(view, wanted)
-    known = _certificates(certificates, wanted)
+    known, named = _certificates(certificates, wanted), _points_named(certificates)
     logged = _logged(transcripts, plan.digest)
     published = _published(transcripts, plan.digest)
 
     outcomes = []
     for item in plan.items:
         step = logged.get((item.number, item.serial))
-        found = None if rows is None else rows.get(item.serial, [])
+        found = None if rows is None else rows.get(item.serial, [] if view_is_whole else None)
         newest = public[item.ca_key_index]
-        if newest.missing is None and (unfit := _unfit(newest, known.get(item.serial))):
+        if newest.missing is None and (unfit := _unfit(newest, known.get(item.serial), named)):
             newest = Newest(missing=unfit)
         verdict = _strange(item, found, ca) or _verdict(
             item, step, found, newest, entries, published=published, now=now
         )
         fetchable, told = _visible(item, newest, places, asked.get(item.serial, []), entries, now)
-        verdict = _held_back(verdict, [*fetchable, *told])
+        verdict = _held_back(_unsure(verdict, item, found, ca), [*fetchable, *told])
         since = _since(item, before.get(item.ca_key_index), newest, entries)
         if verdict.word == PROVED and item.action == "revoke" and _later(*since):
             verdict = _Verdict(PROVED, f"{verdict.why} {_new_date(*since)}")
@@ -181,9 +192,7 @@ def _verdict(
         if step is not None and step.code != 0:
             return _Verdict(FAILED, f"{_stopped(step)} {public.missing}")
         return _Verdict(PENDING, public.missing)
-    if public.delta is not None and (verdict := _by_delta(item, public, public.delta, entries)):
-        return verdict
-    states = {_state(item.serial, one, public.delta, entries) for one in public.lists}
+    states = {_state(item.serial, one, entries) for one in public.lists}
     if len(states) > 1:
         return _Verdict(
             CONTRADICTED,
@@ -195,24 +204,40 @@ def _verdict(
         said = " and ".join(reason_text(reason) for reason in state)
         return _Verdict(CONTRADICTED, f"{public.name} lists it more than once, with the reasons {said}.")
     listed = state[0] if state else None
+    told = [_by_delta(item, public, delta, listed, entries) for delta in public.deltas]
+    if verdicts := [verdict for verdict in told if verdict is not None]:
+        return next((verdict for verdict in verdicts if verdict.word == CONTRADICTED), verdicts[-1])
     if item.action == "revoke":
         return _verdict_revoked(item, step, rows, public, listed, published=published, now=now)
     return _verdict_valid(item, step, rows, public, listed)
 
 
-def _by_delta(item: PlanItem, public: Newest, delta: RevocationList, entries: Entries) -> _Verdict | None:
-    """What a delta CRL over the newest base settles; None where it leaves the word to the base."""
-    changed = [entry.reason for entry in entries.get((delta.sha256, item.serial), ())]
+def _by_delta(
+    item: PlanItem, public: Newest, delta: RevocationList, listed: int | None, entries: Entries
+) -> _Verdict | None:
+    """What a delta CRL over the newest base settles; None where it leaves the word to the base.
+
+    What the base does not say, no delta proves: clients that fetch no deltas trust the base.
+    """
+    changed = _state(item.serial, delta, entries)
     said = f"The delta CRL {delta.number}"
     if len(changed) > 1:
         return _Verdict(CONTRADICTED, f"{said} lists it more than once.")
+    if not changed or changed[0] == listed:
+        return None
     if _REMOVED in changed and item.action == "revoke":
         return _Verdict(CONTRADICTED, f"{said} takes it off {public.name} again: somebody unrevoked it.")
     if _REMOVED in changed:
         return _Verdict(PENDING, f"{said} takes it off again; the next base CRL will prove it.")
-    if changed and item.action != "revoke":
-        return _Verdict(CONTRADICTED, f"{said} lists it with the reason {reason_text(changed[0])}, {_MUST_STAY}")
-    return None
+    named = f"{said} lists it with the reason {reason_text(changed[0])}"
+    if item.action != "revoke":
+        return _Verdict(CONTRADICTED, f"{named}, {_MUST_STAY}")
+    if changed[0] != item.reason:
+        return _Verdict(CONTRADICTED, f"{named}, the plan says {reason_text(item.reason)}.")
+    if listed is None:
+        return None
+    still = f"{public.name} still lists it with the reason {reason_text(listed)}"
+    return _Verdict(PENDING, f"{named}, as planned, but {still}; the next base CRL will prove it.")
 
 
 def _verdict_revoked(
@@ -287,13 +312,13 @@ def _verdict_valid(
         return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {reason_text(listed)}, {_MUST_STAY}")
     if item.method == "none":
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} does not list it.")
-    if step is not None and step.code != 0:
+    if step is not None and step.code != 0 and not rows:
         return _Verdict(FAILED, _stopped(step))
     if rows is None:
         return _Verdict(
             PENDING,
-            f"{public.name} does not list it; that the CA knows it again only a later view of the database shows. "
-            "Export one and hand it to verify.",
+            f"{public.name} does not list it; that the CA knows it again only a later view of the database shows (one "
+            "that leaves rows out need not have it). Export one and hand it to verify.",
         )
     if not rows:
         word = CONTRADICTED if step is not None and step.well else FAILED
@@ -317,11 +342,8 @@ def _strange(item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict
             f"The row in the later view holds another certificate (hash {found}) than the expected one "
             f"({expected}): a person must look.",
         )
-    end = rows[0].not_after
-    if item.method != "dummy" or end is None:
-        return None
-    needed = ca.ends.get(item.ca_cert_index) if item.not_after is None else datetime.fromisoformat(item.not_after)
-    if needed is None or end >= needed:
+    end, needed = rows[0].not_after, _needed(item, ca)
+    if end is None or needed is None or end + (timedelta() if rows[0].zone_known else _ANY_ZONE) >= needed:
         return None
     whose = "the CA certificate, as the end of the real one is not known" if item.not_after is None else "the real one"
     return _Verdict(
@@ -329,6 +351,27 @@ def _strange(item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict
         f"The dummy in the database ends on {clock(end)}, before {whose} ({clock(needed)}): the CA will then drop the "
         "serial number from its CRL while the certificate is still valid. Have expired certificates kept on the CRL "
         "(certutil -setreg CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS, and restart the service), and publish again.",
+    )
+
+
+def _needed(item: PlanItem, ca: Authority) -> datetime | None:
+    """Up to when the row of a dummy must last; None where it is no dummy, or nobody knows."""
+    if item.method != "dummy":
+        return None
+    return ca.ends.get(item.ca_cert_index) if item.not_after is None else datetime.fromisoformat(item.not_after)
+
+
+def _unsure(verdict: _Verdict, item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict:
+    """A dummy whose end is given by a clock of unknown zone may end too early."""
+    end, needed = rows[0].not_after if rows else None, _needed(item, ca)
+    if verdict.word != PROVED or not rows or end is None or needed is None or rows[0].zone_known:
+        return verdict
+    if end - _ANY_ZONE >= needed:
+        return verdict
+    return _Verdict(
+        PENDING,
+        f"{verdict.why} But in which time zone the later view says that the dummy ends is not known, and it must not "
+        f"end before {clock(needed)}: export with -gmt -seconds, or name the zone (init --time-zone).",
     )
 
 
@@ -363,11 +406,16 @@ def _visible(
     return at_points(item, places, newest, expected, entries, now), told
 
 
-def _unfit(public: Newest, certificate: _Certificate | None) -> str | None:
-    """Why the newest list proves nothing about this very certificate."""
-    if certificate is None:
-        return None
+def _unfit(public: Newest, certificate: _Certificate | None, named: frozenset[str]) -> str | None:
+    """Why the newest list proves nothing about this very certificate; ``named`` are the points of the CA's others."""
     for one in public.lists:
+        if certificate is None:
+            if one.points and not one.points & named:
+                return (
+                    f"{one.name} is only for the distribution points that it names, and no certificate is at hand that "
+                    "shows that this one names them: add one that the CA issued, and verify again."
+                )
+            continue
         if one.points and not one.points & certificate.points:
             return (
                 f"{one.name} is for other distribution points than the certificate names: it proves nothing about it."
@@ -388,16 +436,9 @@ def _ended(item: PlanItem, now: datetime) -> str | None:
     return clock(end) if end < now else None
 
 
-def _state(serial: str, base: RevocationList, delta: RevocationList | None, entries: Entries) -> tuple[int, ...]:
-    """The reasons with which a base CRL lists the serial: none, one, or more where it is listed twice.
-
-    Of a delta CRL only the removal counts, and the change of a listed reason: what a base
-    does not list, no delta proves (clients that fetch no deltas trust it).
-    """
-    found = tuple(entry.reason for entry in entries.get((base.sha256, serial), ()))
-    if len(found) != 1 or delta is None:
-        return tuple(dict.fromkeys(found))
-    return tuple(entry.reason for entry in entries.get((delta.sha256, serial), ())) or found
+def _state(serial: str, one: RevocationList, entries: Entries) -> tuple[int, ...]:
+    """The reasons with which a list names the serial: none, one, or more where it is listed twice."""
+    return tuple(dict.fromkeys(entry.reason for entry in entries.get((one.sha256, serial), ())))
 
 
 def _since(
@@ -452,12 +493,22 @@ def _certificates(certificates: pd.DataFrame | None, wanted: set[str]) -> dict[s
     return {serial: next(iter(each.values())) for serial, each in found.items() if len(each) == 1}
 
 
+def _points_named(certificates: pd.DataFrame | None) -> frozenset[str]:
+    """The distribution points that verified certificates of the CA name."""
+    if certificates is None:
+        return frozenset()
+    return frozenset(url for urls in certificates.loc[true(certificates["signed_by_ca"]), "crl_urls"] for url in urls)
+
+
 def _rows(view: pd.DataFrame, wanted: set[str]) -> dict[str, list[_Row]]:
     """Serial → its distinct rows (one, in any database that is as it should be)."""
     rows: dict[str, list[_Row]] = {}
     for record in view[view["serial"].isin(list(wanted))].to_dict("records"):
         end = moment(record["not_after"]) if present(record["not_after"]) else None
-        row = _Row(_integer(record["disposition"]), _integer(record["reason"]), _text(record["thumbprint"]), end)
+        zone_known = None if end is None else _ZONE_ASSUMED not in record["flags"]
+        row = _Row(
+            _integer(record["disposition"]), _integer(record["reason"]), _text(record["thumbprint"]), end, zone_known
+        )
         known = rows.setdefault(str(record["serial"]), [])
         for place, other in enumerate(known):
             if (both := other.with_(row)) is not None:
@@ -517,6 +568,10 @@ def _database_text(rows: list[_Row] | None) -> str | None:
 def _crl_text(item: PlanItem, public: Newest, entries: Entries) -> str | None:
     if not public.lists:
         return None
-    listed = _state(item.serial, public.lists[0], public.delta, entries)
-    said = ", ".join(reason_text(reason) for reason in listed)
-    return f"{public.name}: " + (f"listed, reason {said}" if listed else "not listed")
+    told = []
+    for one in (public.lists[0], *public.deltas):
+        listed = _state(item.serial, one, entries)
+        said = ", ".join(reason_text(reason) for reason in listed)
+        if listed or not one.is_delta:
+            told.append(f"{one.name}: " + (f"listed, reason {said}" if listed else "not listed"))
+    return "; ".join(told)

@@ -68,7 +68,8 @@ def make_visibility(
     known_old = {one.sha256 for one in old}
     later = [one for one in revocation_lists(cdp_crls, ca) if one.sha256 not in known_old]
     new = _newest([*written, *(one for one in later if one.number > last.get(one.key, -1))])
-    old += [one for one in later if one.number <= last.get(one.key, -1)]
+    handed_in = [one for one in revocation_lists(crls, ca) if one.sha256 not in known_old]
+    old += [one for one in (*handed_in, *later) if one.number <= last.get(one.key, -1)]
     places = _places(certificates, ca_certificates, pd.concat([before_crls, crls, cdp_crls]), ca)
     lists = {one.sha256: one for one in (*old, *written, *later)}
     answers = _answers(before_responses, responses, new)
@@ -82,7 +83,7 @@ def make_visibility(
                 places.setdefault((key, "ocsp"), {})[url] = None
     clocks = _clocks(old, answers)
     # Base and delta CRLs share one row of numbers.
-    handed_in = {one.key: one.number for one in sorted(old, key=lambda one: one.number)}
+    highest = {one.key: one.number for one in sorted(old, key=lambda one: one.number)}
     keys = sorted({key for key, _ in (*places, *clocks)} | set(last))
     rows = []
     for key in keys:
@@ -93,7 +94,7 @@ def make_visibility(
                 urls = [None]
             for place in urls:
                 seen, current = _seen(place, key, kind, fetched, lists, answers, new)
-                until, why = _until(key, kind, clock_, last.get(key), handed_in.get(key))
+                until, why = _until(key, kind, clock_, last.get(key), highest.get(key))
                 rows.append(
                     {
                         "url": place,

@@ -124,5 +124,13 @@ def test_the_lists_of_a_microsoft_ca_break_no_rule(corpus: Path) -> None:
         assert not (table["severity"] == "error").any() or table["what"].str.contains("begins only on").any(), table
 
 
+def test_a_list_that_was_handed_in_twice_is_one_list(tmp_path: Path) -> None:
+    """As DER by one person and as PEM by another: nothing in it is listed more than once."""
+    (tmp_path / "a.crl").write_bytes(TestCA(NOW).crl(Wish(entries={5: 1, 6: 4})))
+    tables = read(tmp_path / "a.crl").tables
+    lists, entries = (pd.concat([tables[name]] * 2, ignore_index=True) for name in ("crls", "crl_entries"))
+    assert lint_crls(lists, entries, now=NOW).empty
+
+
 def test_nothing_to_look_at() -> None:
     assert lint_crls(TABLES["crls"].empty(), TABLES["crl_entries"].empty(), now=NOW).empty

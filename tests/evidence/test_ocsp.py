@@ -122,6 +122,28 @@ def test_a_bit_that_fell_over_is_not_believed(read_bytes: ReadBytes) -> None:
     assert signed(read_bytes, bent) is False
 
 
+def test_an_answer_signed_with_pss_is_read_as_well(tmp_path: Path, read_bytes: ReadBytes) -> None:
+    """AlternateSignatureAlgorithm on an AD CS. The library makes none: openssl does."""
+    place = tmp_path
+
+    def run(*arguments: str) -> None:
+        made = openssl(*arguments)
+        assert made.returncode == 0, made.stderr
+
+    key = str(place / "ca.key")
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", str(place / "ca.pem"),
+        "-subj", "/CN=Corp CA", "-days", "30")  # fmt: skip
+    ca = x509.load_pem_x509_certificate((place / "ca.pem").read_bytes())
+    (place / "index").write_text("V\t491231235959Z\t\t4400FF\tunknown\t/CN=x\n", encoding="ascii")
+    run("ocsp", "-issuer", str(place / "ca.pem"), "-serial", "0x4400FF", "-reqout", str(place / "asked"), "-no_nonce")
+    run("ocsp", "-index", str(place / "index"), "-CA", str(place / "ca.pem"), "-rsigner", str(place / "ca.pem"),
+        "-rkey", key, "-reqin", str(place / "asked"), "-respout", str(place / "said"), "-ndays", "1",
+        "-rsigopt", "rsa_padding_mode:pss", "-resp_no_certs")  # fmt: skip
+    said = (place / "said").read_bytes()
+    assert signed(read_bytes, said, ca) is True
+    assert signed(read_bytes, said[:-20] + bytes([said[-20] ^ 1]) + said[-19:], ca) is not True
+
+
 def test_without_a_ca_certificate_nothing_is_known(read_bytes: ReadBytes) -> None:
     found = verify_responses(TABLES["certificates"].empty(), read_bytes(response()).tables["ocsp_responses"])
     assert found["signed_by_ca"].isna().all()

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from carecover.errors import EvidenceError
 from carecover.evidence import read, read_certificates, read_crl, verify_signatures
 from carecover.evidence.crl import read_list
+from carecover.evidence.x509 import sha1_hex
 from carecover.model import TABLES, Reading
 from tests.evidence.conftest import check
 
@@ -182,6 +183,40 @@ def test_a_ca_certificate_that_came_by_mail_is_no_ca(read_bytes: ReadBytes) -> N
     checked, _, own = verify_signatures(certificates, read_bytes(make_crl()).tables["crls"], ca_name="Corp CA")
     assert own.empty
     assert not checked["signed_by_ca"].fillna(False).any()
+
+
+def test_one_key_index_has_one_key(read_bytes: ReadBytes) -> None:
+    """A CA renewed with its key has two certificates of one key index: a second key cannot claim it that way."""
+    first = make_certificate(serial=1, subject="Corp CA", is_ca=True, version=0)
+    renewed = make_certificate(serial=2, subject="Corp CA", is_ca=True, version=1)
+    rival = make_certificate(serial=3, subject="Corp CA", is_ca=True, key=OTHER, signer=OTHER, version=1)
+    known = make_certificate(serial=4)
+    crls = read_bytes(pem(make_crl(), "X509 CRL") + pem(make_crl(OTHER), "X509 CRL")).tables["crls"]
+
+    def checked(*ders: bytes, vouched: bool = False) -> tuple[list[object], list[object]]:
+        thumbprints = [sha1_hex(known)] if vouched else []
+        table = tables(read_bytes, *ders, known)
+        _, lists, own = verify_signatures(table, crls, ca_name="Corp CA", known_thumbprints=thumbprints)
+        return list(lists["signed_by_ca"].fillna(value=False)), list(own["serial"])
+
+    assert checked(first, renewed) == ([True, False], ["01", "02"])
+    # Two keys, none vouched for: nobody is believed, and a person sees both certificates.
+    assert checked(first, rival) == ([False, False], ["01", "03"])
+    assert checked(first, rival, vouched=True) == ([True, False], ["01"])
+
+
+def test_a_key_without_index_cannot_sign_for_a_key_that_has_one(read_bytes: ReadBytes) -> None:
+    """The list says for itself of which key it is: that must not be another key than the one that signed it."""
+    renewed = make_certificate(serial=2, subject="Corp CA", is_ca=True, version=0x10001)
+    rival = make_certificate(serial=3, subject="Corp CA", is_ca=True, key=OTHER, signer=OTHER)
+    builder = x509.CertificateRevocationListBuilder(name("Corp CA"), T0, T0 + timedelta(days=7))
+    version = x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.311.21.1"), b"\x02\x03\x01\x00\x01")
+    borrowed = builder.add_extension(version, critical=False).sign(OTHER, hashes.SHA256())
+    crls = read_bytes(borrowed.public_bytes(serialization.Encoding.DER)).tables["crls"]
+    _, lists, _ = verify_signatures(tables(read_bytes, renewed, rival), crls, ca_name="Corp CA")
+    assert list(lists["signed_by_ca"]) == [False]
+    _, lists, _ = verify_signatures(tables(read_bytes, rival), crls, ca_name="Corp CA")
+    assert list(lists["signed_by_ca"]) == [True]
 
 
 def test_two_equally_likely_cas_are_not_guessed_between(read_bytes: ReadBytes) -> None:

@@ -96,6 +96,8 @@ class Story:
     own: list[dict[str, object]] = field(default_factory=lambda: [OWN])
     log: list[str] | None = None
     log_digest: str | None = None
+    whole: bool = True
+    failure: datetime | None = None
 
     def change(self, **changes: Any) -> Story:
         """Change the planned item."""
@@ -133,6 +135,8 @@ class Story:
             fetched=frame("fetched", self.fetched),
             certificates=frame("certificates", self.certificates),
             ca_certificates=frame("certificates", self.own),
+            view_is_whole=self.whole,
+            failure=self.failure,
         )
         assert list(outcomes.columns) == [c.name for c in TABLES["outcomes"].columns]
         assert len(outcomes) == 1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from carecover.model import TABLES
 from carecover.proof import judge
 
-from .conftest import NOW, ROW_HASH, SERIAL, Story, answer, crl
+from .conftest import NOW, OWN, ROW_HASH, SERIAL, Story, answer, crl
 
 ROW = {"request_id": 200, "serial": SERIAL, "disposition": 21, "reason": 5, "thumbprint": ROW_HASH}
 DONE = [f"@@CR 1 {SERIAL} import 0", f"@@CR 1 {SERIAL} revoke 0", f"@@CR 1 {SERIAL} done 0", "@@CR end 0 done=1"]
@@ -157,6 +157,49 @@ def test_a_delta_never_proves_what_the_base_does_not_list(story: Story) -> None:
 def test_a_delta_of_another_base_says_nothing(story: Story) -> None:
     story.crls.append(crl("delta", 420, is_delta=True, base_crl_number="419"))
     story.entries.append({"crl_sha256": "delta", "serial": SERIAL, "reason": 8})
+    assert_verdict(story, "pending", "delta CRL 420", "base CRL 419", "hand that in")
+    # One of an older base than the last public one is of long ago.
+    story.crls[1] = crl("delta", 413, is_delta=True, base_crl_number="401")
+    assert_verdict(story, "proved")
+
+
+def test_a_delta_never_mends_the_reason_that_the_base_gives(story: Story) -> None:
+    """Clients that fetch no deltas see a hold where a final revocation was planned."""
+    story.crls.append(crl("delta", 415, is_delta=True, base_crl_number="414"))
+    story.entries = [
+        {"crl_sha256": "new", "serial": SERIAL, "reason": 6},
+        {"crl_sha256": "delta", "serial": SERIAL, "reason": 5},
+    ]
+    assert_verdict(story, "pending", "CRL 414 still lists it with the reason 6", "the next base CRL will prove it")
+    story.entries[1]["reason"] = 1
+    assert_verdict(story, "contradicted", "the reason 1 (Key Compromise)")
+    story.entries[0]["reason"] = 5
+    assert_verdict(story, "contradicted", "the reason 1 (Key Compromise)")
+
+
+def test_no_delta_hides_another_that_clients_may_use(story: Story) -> None:
+    """A newer delta that many clients refuse, or that begins only later, leaves the word to the one before it."""
+    story.entries.append({"crl_sha256": "delta", "serial": SERIAL, "reason": 8})
+    for odd in (
+        {"unknown_critical": ["1.2.3.4.5"]},
+        {"scope": ["ca_certificates"]},
+        {"this_update": NOW + timedelta(hours=1)},
+        {"crl_number": "415"},
+    ):
+        story.crls[1:] = [
+            crl("delta", 415, is_delta=True, base_crl_number="414"),
+            crl("later", 416, is_delta=True, base_crl_number="414") | odd,
+        ]
+        assert_verdict(story, "contradicted", "delta CRL 415 takes it off CRL 414 again")
+
+
+def test_a_delta_that_was_fetched_speaks_as_well(story: Story) -> None:
+    story.points = [crl("new", 414), crl("delta", 415, is_delta=True, base_crl_number="414")]
+    assert_verdict(story, "proved")
+    story.entries.append({"crl_sha256": "delta", "serial": SERIAL, "reason": 8})
+    assert_verdict(story, "contradicted", "delta CRL 415 takes it off CRL 414 again")
+    # An old delta is used with no base of a higher number.
+    story.points[1] = crl("delta", 413, is_delta=True, base_crl_number="410")
     assert_verdict(story, "proved")
 
 
@@ -364,6 +407,33 @@ def test_a_damaged_list_that_says_that_it_is_newer_holds_the_proof_back(story: S
         assert_verdict(story, "proved")
 
 
+def test_a_later_list_outdoes_a_damaged_one(story: Story) -> None:
+    """Otherwise anyone could hold a case back for ever with a file that he made himself."""
+    for forged in ({"this_update": NOW - timedelta(hours=2)}, {"this_update": datetime(2049, 1, 1, tzinfo=UTC)}):
+        story.crls[1:] = [crl("forged", 10**40, signed_by_ca=False) | forged]
+        assert_verdict(story, "proved")
+    story.crls[1]["this_update"] = None
+    assert_verdict(story, "pending", "its signature is not good")
+
+
+def test_a_list_from_before_the_failure_is_not_made_by_the_restored_ca(story: Story) -> None:
+    """Of a list that was public and that nobody knew of: it names what was revoked before the restore undid it."""
+    story.last, story.failure = {"0": "400"}, NOW - timedelta(hours=2)
+    story.before = [crl("old", 400, this_update=NOW - timedelta(days=9))]
+    story.crls = [crl("new", 410, this_update=NOW - timedelta(days=1))]
+    assert_verdict(story, "pending", "CRL 410 is dated 2026-03-05 12:00 UTC, before the failure")
+    story.crls[0]["this_update"] = story.failure - timedelta(minutes=10)
+    assert_verdict(story, "proved")
+
+
+def test_an_ended_ca_certificate_proves_nothing_any_more(story: Story) -> None:
+    story.own = [OWN | {"not_after": NOW - timedelta(days=1)}]
+    assert_verdict(story, "pending", "certificate of the CA's key ended on 2026-03-05 12:00 UTC")
+    # Renewed with the same key, it lives on.
+    story.own.append(OWN | {"certificate_sha256": "d" * 64, "ca_version": 1})
+    assert_verdict(story, "proved")
+
+
 def test_a_list_that_is_dated_before_the_old_one_holds_the_proof_back(story: Story) -> None:
     story.before[0]["this_update"] = NOW - timedelta(minutes=30)
     assert_verdict(story, "pending", "before CRL 412", "A clock is or was wrong")
@@ -378,7 +448,13 @@ def test_a_list_for_user_certificates_proves_nothing_about_a_ca(story: Story) ->
 
 def test_a_list_for_other_distribution_points_proves_nothing(story: Story) -> None:
     story.crls[0]["point_urls"] = ["http://a/ca.crl", "ldap:///CN=CA"]
+    # Nothing says what the certificate names: openssl would not use the list for it.
+    assert_verdict(story, "pending", "only for the distribution points that it names", "no certificate")
+    other = {"serial": "07", "certificate_sha256": "b", "signed_by_ca": True}
+    story.certificates = [other | {"crl_urls": ["http://a/ca.crl"]}]
     assert_verdict(story, "proved")
+    story.certificates = [other | {"crl_urls": ["http://a/ca.crl"], "signed_by_ca": False}]
+    assert_verdict(story, "pending", "no certificate")
     known = {"serial": SERIAL, "certificate_sha256": "a", "signed_by_ca": True}
     story.certificates = [known | {"crl_urls": ["http://a/ca.crl"]}]
     assert_verdict(story, "proved")
@@ -400,6 +476,36 @@ def test_a_dummy_that_ends_too_early_is_never_green(story: Story) -> None:
     story.change(not_after=None)
     assert_verdict(story, "contradicted", "before the CA certificate")
     story.change(method="original")
+    assert_verdict(story, "proved")
+
+
+def test_the_end_of_a_dummy_in_a_clock_of_unknown_zone_is_no_end(story: Story) -> None:
+    """14:00 somewhere: before 12:00 UTC in Berlin's summer, after it in New York."""
+    story.rows = [ROW | {"not_after": datetime(2027, 3, 1, 1, tzinfo=UTC), "flags": ["zone_assumed_utc"]}]
+    assert_verdict(story, "pending", "time zone", "-gmt")
+    story.rows[0]["not_after"] = datetime(2027, 2, 28, 20, tzinfo=UTC)
+    assert_verdict(story, "pending", "time zone")
+    story.rows[0]["not_after"] = datetime(2027, 2, 28, 2, tzinfo=UTC)
+    assert_verdict(story, "contradicted", "dummy in the database ends")
+    story.rows[0]["not_after"] = datetime(2027, 3, 2, tzinfo=UTC)
+    assert_verdict(story, "proved")
+
+
+def test_a_row_that_a_filtered_view_leaves_out_may_well_be_there(story: Story) -> None:
+    story.change(action="restore", reason=None, method="original").entries = []
+    story.rows, story.whole = [ROW | {"serial": "07", "disposition": 20}], False
+    assert_verdict(story, "pending", "leaves rows out")
+    assert pd.isna(story.outcome()["database"])
+    story.whole = True
+    assert_verdict(story, "failed", "no row")
+
+
+def test_what_stays_valid_and_was_mended_after_a_stop_is_proved_by_database_and_list(story: Story) -> None:
+    """An old log, handed in once more, must not turn red what is done."""
+    story.change(action="restore", reason=None, method="original").entries = []
+    story.log = [f"@@CR 1 {SERIAL} failed-import 5"]
+    assert_verdict(story, "failed", "failed-import")
+    story.rows = [ROW | {"disposition": 20, "reason": None}]
     assert_verdict(story, "proved")
 
 
@@ -458,10 +564,34 @@ def test_the_newest_answer_of_each_responder_counts(story: Story) -> None:
     story.answers[0]["responder"] = "CN=Another"
     assert_verdict(story, "pending", "OCSP (CN=Responder): good")
     story.fetched = [
-        fetch(str(row["response_sha256"]), "http://ocsp/", n, "ocsp") for n, row in enumerate(story.answers)
+        fetch(str(row["response_sha256"]), "http://ocsp/", -n, "ocsp") for n, row in enumerate(story.answers)
     ]
+    story.fetched.reverse()
     assert_verdict(story, "proved")
     assert str(story.outcome()["ocsp"]).startswith("OCSP (http://ocsp/): revoked")
+
+
+def test_an_old_answer_that_a_responder_gave_last_is_what_it_gives(story: Story) -> None:
+    """A farm of which one member did not notice, or somebody who replays: clients get this one."""
+    story.answers = [answer("revoked"), answer("good", this_update=NOW - timedelta(days=3))]
+    story.fetched = [fetch("answer-revoked", "http://o/", 1, "ocsp"), fetch("answer-good", "http://o/", 2, "ocsp")]
+    assert_verdict(story, "pending", "OCSP (http://o/): good")
+    story.fetched[1]["fetched_at"] = story.fetched[0]["fetched_at"]
+    assert_verdict(story, "pending", "OCSP (http://o/): good")
+
+
+def test_the_same_answer_from_two_places_is_seen_at_both(story: Story) -> None:
+    story.answers = [answer("revoked"), answer("good", this_update=NOW - timedelta(days=3))]
+    places = (("answer-good", "http://b/"), ("answer-good", "http://a/"), ("answer-revoked", "http://a/"))
+    story.fetched = [fetch(name, url, hour, "ocsp") for hour, (name, url) in enumerate(places)]
+    assert_verdict(story, "pending", "OCSP (http://b/): good")
+
+
+def test_an_answer_that_says_both_is_not_taken_for_one(story: Story) -> None:
+    """One response may hold two answers about a serial number; which one a client takes is its own affair."""
+    both = [answer("revoked", response_sha256="x"), answer("good", response_sha256="x")]
+    for story.answers in (both, both[::-1]):
+        assert_verdict(story, "pending", "good")
 
 
 def test_an_answer_that_nobody_authorised_counts_for_nothing(story: Story) -> None:
