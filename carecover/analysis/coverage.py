@@ -21,6 +21,8 @@ from carecover.model import TABLES, CaseFacts, Disposition, utc_text
 
 # A CA is renewed a few times in its life; more certificates than this are worth a look in the table.
 _MAX_NAMED: Final = 6
+# A backup takes hours, and people name its beginning, its end or its day.
+_BACKUP_TAKES: Final = timedelta(hours=24)
 # Mails about a CRL go out when it is published; so much later they are about another one.
 _LATER: Final = timedelta(minutes=30)
 # The digits of a serial that hold the request ID.
@@ -75,6 +77,7 @@ def assess_coverage(
         sources.service(known, dated, events, facts),
         *_ca_certificates(ca_certificates, rows),
         *_request_ids(trail, layout),
+        *_others(notifications, mails_of(notifications, facts), layout),
         *sources.mailbox(mails, dated, facts, known.stopped),
         *sources.daily(days, facts),
         *sources.loss_rate(dated, owed),
@@ -153,6 +156,7 @@ def _limits(baseline: Baseline, views: pd.DataFrame, facts: CaseFacts) -> Iterab
         yield aspect("end of the view", "no trailer", "unknown", why)
     yield from _holes(baseline.rows)
     yield from _mended(baseline.rows, facts)
+    yield from _impossible(baseline.rows, facts)
     late = asked_after(baseline.rows, facts.cut)
     if late.any():
         held = baseline.rows.loc[late, "disposition"]
@@ -162,6 +166,44 @@ def _limits(baseline: Baseline, views: pd.DataFrame, facts: CaseFacts) -> Iterab
             "before the view was made: request IDs of the gap are in use again, for others. Act by serials only."
         )
         yield aspect("requests after the restore", many(int(late.sum()), "row"), "unknown", why)
+
+
+def _impossible(rows: pd.DataFrame, facts: CaseFacts) -> Iterable[dict[str, Any]]:
+    """Rows that were asked for between backup and failure: no restored database has them."""
+    end = facts.failure or facts.cut
+    if facts.backup is None or end is None:
+        return
+    inside = rows[true((rows["submitted_at"] > facts.backup) & (rows["submitted_at"] <= end))]
+    if not len(inside):
+        return
+    far = bool(true(inside["submitted_at"] > facts.backup + _BACKUP_TAKES).any())
+    why = (
+        f"The view shows {many(len(inside), 'row')} that were requested between backup and failure, which the restored "
+        "database cannot have: a page of the view is the lost CA's own, or the time of the backup or the time zone is "
+        "wrong. What such a page lists does not look lost."
+    )
+    yield aspect("rows of the gap", many(len(inside), "row"), "gap" if far else "unknown", why)
+
+
+def _others(notifications: pd.DataFrame, own: pd.DataFrame, layout: CaLayout) -> Iterable[dict[str, Any]]:
+    """Mails in another CA's name: no finding follows from them, but they are counted."""
+    others = notifications[~notifications.index.isin(own.index) & notifications["ca_name"].notna()]
+    if not len(others):
+        return
+    told = others[others["serial"].map(lambda s: isinstance(s, str) and layout.native(layout.decode(s)))]
+    names = ", ".join(sorted({_printable(str(n)) for n in told["ca_name"].head(_MAX_NAMED)}))
+    why = "They are kept, and no finding follows from them."
+    if len(told):
+        why = (
+            f"{len(told)} of them have serial numbers made as this CA's are (from {names}): where it was renamed, or "
+            "its name in the case is wrong, say so: carecover init CASE --ca NAME"
+        )
+    yield aspect("mails of other CAs", f"{len(others)}", "unknown" if len(told) else "good", why)
+
+
+def _printable(text: str) -> str:
+    """A name out of a mail, fit for a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:60])
 
 
 def _older_than_said(findings: pd.DataFrame, trail: Trail, layout: CaLayout) -> Iterable[dict[str, Any]]:
@@ -339,7 +381,9 @@ def _request_ids(trail: Trail, layout: CaLayout) -> Iterable[dict[str, Any]]:
         return
     figure = f"{trail.seen} of {trail.span} seen ({trail.first} to {trail.last})"
     if not trail.missing:
+        alone = trail.by_mail_alone
         why = f"Every request ID up to {trail.last} left a trace; later ones, if any, did not."
+        why += f" {alone} of them by mails alone, and a mail can be forged." if alone else ""
         yield aspect(name, figure, "good", why)
         return
     why = f"{many(trail.missing, 'request ID')} left no trace: refused, failed, or a certificate that nobody knows."

@@ -27,6 +27,8 @@ class Mark:
     source: str
     evidence: str
     revoked_at: datetime | None = None
+    key: int | None = None
+    """Index of the CA key whose list says it."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,11 @@ class Dossier:
     templates: set[str] = field(default_factory=set)
     direct: bool = False
     """A mail says it that nobody forwarded."""
+
+    @property
+    def hashes_by_mail_alone(self) -> bool:
+        """True where no verified certificate stands behind the hashes."""
+        return self.certificate is None
 
     def sources(self) -> set[str]:
         return {mark.source for mark in self.marks}
@@ -99,7 +106,7 @@ def gather(
 def add_listed(dossiers: dict[str, Dossier], told: Mapping[str, Sequence[Listed]]) -> None:
     """Add what CRLs say; a serial that only they know gets a dossier too."""
     for serial, listed in told.items():
-        marks = [Mark(each.at, each.reason, "crl", each.evidence, each.revoked_at) for each in listed]
+        marks = [Mark(each.at, each.reason, "crl", each.evidence, each.revoked_at, each.key) for each in listed]
         _dossier(dossiers, serial).marks.extend(marks)
 
 

@@ -29,6 +29,11 @@ from carecover.model import ACTIONABLE_KINDS, TABLES, CaseFacts, Disposition, Re
 
 _CANONICAL: Final = r"(?:[1-9a-f][0-9a-f]|0[1-9a-f])(?:[0-9a-f]{2}){0,19}"
 # [MS-WCCE] 3.1.1.4.1.1 SanitizedCAName: a character that is not allowed becomes !xxxx.
+_COMMON_NAME: Final = re.compile(r"(?:^|,)CN=((?:\\.|[^,\\+])+)")
+# A person reads so many doubts about one finding; a flood of mails is counted.
+_MAX_NOTES: Final = 20
+# So many certificates of the database must mails speak of before their CA's name is believed.
+_ENOUGH: Final = 3
 _SANITIZED: Final = re.compile(r"!([0-9a-f]{4})", re.IGNORECASE)
 
 
@@ -101,12 +106,12 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     own = own_certificates(certs)
     crls = evidence.crls[true(evidence.crls["signed_by_ca"]) & until(evidence.crls["this_update"], cut)]
     events = _with_serials(events[until(events["recorded_at"], cut)], certs)
-    layout = learn_layout(rows, own, crls, evidence.registry, backup=facts.backup, cut=cut)
-    published = CrlStates(crls, evidence.crl_entries, facts.failure or cut)
+    layout = learn_layout(rows, own, crls, evidence.registry, backup=facts.backup, cut=cut, certificates=certs)
+    published = CrlStates(crls, evidence.crl_entries, facts.failure or facts.cut)
 
     present = _present(rows)
     known = _known(rows, present, born)
-    mine = _of_this_ca(evidence.notifications, rows, facts.ca)
+    mine = _of_this_ca(evidence.notifications, rows, facts.ca or _own_name(own))
     mails = _as_sent_by_the_ca(evidence.notifications[mine])
     mails = mails[until(mails["sent_at"], cut)]
     confirmed = frozenset(
@@ -116,6 +121,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     suspicions = Suspicions(
         layout=layout,
         row_ids=_row_ids(rows, present),
+        holders=_holders(rows[~asked_after(rows, born)], present),
         ca_known=bool(len(own)) and bool(certs["signed_by_ca"].notna().any()),
         cut=cut,
         habits=learn_habits(mails, rows, confirmed),
@@ -125,9 +131,8 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     suspects += _of_others(evidence.notifications[~mine], cut, suspicions)
 
     dossiers = gather(believed[matter.loc[believed.index]].to_dict("records"), certs, events, known, cut)
-    ends = {serial: end for serial, each in dossiers.items() if (end := each.facts.get("not_after")) is not None}
-    add_listed(dossiers, published.says(known.settled, ends))
-    trail = follow_requests(believed, events, _shown(dossiers), rows, layout, born)
+    add_listed(dossiers, published.says(known.settled, _ends(rows, certs, published)))
+    trail = follow_requests(believed, events, _shown(dossiers, present), rows, layout, born)
 
     held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
     wanted = set(dossiers) | set(held["serial"].dropna())
@@ -150,6 +155,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         finding = judge.judge(dossiers.get(serial) or Dossier(serial), of_serial.get(serial))
         if finding is not None:
             found.append(finding)
+    _doubt_rivals(found)
     found += _lost_ca_certificates(own, layout)
     found += request_findings(trail, rows, wanted, layout, born)
     found += number_findings(crls, events, evidence.crl_rows, backup=facts.backup)
@@ -197,7 +203,7 @@ def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None) ->
         names = sorted({_fit_to_print(plain_ca_name(str(n))) for n in named})
         if len(names) <= 1:
             return pd.Series(data=True, index=mails.index)
-        if len(mine) != 1:
+        if len(mine) != 1 or len(mails) == 0 or _witnesses(mails, known, str(mine[0])) < _ENOUGH:
             raise QuestionError(
                 f"The mails name {len(names)} CAs ({', '.join(names[:5])}) and nothing tells which one was restored. "
                 "Say so: carecover init CASE --ca NAME"
@@ -205,6 +211,18 @@ def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None) ->
         ca_name = str(mine[0])
     wanted = plain_ca_name(ca_name)
     return mails["ca_name"].isna() | mails["ca_name"].isin([n for n in named if plain_ca_name(str(n)) == wanted])
+
+
+def _witnesses(mails: pd.DataFrame, known: set[Any], name: str) -> int:
+    """How many certificates of the database mails in this name speak of: one can be anybody's."""
+    about = mails[mails["serial"].isin(known) & mails["ca_name"].notna()]
+    return int(about.loc[about["ca_name"].map(lambda n: plain_ca_name(str(n))) == name, "serial"].nunique())
+
+
+def _own_name(own: pd.DataFrame) -> str | None:
+    """The CA's common name by its own certificates, where they agree on one."""
+    names = {match[1] for subject in own["subject"].dropna() if (match := _COMMON_NAME.search(str(subject)))}
+    return names.pop() if len(names) == 1 else None
 
 
 def _as_sent_by_the_ca(mails: pd.DataFrame) -> pd.DataFrame:
@@ -236,6 +254,37 @@ def _known(rows: pd.DataFrame, present: set[str], born: datetime | None) -> Know
     return Known(present, settled - late, late & present, hashed.set_index("serial")["thumbprint"])
 
 
+def _holders(old: pd.DataFrame, present: set[str]) -> dict[int, str]:
+    """Request ID → serial of the certificate that the restored database has for it."""
+    held = old[old["serial"].isin(present) & old["request_id"].notna()]
+    return {int(i): str(serial) for i, serial in zip(held["request_id"], held["serial"], strict=True)}
+
+
+def _ends(rows: pd.DataFrame, certs: pd.DataFrame, published: CrlStates) -> dict[str, datetime]:
+    """End of validity of what the lists name, by rows and by what the CA signed; a mail can give any."""
+    listed = {serial for each in published.lists for serial in each.serials}
+    verified = certs[true(certs["signed_by_ca"])]
+    known = pd.concat([verified[["serial", "not_after"]], rows[["serial", "not_after"]]], ignore_index=True)
+    known = known[known["serial"].isin(listed) & known["not_after"].notna()]
+    return {str(s): end.to_pydatetime() for s, end in zip(known["serial"], known["not_after"], strict=True)}
+
+
+def _doubt_rivals(found: list[dict[str, Any]]) -> None:
+    """Two orphans of one request: a request has one certificate, so what only mails say is doubted."""
+    rivals: dict[Any, list[dict[str, Any]]] = {}
+    for finding in found:
+        if finding["kind"] == "orphaned" and finding["request_id"] is not None:
+            rivals.setdefault(finding["request_id"], []).append(finding)
+    for group in rivals.values():
+        for finding in group if len(group) > 1 else ():
+            if "mail_only" in finding["circumstances"]:
+                finding["confidence"] = "low"
+            finding["why"] += (
+                f" {len(group)} serial numbers have the same request ID: all but one are false, or the CA was restored "
+                "twice."
+            )
+
+
 def _with_serials(events: pd.DataFrame, certs: pd.DataFrame) -> pd.DataFrame:
     """Event 4887 of version 0 gives no serial, but a key identifier: the one certificate with that key has it."""
     verified = certs[true(certs["signed_by_ca"]) & certs["key_id"].notna()].drop_duplicates("certificate_sha256")
@@ -261,9 +310,11 @@ def _template_names(rows: pd.DataFrame) -> Mapping[str, str]:
     return dict(zip(pairs["template_oid"], pairs["template"], strict=True))
 
 
-def _shown(dossiers: Mapping[str, Dossier]) -> Iterable[tuple[str, str, bool]]:
-    """Serials that something other than a mail shows (a mail's request ID is followed by itself)."""
+def _shown(dossiers: Mapping[str, Dossier], present: set[str]) -> Iterable[tuple[str, str, bool]]:
+    """Serials that something other than a mail shows (a mail's request ID is followed by itself, a row has its own)."""
     for serial, dossier in dossiers.items():
+        if serial in present:
+            continue
         hard = [mark for mark in dossier.marks if mark.source != "mail"]
         if hard:
             yield serial, hard[0].evidence, True
@@ -305,25 +356,27 @@ def _of_others(mails: pd.DataFrame, cut: datetime | None, suspicions: Suspicions
 
 def _with_suspects(found: list[dict[str, Any]], suspects: Sequence[_Suspect]) -> list[dict[str, Any]]:
     """Findings with the suspect mails told: by themselves, or with the finding that better evidence made."""
-    by_serial = {
-        f["serial"]: f for f in found if f.get("serial") and f["kind"] in (*ACTIONABLE_KINDS, "lost_ca_certificate")
-    }
+    kinds = (*ACTIONABLE_KINDS, "lost_ca_certificate")
+    by_serial = {f["serial"]: f for f in found if f.get("serial") and f["kind"] in kinds}
     told: dict[str, dict[str, Any]] = {f["finding_id"]: f for f in found if f["kind"] == "suspect_notification"}
+    notes: dict[str, dict[str, None]] = {}
     for suspect in suspects:
-        mail, doubts = suspect.mail, " ".join(suspect.doubts)
-        serial, where = cell_value(mail["serial"]), place(mail, f"{mail['event']} mail, suspect")
+        mail, serial = suspect.mail, cell_value(suspect.mail["serial"])
+        where = place(mail, f"{mail['event']} mail, suspect")
         better = by_serial.get(serial)
         if better is not None:
-            note = f" A mail about it does not add up and was not used ({where}): {doubts}"
-            if note not in better["why"]:
-                better["why"] += note
+            note = f"A mail about it does not add up and was not used ({where}): {' '.join(suspect.doubts)}"
+            notes.setdefault(better["finding_id"], {})[note] = None
             continue
         name = serial or f"{cell_value(mail['evidence_id'])}-{cell_value(mail['location'])}".replace(" ", "-")
         finding = told.setdefault(f"suspect_notification-{name}", _suspect_finding(name, serial, mail))
-        if where not in finding["evidence"]:
-            finding["evidence"].append(where)
-            new = [doubt for doubt in suspect.doubts if doubt not in finding["why"]]
-            finding["why"] = " ".join(filter(None, (finding["why"], *new)))
+        finding["evidence"].append(where)
+        notes.setdefault(finding["finding_id"], {}).update(dict.fromkeys(suspect.doubts))
+    for finding in (*by_serial.values(), *told.values()):
+        mine = list(notes.get(finding["finding_id"], ()))
+        more = [f"And {len(mine) - _MAX_NOTES:,} more like these."] if len(mine) > _MAX_NOTES else []
+        finding["why"] = " ".join(filter(None, (finding["why"], *mine[:_MAX_NOTES], *more)))
+        finding["evidence"] = list(dict.fromkeys(finding["evidence"]))
     return [f for f in found if f["kind"] != "suspect_notification"] + list(told.values())
 
 

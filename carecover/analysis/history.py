@@ -17,7 +17,9 @@ from carecover.model import RevocationReason
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 # At equal times the stronger source speaks last: a CRL is what the CA itself signed.
-STRENGTH: Final = {"mail": 0, "audit": 1, "crl": 2}
+STRENGTH: Final = {"mail": 0, "foreign": 0, "audit": 1, "crl": 2}
+# A mail can be forged; a list of another key than the certificate's revokes nothing (RFC 5280 6.3.3).
+SOFT: Final = frozenset({"mail", "foreign"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def history_of(marks: Sequence[Mark]) -> History:
     if not changes:
         return History()
     last = changes[-1]
-    hard = [m for m in changes if m.source != "mail"]
+    hard = [m for m in changes if m.source not in SOFT]
     proved, told = _in_force(hard), _in_force(changes)
     if proved is None:
         release_proved = told is None and bool(hard)

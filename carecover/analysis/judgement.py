@@ -8,7 +8,7 @@ left to a person.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,7 +27,17 @@ _SHOWN_BY: Final = {
     "crl": "a CRL that the CA signed",
     "audit": "the CA's audit log",
     "mail": "the CA's mail",
+    "foreign": "a CRL of another of the CA's keys",
 }
+
+
+def _only(dossier: Dossier) -> str:
+    """Who says that it was revoked, where nobody who proves it does."""
+    keys = sorted({mark.key for mark in dossier.marks if mark.source == "foreign" and mark.key is not None})
+    if not keys:
+        return "Only a mail says"
+    named = " and ".join(str(key) for key in keys)
+    return f"Only a CRL of the CA's key {named}, which did not sign this certificate, says"
 
 
 @dataclass(frozen=True)
@@ -52,11 +62,12 @@ class Judge:
     def judge(self, dossier: Dossier, row: Row | None) -> dict[str, Any] | None:
         """The finding about this serial; None where there is nothing wrong with it."""
         anatomy = self.layout.decode(dossier.serial)
+        self._set_apart(dossier, anatomy, row)
         history = history_of(dossier.marks)
         if row is None:
             return self._missing(dossier, anatomy, history)
         conflict = self._conflict(dossier, row)
-        if conflict is not None:
+        if conflict is not None and not (history.proved and dossier.hashes_by_mail_alone):
             confidence = "low" if dossier.sources() <= {"mail"} else "high"
             return self._finding("serial_conflict", dossier, anatomy, row, None, confidence, conflict)
         disposition, state = cell_value(row["disposition"]), history.state
@@ -67,6 +78,27 @@ class Judge:
                 return self._lost_revocation(dossier, anatomy, row, history)
             return self._lost_release(dossier, anatomy, row, history.last)
         return None
+
+    def _set_apart(self, dossier: Dossier, anatomy: SerialAnatomy, row: Row | None) -> None:
+        """A list of another key than the certificate's says nothing about it (RFC 5280 6.3.3), whoever signed it."""
+        version = None if row is None else cell_value(row["issuer_name_id"])
+        key = self.layout.key_of(anatomy) if version is None else int(version) >> 16
+        if key is not None:
+            dossier.marks = [
+                replace(m, source="foreign") if m.source == "crl" and m.key not in (None, key) else m
+                for m in dossier.marks
+            ]
+
+    def _strange_original(self, dossier: Dossier, anatomy: SerialAnatomy) -> str:
+        """A sentence where another key signed the original than the one that its serial names; else nothing."""
+        signer = None if dossier.certificate is None else cell_value(dossier.certificate["authority_key_id"])
+        key = self.layout.key_of(anatomy)
+        expected = None if key is None else self.layout.key_ids.get(key)
+        if signer is None or not expected or signer in expected:
+            return ""
+        return (
+            f" The certificate that was found was signed with another key than key {key} of the CA: do not import it."
+        )
 
     # ------------------------------------------------------------------ no row: orphaned
 
@@ -90,7 +122,10 @@ class Judge:
             )
             return self._finding("serial_conflict", dossier, anatomy, None, None, "high", why)
         finding = self._finding("orphaned", dossier, anatomy, None, state, *self._belief(dossier, anatomy))
-        if dossier.certificate is not None:
+        strange = self._strange_original(dossier, anatomy)
+        if strange:
+            finding["confidence"], finding["why"] = "low", finding["why"] + strange
+        elif dossier.certificate is not None:
             finding["suggested_action"] = "restore"
         if state is not None:
             finding["why"] += history.said
@@ -100,7 +135,7 @@ class Judge:
                 finding["suggested_action"] = None
             if not history.proved:
                 against = self._contradicted(dossier, state, self.list_of(None, anatomy))
-                finding["why"] += f" Only a mail says that it was revoked: a person must decide.{against}"
+                finding["why"] += f" {_only(dossier)} that it was revoked: a person must decide.{against}"
         elif history.ever:
             finding["why"] += " It was on hold, and only a mail says that it was released: a person must decide."
             finding["suggested_action"] = None
@@ -112,6 +147,8 @@ class Judge:
         shown = [text for source, text in _SHOWN_BY.items() if source in sources]
         confidence = "high" if sources & {"certificate", "crl", "audit"} else "medium"
         why = f"Not in the restored database; shown by {', '.join(shown)}."
+        if sources == {"foreign"}:
+            confidence = "low"
         if sources == {"mail"}:
             if native and anatomy.request_id in dossier.request_ids:
                 confidence = "high"
@@ -166,11 +203,14 @@ class Judge:
             return None
         held = cell_value(row["disposition"]) == Disposition.REVOKED
         now = "only on hold" if held else "good"
+        if not history.proved and "foreign" in dossier.sources():
+            why = f"The row is {now}. {_only(dossier)} that it was revoked: a person must decide."
+            return self._finding("lost_revocation", dossier, anatomy, row, state, "low", why)
         if not history.proved:
             against = self._contradicted(dossier, state, self.list_of(row, anatomy), cell_moment(row["not_after"]))
             # A final revocation is never taken back: a later list of that key without it says that it never was.
             final = state.reason != RevocationReason.CERTIFICATE_HOLD
-            if against and final:
+            if against and final and self._all_contradicted(dossier, row, anatomy):
                 why = f"A mail says that it was revoked, for ever.{against}"
                 return self._finding("suspect_notification", dossier, anatomy, row, state, "low", why)
             why = (
@@ -180,7 +220,18 @@ class Judge:
             return self._finding("lost_revocation", dossier, anatomy, row, state, "low" if against else "medium", why)
         confidence, decided = ("medium" if history.released_by_mail else "high"), not history.released_by_mail
         why = f"The row is {now}, but the CA had revoked it before the failure.{history.said}"
+        if self._conflict(dossier, row) is not None:
+            others = ", ".join(sorted(dossier.thumbprints))
+            why += f" A mail gives it another hash than the row has ({others}): look at that mail."
         hold = state.reason == RevocationReason.CERTIFICATE_HOLD
+        key = self.layout.key_of(anatomy)
+        later = self.published.later_without(dossier.serial, state.at, key if key is not None else state.key)
+        if later is not None and (cell_moment(row["not_after"]) or later.at) >= later.at:
+            confidence, decided = "low", False
+            why += (
+                f" {later.name} of a later time does not list it, and nothing says when the CA failed or was restored: "
+                "it was released since, or the restored CA made that list. A person must decide."
+            )
         if hold and state.at is not None and self.snapshot is not None and state.at <= self.snapshot:
             confidence, decided = "low", False
             why += (
@@ -240,6 +291,12 @@ class Judge:
         if key is None and len(set(self.layout.key_of_index.values())) > 1:
             return None
         return self.published.latest_base(key)
+
+    def _all_contradicted(self, dossier: Dossier, row: Row, anatomy: SerialAnatomy) -> bool:
+        """True where the later list contradicts every mail; one of after it, or without a date, may be true."""
+        newest = self.list_of(row, anatomy)
+        said = [m for m in dossier.marks if m.reason not in (None, int(RevocationReason.UNREVOKE))]
+        return newest is not None and all(m.at is not None and m.at < newest.at for m in said)
 
     @staticmethod
     def _contradicted(dossier: Dossier, state: Mark, newest: Published | None, ends: datetime | None = None) -> str:

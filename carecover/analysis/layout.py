@@ -39,7 +39,9 @@ class CaLayout:
     ``strings``: those beginnings of the string layouts, by which a lost serial can come back;
     ``key_of_index``: CA-certificate index → CA-key index; ``held``: indexes that the restored
     CA has for certain; ``lost``: indexes of CA certificates that were handed in and that it
-    does not have.
+    does not have; ``certified``: indexes whose certificate is at hand; ``key_ids``: CA-key index →
+    key identifiers of those; ``signed_strings``: beginnings that only found certificates show,
+    made under a HighSerial that the restored CA no longer has.
     """
 
     firsts: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -47,6 +49,9 @@ class CaLayout:
     key_of_index: Mapping[int, int] = field(default_factory=dict)
     held: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
+    certified: frozenset[int] = frozenset()
+    key_ids: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    signed_strings: frozenset[str] = frozenset()
 
     @property
     def newest(self) -> int:
@@ -56,7 +61,7 @@ class CaLayout:
     def decode(self, serial: str) -> SerialAnatomy:
         """What the serial says; read as a string layout where the CA is known to use one."""
         prefix = serial[:-_TAIL_DIGITS]
-        if prefix in self.strings:
+        if prefix in self.strings or prefix in self.signed_strings:
             return SerialAnatomy("string", int(serial[-8:], 16), int(serial[-_TAIL_DIGITS:-8], 16), prefix)
         anatomy = SerialNumber.parse(serial).anatomy
         if anatomy.layout == "string" and self.strings:
@@ -71,6 +76,11 @@ class CaLayout:
     def carries(self, anatomy: SerialAnatomy) -> bool:
         """True where index and request ID in the serial can be believed; the 19-byte form checks itself."""
         return anatomy.layout == "number" or self.native(anatomy) or (not self.firsts and anatomy.layout == "default")
+
+    def key_of(self, anatomy: SerialAnatomy) -> int | None:
+        """Index of the key that signed a certificate, by its serial; None where that is not known."""
+        index = anatomy.ca_cert_index
+        return None if index is None or not self.carries(anatomy) else self.key_of_index.get(index)
 
     def request_id(self, serial: str) -> int | None:
         """The request ID that the serial carries, where it can be believed."""
@@ -98,20 +108,47 @@ def learn_layout(
     *,
     backup: datetime | None,
     cut: datetime | None,
+    certificates: pd.DataFrame | None = None,
 ) -> CaLayout:
-    """Learn from the baseline, this CA's own certificates, its signed CRLs and its registry.
+    """Learn from the baseline, this CA's own certificates, its signed CRLs, its registry, and what it signed.
 
     ``backup`` and ``cut`` bound the window in which a renewal can have been lost.
     """
     firsts, strings = _forms(rows)
+    signed_strings = (
+        frozenset[str]() if certificates is None or not firsts else _learn_from_signed(certificates, firsts)
+    )
     lost = _lost_certificates(rows, ca_certificates, registry, backup, cut)
     versions = [int(v) for v in ca_certificates["ca_version"].dropna()]
     named = [int(v) for v in rows["issuer_name_id"].dropna().unique()]
     published = [int(v) for v in crls["ca_version"].dropna().unique()]
     key_of_index = {v & 0xFFFF: v >> 16 for v in (*published, *named, *versions)}
-    own = {v & 0xFFFF for v in versions}
+    own = frozenset(v & 0xFFFF for v in versions)
     held = frozenset(({v & 0xFFFF for v in named} | own) - lost)
-    return CaLayout(firsts, strings, key_of_index, held, frozenset(lost))
+    key_ids: dict[int, frozenset[str]] = {}
+    known = ca_certificates.dropna(subset=["ca_version", "key_id"])
+    for version, key_id in zip(known["ca_version"], known["key_id"], strict=True):
+        key_ids[int(version) >> 16] = key_ids.get(int(version) >> 16, frozenset()) | {str(key_id)}
+    return CaLayout(firsts, strings, key_of_index, held, frozenset(lost), own, key_ids, signed_strings)
+
+
+def _learn_from_signed(certificates: pd.DataFrame, firsts: dict[str, frozenset[str]]) -> frozenset[str]:
+    """Add what certificates that the CA signed begin with: HighSerial may have been changed in the window.
+
+    A string beginning needs two of them: one may be an imported certificate's.
+    """
+    mine = certificates[true(certificates["signed_by_ca"]) & ~true(certificates["is_ca"])]
+    strings: dict[str, set[str]] = {}
+    for serial in mine["serial"].dropna().unique():
+        anatomy = SerialNumber.parse(str(serial)).anatomy
+        if anatomy.layout == "number" and anatomy.prefix:
+            firsts["number"] = firsts.get("number", frozenset()) | {anatomy.prefix}
+        elif anatomy.layout == "string" and anatomy.prefix:
+            strings.setdefault(anatomy.prefix, set()).add(str(serial))
+    learnt = frozenset(prefix for prefix, serials in strings.items() if len(serials) > 1)
+    if learnt:
+        firsts["string"] = firsts.get("string", frozenset()) | learnt
+    return learnt
 
 
 def _forms(rows: pd.DataFrame) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
@@ -146,14 +183,17 @@ def _lost_certificates(
 ) -> set[int]:
     """Indexes of this CA's certificates that the restored CA does not have.
 
-    The registry's CACertHash lists those that it has. Without it, a certificate made in the
-    window is lost unless a row knows its hash or was signed under its index.
+    The registry's CACertHash lists those that it has; it is this CA's where it lists at least one
+    of them. Without it, a certificate made in the window is lost unless a row knows its hash. An
+    index under which a row was signed is never lost.
     """
     listed = {
         line.replace(" ", "").casefold()
         for lines in registry.loc[registry["name"].str.casefold() == "cacerthash", "value"]
         for line in lines
     }
+    if listed.isdisjoint(ca_certificates["thumbprint"].dropna()):
+        listed = set()
     known = set(rows["thumbprint"].dropna())
     used = {int(v) & 0xFFFF for v in rows["issuer_name_id"].dropna().unique()}
     lost: set[int] = set()
@@ -163,8 +203,8 @@ def _lost_certificates(
             gone = cell_value(each["thumbprint"]) not in listed
         else:
             in_window = backup is not None and begins is not None and begins > backup and (cut is None or begins <= cut)
-            gone = in_window and each["thumbprint"] not in known and index not in used
-        if gone:
+            gone = in_window and each["thumbprint"] not in known
+        if gone and index not in used:
             lost.add(index)
     return lost
 

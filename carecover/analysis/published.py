@@ -37,7 +37,10 @@ class Published:
 
 
 def key_of(row: Row) -> int | None:
-    """CA-key index of a CRL, by its CA version."""
+    """CA-key index of a CRL: of the key that signed it, else as its CA version says."""
+    signer = cell_value(row["signer_key_index"])
+    if signer is not None:
+        return int(signer)
     version = cell_value(row["ca_version"])
     return None if version is None else int(version) >> 16
 
@@ -50,6 +53,7 @@ class Listed:
     reason: int
     evidence: str
     revoked_at: datetime | None
+    key: int | None = None
 
 
 class CrlStates:
@@ -57,7 +61,8 @@ class CrlStates:
 
     What a list names was revoked, whoever published it. What it does not name was released
     only if the lost database published it: a list of after ``failure``, or one whose number
-    does not rise, may be the restored CA's, which has forgotten.
+    does not rise, may be the restored CA's, which has forgotten. Where neither failure nor
+    restore is known (``failure`` None), no list is known to be the lost database's.
     """
 
     def __init__(self, crls: pd.DataFrame, entries: pd.DataFrame, failure: datetime | None) -> None:
@@ -79,7 +84,7 @@ class CrlStates:
             number = (int(cell_value(row["crl_number"]) or 0), base)
             risen = number > highest.get(published.key, (-1, False)) or not number[0]
             highest[published.key] = max(number, highest.get(published.key, number))
-            if base and risen and (failure is None or began <= failure):
+            if base and risen and failure is not None and began <= failure:
                 self._complete.append(published)
 
     def keys(self) -> set[int | None]:
@@ -103,7 +108,7 @@ class CrlStates:
                     code = int(RevocationReason.UNREVOKE)
                 keys[serial] = each.key
                 told.setdefault(serial, []).append(
-                    Listed(each.at, code, place(each.row, each.name), cell_moment(revoked_at))
+                    Listed(each.at, code, place(each.row, each.name), cell_moment(revoked_at), each.key)
                 )
         for serial, listed in told.items():
             newest = self.latest_base(keys[serial])
@@ -112,8 +117,16 @@ class CrlStates:
             end = ends.get(serial)
             if end is None or end > newest.at:
                 text = place(newest.row, f"{newest.name} no longer lists it")
-                listed.append(Listed(newest.at, int(RevocationReason.UNREVOKE), text, None))
+                listed.append(Listed(newest.at, int(RevocationReason.UNREVOKE), text, None, newest.key))
         return told
+
+    def later_without(self, serial: str, at: datetime | None, key: int | None) -> Published | None:
+        """A later base list that lacks the serial, whoever made it; only where no list is known to be the lost CA's."""
+        if self._complete or at is None:
+            return None
+        bases = [p for p in self.lists if not p.delta and p.key in (key, None)]
+        later = [p for p in bases if p.at > at and serial not in p.serials]
+        return later[-1] if later else None
 
     def latest_base(self, key: int | None) -> Published | None:
         """The lost database's newest base CRL of a key, or of the only key where the key is not known."""

@@ -48,7 +48,9 @@ class Trace:
     evidence: tuple[str, ...]
     at: datetime | None
     hard: bool
-    """True where the CA's own log or a signed object says it, not a mail alone."""
+    """True where the CA's own log or a signed object says what became of it, not a mail alone."""
+    logged: bool = False
+    """True where the CA's own log or a signed object knows the request at all."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ class Trail:
         """How many of them did not."""
         return self.span - self.seen
 
+    @property
+    def by_mail_alone(self) -> int:
+        """How many of those with a trace only mails know."""
+        first, last = self.first, self.last
+        if first is None or last is None:
+            return 0
+        return sum(1 for i, trace in self.traces.items() if first <= i <= last and not trace.logged)
+
     def untraced(self, limit: int = MAX_LISTED) -> list[int]:
         """The first of those without a trace, lowest first."""
         if self.first is None or self.last is None:
@@ -112,7 +122,7 @@ def follow_requests(
     def take(request_id: int, fate: str, row: Row, where: str, at: datetime | None, *, hard: bool) -> None:
         known = found.get(request_id)
         if known is None:
-            found[request_id] = Trace(fate, row, (where,), at, hard)
+            found[request_id] = Trace(fate, row, (where,), at, hard, hard)
             return
         bare = cell_value(known.row.get("serial")) is None
         better = (_WEIGHT[fate], bare and cell_value(row.get("serial")) is not None) > (_WEIGHT[known.fate], False)
@@ -121,7 +131,8 @@ def follow_requests(
             row if better else known.row,
             (*known.evidence, where),
             at if better else known.at,
-            hard or known.hard,
+            hard if _WEIGHT[fate] > _WEIGHT[known.fate] else known.hard or (hard and fate == known.fate),
+            hard or known.logged,
         )
 
     old = rows.loc[~asked_after(rows, born), "request_id"].dropna()
@@ -152,7 +163,9 @@ def follow_requests(
             hard=True,
         )
     for serial, where, hard in shown:
-        request_id = layout.request_id(serial)
+        anatomy = layout.decode(serial)
+        # Another CA's or an imported certificate carries somebody else's number.
+        request_id = anatomy.request_id if layout.native(anatomy) or not layout.firsts else None
         if request_id is not None:
             take(request_id, "issued", {"serial": serial}, where, None, hard=hard)
 
@@ -172,7 +185,7 @@ def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
         return None
     last = newest
     for request_id in sorted(i for i in found if i > newest):
-        if not found[request_id].hard and request_id - last > MAX_LEAP:
+        if not found[request_id].logged and request_id - last > MAX_LEAP:
             break
         last = request_id
     return last if last > newest else None

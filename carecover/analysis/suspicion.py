@@ -45,7 +45,7 @@ class _Habits:
     count: int
     have_relay: bool
     thread_offset: timedelta
-    received_offset: timedelta | None
+    received_offsets: tuple[timedelta, ...]
     longest_delay: timedelta
     issue_offset: timedelta | None
 
@@ -57,6 +57,8 @@ class Suspicions:
     layout: CaLayout
     row_ids: Mapping[str, int | None]
     """Serials of the baseline, and the request IDs of their rows."""
+    holders: Mapping[int, str]
+    """Request IDs of the restored database from before the cut, and the serial of their certificate."""
     ca_known: bool
     cut: datetime | None
     habits: _Habits
@@ -97,6 +99,9 @@ class Suspicions:
         firsts = layout.firsts
         if serial in self.row_ids or not firsts:
             return
+        holder = None if anatomy.request_id is None else self.holders.get(anatomy.request_id)
+        if carried and holder is not None and layout.request_id(holder) == anatomy.request_id:
+            yield f"Its serial carries request ID {anatomy.request_id}, whose certificate in the database is {holder}."
         if anatomy.layout not in firsts:
             forms = ", ".join(sorted(firsts))
             yield f"Serials of this CA have the layout {forms}; its serial is of another ({anatomy.layout})."
@@ -115,7 +120,7 @@ class Suspicions:
         serial = cell_value(mail["serial"])
         index = None if serial is None else self.layout.decode(serial).ca_cert_index
         # What a key signed that the case does not have cannot be verified, and is no forgery for that.
-        if not self.layout.key_of_index or (index or 0) in self.layout.held:
+        if not self.layout.certified or (index or 0) in self.layout.certified:
             yield "The certificate that it carries was not signed by the CA."
 
     def _path(self, mail: Row) -> Iterator[str]:
@@ -140,8 +145,9 @@ class Suspicions:
             yield f"Its Date and its Thread-Index are {_length(_apart(thread, sent) - habits.thread_offset)} apart."
         if received is not None:
             # Where no mails tell what is usual, the CA's clock may be off by some.
-            early = _QUEUED if habits.received_offset is None else _CLOCKS
-            delay = _apart(received, sent) - (habits.received_offset or _NO_TIME)
+            early = _CLOCKS if habits.received_offsets else _QUEUED
+            apart = _apart(received, sent)
+            delay = min((apart - usual for usual in habits.received_offsets or (_NO_TIME,)), key=abs)
             if delay < -early:
                 yield f"A mail server took it {_length(delay)} before its Date."
             elif delay > max(_QUEUED, 3 * habits.longest_delay):
@@ -177,24 +183,23 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
     numbered = mails["thumbprint"].isna() & (ids == mails["request_id"]).fillna(value=False).astype(bool)
     direct = ~mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
     issuing = mails["event"].isin(["issued", "retrieve_pending"])
-    good = mails[direct & issuing & (hashed | numbered | mails["serial"].isin(confirmed))]
-    everyone = mails[direct]
+    # Whoever asked for a certificate knows its hash: many mails about one certificate are one witness.
+    good = mails[direct & issuing & (hashed | numbered | mails["serial"].isin(confirmed))].drop_duplicates("serial")
+    everyone = mails[direct].drop_duplicates(["event", "serial", "request_id"])
     have = good["received_at"].notna() | good["received_from"].notna()
     issued = good[(good["event"] == "issued") & good["certificate_sha256"].isna()]
-    # A clock that is off is off in all mails: where few are confirmed, all together tell.
-    received = (good["received_at"] - good["sent_at"]).dropna()
-    if len(received) < _ENOUGH:
-        received = (everyone["received_at"] - everyone["sent_at"]).dropna()
-    usual = _median(received) if len(received) >= _ENOUGH else None
+    bare = everyone["received_at"].isna() & everyone["received_from"].isna()
+    offsets = _offsets(good, everyone, "received_at")
+    threads = _offsets(good, everyone, "thread_index_at")
     since = (issued["sent_at"] - issued["not_before"]).dropna()
     return _Habits(
         _usual(good["sender"], everyone, "sender"),
         _usual(good["received_from"], everyone, "received_from"),
         len(good),
-        len(good) >= _ENOUGH and bool(have.all()),
-        _median((good["thread_index_at"] - good["sent_at"]).dropna()),
-        usual,
-        _longest(good, usual),
+        len(good) >= _ENOUGH and bool(have.all()) and not _common(int(bare.sum()), len(everyone)),
+        threads[0] if threads else _NO_TIME,
+        offsets,
+        _longest(good, offsets),
         _median(since) if len(since) >= _ENOUGH else None,
     )
 
@@ -211,15 +216,33 @@ def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> fr
     for _, part in everyone.groupby("event"):
         values = part[column].dropna().str.casefold()
         if len(values) >= _ENOUGH:
-            count = values.value_counts()
-            known |= set(count[(count >= _ENOUGH) & (count >= _COMMON * len(values))].index)
+            known |= {value for value, count in values.value_counts().items() if _common(int(count), len(values))}
     return frozenset(known)
 
 
-def _longest(good: pd.DataFrame, usual: timedelta | None) -> timedelta:
+def _common(count: int, total: int) -> bool:
+    return count >= _ENOUGH and count >= _COMMON * total
+
+
+def _offsets(good: pd.DataFrame, everyone: pd.DataFrame, clock: str) -> tuple[timedelta, ...]:
+    """How far another clock is from Date as a rule, and in many mails besides: a clock may jump.
+
+    A clock that is off is off in all mails: where few are confirmed, all together tell.
+    """
+    confirmed = (good[clock] - good["sent_at"]).dropna()
+    told = (everyone[clock] - everyone["sent_at"]).dropna()
+    first = confirmed if len(confirmed) >= _ENOUGH else told
+    if len(first) < _ENOUGH:
+        return ()
+    steps = told.dt.round(_CLOCKS)
+    often = [told[steps == step] for step, count in steps.value_counts().items() if _common(int(count), len(told))]
+    return tuple(dict.fromkeys([_median(first), *map(_median, often)]))
+
+
+def _longest(good: pd.DataFrame, offsets: tuple[timedelta, ...]) -> timedelta:
     """The longest that a confirmed mail was under way."""
     received = (good["received_at"] - good["sent_at"]).dropna()
-    return _NO_TIME if usual is None or not len(received) else received.max().to_pytimedelta() - usual
+    return received.max().to_pytimedelta() - offsets[0] if offsets and len(received) else _NO_TIME
 
 
 def _median(times: pd.Series[Any]) -> timedelta:

@@ -326,3 +326,214 @@ def test_dates_of_the_far_past_and_future_are_only_dates() -> None:
     ]
     assert len(gap(ca_rows=[row(1)], notifications=mails))
     assert FAILURE < RESTORED
+
+
+def cacerthash(*hashes: str, ca_name: str | None = "Corp CA") -> dict[str, Any]:
+    return {"ca_name": ca_name, "name": "CACertHash", "type": "REG_MULTI_SZ", "value": list(hashes)}
+
+
+FOREIGN_KEY = {"ca_version": 5 << 16 | 5, "signer_key_index": 5}
+
+
+# --------------------------------------------- getting a good certificate revoked: second round
+
+
+def test_a_forged_end_of_validity_does_not_bring_a_released_hold_back() -> None:
+    """The row says until when the certificate is valid; a mail that ends it before the second list does not count."""
+    early = mail("revoked", 1, reason=6, not_after=IN_GAP + timedelta(days=1))
+    lists: dict[str, Any] = {"crls": [signed_crl(), signed_crl(**LATER)], "crl_entries": [entry(1, 6)]}
+    assert not len(gap(ca_rows=[row(1)], **lists))
+    found = gap(ca_rows=[row(1)], notifications=[early], **lists)
+    assert found["suggested_action"].isna().all()
+
+
+def test_a_forged_end_of_validity_does_not_get_an_orphan_revoked_that_was_released() -> None:
+    early = mail("issued", 2, not_after=IN_GAP + timedelta(days=1))
+    lists: dict[str, Any] = {"crls": [signed_crl(), signed_crl(**LATER)], "crl_entries": [entry(2, 6)]}
+    assert only(gap(ca_rows=[row(1)], notifications=[early], **lists))["suggested_action"] is None
+
+
+@pytest.mark.parametrize("self_asserted", [5 << 16 | 5, 0])
+def test_a_list_of_another_key_revokes_nothing(self_asserted: int) -> None:
+    """A self-made CA certificate of an index that nothing contradicts signs a list; what it says of itself is free."""
+    forged = signed_crl(**{**FOREIGN_KEY, "ca_version": self_asserted})
+    found = only(
+        gap(ca_rows=[row(1)], crls=[forged], crl_entries=[entry(1, 1)], certificates=[own_ca(0, 0), own_ca(5, 5)])
+    )
+    assert (found["kind"], found["suggested_action"], found["confidence"]) == ("lost_revocation", None, "low")
+    assert "key 5" in found["why"]
+    orphan = only(
+        gap(
+            ca_rows=[row(1)],
+            notifications=[mail("issued", 2)],
+            crls=[forged],
+            crl_entries=[entry(2, 1)],
+            certificates=[own_ca(0, 0), own_ca(5, 5)],
+        )
+    )
+    assert (orphan["kind"], orphan["suggested_action"]) == ("orphaned", None)
+
+
+def test_a_list_of_another_key_takes_no_true_revocation_back() -> None:
+    later = signed_crl(**{**LATER, **FOREIGN_KEY})
+    certificates = [own_ca(0, 0), own_ca(5, 5)]
+    held = only(gap(ca_rows=[row(1)], crls=[signed_crl(), later], crl_entries=[entry(1, 6)], certificates=certificates))
+    assert (held["suggested_action"], held["suggested_reason"]) == ("revoke", 6)
+
+
+def test_an_original_that_another_key_signed_is_not_put_on_the_import_list() -> None:
+    cas = [own_ca(0, 0, key_id="a0"), own_ca(5, 5, key_id="a5")]
+    true_one = only(gap(ca_rows=[row(1)], certificates=[*cas, original(2, authority_key_id="a0")]))
+    assert true_one["suggested_action"] == "restore"
+    forged = only(gap(ca_rows=[row(1)], certificates=[*cas, original(2, authority_key_id="a5")]))
+    assert (forged["kind"], forged["suggested_action"], forged["confidence"]) == ("orphaned", None, "low")
+
+
+def test_a_serial_whose_request_id_is_another_certificates_is_suspect() -> None:
+    """One request, one certificate: the database has it, and it has another serial number."""
+    forged = mail("issued", 2, serial=serial(2).replace("0011223344", "aa11223344"))
+    found = only(gap(ca_rows=[row(1), row(2)], notifications=[forged]))
+    assert found["kind"] == "suspect_notification"
+    assert serial(2) in found["why"]
+    # A request that was refused, or waited, at the backup may have been issued since.
+    for disposition in (9, 31):
+        waited = row(2, disposition=disposition, serial=None)
+        assert only(gap(ca_rows=[row(1), waited], notifications=[forged]))["kind"] == "orphaned"
+    # A row of after the restore has taken the number over.
+    reused = row(2, submitted_at=RESTORED + timedelta(hours=1))
+    assert only(gap(ca_rows=[row(1), reused], notifications=[forged]))["kind"] == "orphaned"
+
+
+def test_of_two_serials_of_one_request_a_mail_alone_makes_neither_sure() -> None:
+    rival = mail("issued", 2, serial=serial(2).replace("0011223344", "aa11223344"), location="byte 99")
+    both = gap(ca_rows=[row(1)], notifications=[mail("issued", 2), rival])
+    assert list(both["kind"]) == ["orphaned", "orphaned"]
+    assert set(both["confidence"]) == {"low"}
+    assert both["why"].str.contains("same request ID").all()
+    proved = gap(ca_rows=[row(1)], notifications=[mail("issued", 2), rival], certificates=[original(2)])
+    assert dict(zip(proved["serial"], proved["confidence"], strict=True)) == {
+        serial(2): "high",
+        rival["serial"]: "low",
+    }
+
+
+# --------------------------------------------------------- hiding what was lost: second round
+
+
+@pytest.mark.parametrize("ca_name", ["Corp CA", "Evil CA", None])
+def test_a_forged_registry_does_not_take_the_cas_own_certificate_away(ca_name: str | None) -> None:
+    """CACertHash without the CA's certificate would leave nothing to mend: its own rows know better."""
+    listed = cacerthash("ff " * 20, ca_name=ca_name)
+    own = own_ca(0, 0, thumbprint="a" * 40)
+    found = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2)], certificates=[own], registry=[listed]))
+    assert found["kind"] == "orphaned"
+    nameless = only(
+        gap(
+            ca_rows=[row(1, issuer_name_id=None)],
+            notifications=[mail("issued", 2)],
+            certificates=[own],
+            registry=[listed],
+        )
+    )
+    assert nameless["kind"] == "orphaned"
+
+
+def test_another_cas_registry_says_nothing_about_a_renewal_without_rows() -> None:
+    cas = [own_ca(0, 0, thumbprint="a" * 40), own_ca(1, 1, thumbprint="b" * 40, not_before=BACKUP - timedelta(days=3))]
+    issued = mail("issued", 2, serial=serial(2, index=1))
+    for other in (cacerthash("ff " * 20, ca_name="Root CA"), cacerthash("ff " * 20, ca_name=None)):
+        found = only(gap(ca_rows=[row(1)], notifications=[issued], certificates=cas, registry=[other]))
+        assert found["kind"] == "orphaned"
+    # The CA's own registry does: it lists the one certificate and not the other.
+    mine = gap(ca_rows=[row(1)], notifications=[issued], certificates=cas, registry=[cacerthash("aa " * 20)])
+    assert set(mine["kind"]) == {"lost_ca_certificate"}
+
+
+def test_one_forged_mail_about_ones_own_certificate_does_not_set_the_clocks() -> None:
+    """Whoever asked for a certificate knows its hash, and so can write a mail that the database confirms."""
+    early = BACKUP + timedelta(days=1)
+    evil = mail(
+        "issued", 1, sent_at=early, thread_index_at=early + timedelta(hours=5), received_at=early + timedelta(hours=7),
+        thumbprint=f"{1:040x}",
+    )  # fmt: skip
+    flood = [{**evil, "location": f"byte {n}"} for n in range(90, 120)]
+    true_ones = [
+        mail("issued", n, thread_index_at=IN_GAP, received_at=IN_GAP + timedelta(seconds=3)) for n in range(20, 30)
+    ]
+    found = gap(ca_rows=[row(1)], notifications=[*true_ones, *flood])
+    assert list(found.loc[found["serial"].notna(), "kind"]) == ["orphaned"] * 10
+
+
+def test_a_flood_about_ones_own_certificate_does_not_make_the_true_sender_strange() -> None:
+    evil = mail("issued", 1, sender="evil@example.org", thumbprint=f"{1:040x}")
+    flood = [{**evil, "location": f"byte {n}"} for n in range(100, 200)]
+    true_ones = [mail("issued", n, sender="pki@corp.example") for n in range(20, 30)]
+    found = gap(ca_rows=[row(1)], notifications=[*true_ones, *flood])
+    assert list(found.loc[found["serial"].notna(), "kind"]) == ["orphaned"] * 10
+
+
+def test_one_mail_about_a_known_row_does_not_name_the_restored_ca() -> None:
+    """Where nobody said which CA it is, a forged mail must not make all true ones another CA's."""
+    true_ones = [mail("issued", n) for n in (2, 3, 4)]
+    evil = mail("issued", 1, ca_name="Evil CA", thumbprint=f"{1:040x}")
+    frames: dict[str, Any] = {
+        "notifications": TABLES["notifications"].frame([*true_ones, evil]),
+        "ca_rows": TABLES["ca_rows"].frame([row(1)]),
+        "facts": CaseFacts(restored=RESTORED),
+    }
+    with pytest.raises(QuestionError, match="2 CAs"):
+        find_gap(**frames)
+    # Its own certificate says how it is called.
+    named = find_gap(**frames, certificates=TABLES["certificates"].frame([own_ca(0, 0)]))
+    assert set(named.loc[named["kind"] == "orphaned", "serial"]) == {serial(n) for n in (2, 3, 4)}
+
+
+def test_a_forged_hash_does_not_turn_a_proved_revocation_into_a_conflict() -> None:
+    """The view does not say when the row was requested, so a mail may speak of a certificate of before."""
+    lists: dict[str, Any] = {"crls": [signed_crl()], "crl_entries": [entry(1, 1)]}
+    other = mail("issued", 1, thumbprint="f" * 40)
+    found = only(gap(ca_rows=[row(1, submitted_at=None)], notifications=[other], **lists))
+    assert (found["kind"], found["suggested_action"], found["suggested_reason"]) == ("lost_revocation", "revoke", 1)
+    assert "f" * 40 in found["why"]
+    alone = only(gap(ca_rows=[row(1, submitted_at=None)], notifications=[other]))
+    assert (alone["kind"], alone["confidence"]) == ("serial_conflict", "low")
+
+
+def test_an_earlier_forged_mail_does_not_make_a_true_revocation_suspect() -> None:
+    """The list of in between contradicts the forged one only; the true one, forwarded, has no date to be read."""
+    forged = mail("revoked", 1, reason=1, sent_at=CRL_AT - timedelta(days=3))
+    true_one = mail("revoked", 1, reason=1, flags=["forwarded"], revoked_at=None, location="byte 2")
+    found = only(gap(ca_rows=[row(1)], notifications=[forged, true_one], crls=[signed_crl()]))
+    assert found["kind"] == "lost_revocation"
+
+
+def test_the_log_says_received_and_a_mail_says_issued() -> None:
+    received = {"event_id": 4886, "request_id": 2, "recorded_at": IN_GAP, "evidence_id": "E0004", "location": "1"}
+    found = only(gap(ca_rows=[row(1)], audit_events=[received], notifications=[mail("issued", 2, serial=None)]))
+    assert found["why"].startswith("A mail says that request 2 was issued")
+
+
+# ------------------------------------------------------------------------ floods and leaps
+
+
+def test_a_revoked_import_does_not_carry_the_request_ids_away() -> None:
+    """Imported years ago: what its serial seems to carry is another CA's number, and its row has its own."""
+    imported = "15fba3bb00007fffffff"
+    rows = [row(1, serial="15fba3ba000000000001"), row(2, serial=imported)]
+    found = only(gap(ca_rows=rows, crls=[signed_crl()], crl_entries=[{**entry(1, 1), "serial": imported}]))
+    assert (found["kind"], found["suggested_action"]) == ("lost_revocation", "revoke")
+    foreign = {**entry(1, 1), "serial": serial(5_000_000, first="52")}
+    lost = gap(ca_rows=[row(1)], crls=[signed_crl()], crl_entries=[foreign])
+    assert list(lost["kind"]) == ["orphaned"]
+
+
+def test_many_suspect_mails_about_one_serial_are_told_in_few_words() -> None:
+    forged = [{**mail("issued", 2, location=f"byte {n}"), "request_id": n} for n in range(5, 3_005)]
+    alone = only(gap(ca_rows=[row(1)], notifications=forged))
+    assert len(alone["evidence"]) == 3_000
+    assert len(alone["why"]) < 5_000
+    assert "2,980 more" in alone["why"]
+    better = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2), *forged]))
+    assert better["kind"] == "orphaned"
+    assert len(better["why"]) < 10_000
+    assert "2,980 more" in better["why"]

@@ -102,7 +102,11 @@ def test_serials_are_compared_as_integers() -> None:
 
 
 def test_the_same_request_id_is_not_the_same_certificate() -> None:
-    reissued = row(2, serial=serial(2, first="44")[:10] + "ffffffffffffffff" + serial(2)[26:])
+    reissued = row(
+        2,
+        serial=serial(2, first="44")[:10] + "ffffffffffffffff" + serial(2)[26:],
+        submitted_at=RESTORED + timedelta(hours=1),
+    )
     found = only(gap(ca_rows=[row(1), reissued], notifications=[mail("issued", 2)]))
     assert found["kind"] == "orphaned"
 
@@ -125,10 +129,10 @@ def test_two_cas_and_no_name_is_a_question() -> None:
 
 
 def test_of_two_cas_the_one_that_the_database_knows_is_meant() -> None:
-    mails = [mail("issued", 1), mail("issued", 2), mail("issued", 3, ca_name="Other CA")]
-    rows = TABLES["ca_rows"].frame([row(1)])
+    mails = [*(mail("issued", n) for n in (1, 2, 3, 4)), mail("issued", 5, ca_name="Other CA")]
+    rows = TABLES["ca_rows"].frame([row(n) for n in (1, 2, 3)])
     found = find_gap(TABLES["notifications"].frame(mails), rows, facts=CaseFacts(restored=RESTORED))
-    assert list(found["serial"]) == [serial(2)]
+    assert list(found["serial"]) == [serial(4)]
 
 
 def test_pending_and_denied_mails_are_no_certificates() -> None:
