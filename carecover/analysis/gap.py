@@ -132,7 +132,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
 
     dossiers = gather(believed[matter.loc[believed.index]].to_dict("records"), certs, events, known, cut)
     add_listed(dossiers, published.says(known.settled, _ends(rows, certs, published)))
-    trail = follow_requests(believed, events, _shown(dossiers, present), rows, layout, born)
+    trail = follow_requests(believed, events, _shown(dossiers, present - known.reissued), rows, layout, born)
 
     held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
     wanted = set(dossiers) | set(held["serial"].dropna())

@@ -67,7 +67,9 @@ class Judge:
         if row is None:
             return self._missing(dossier, anatomy, history)
         conflict = self._conflict(dossier, row)
-        if conflict is not None and not (history.proved and dossier.hashes_by_mail_alone):
+        # A hash that only a mail gives does not stand against what is proved, where nothing dates the row.
+        undated = cell_moment(row["submitted_at"]) is None
+        if conflict is not None and not (undated and history.proved and dossier.hashes_by_mail_alone):
             confidence = "low" if dossier.sources() <= {"mail"} else "high"
             return self._finding("serial_conflict", dossier, anatomy, row, None, confidence, conflict)
         disposition, state = cell_value(row["disposition"]), history.state
