@@ -255,6 +255,7 @@ those fit a real CA (docs/limitations.md).
 
 - *true*: what perfect reading of the evidence shows. What nothing shows is not counted here, but below.
 - *missed*: true, and not found. *wrong*: found, not true. Recall is found / true, precision is right / all found.
+- What can be read both ways counts neither for nor against: a forgery that some would believe, a key that is lost too.
 - *forged*: found because of a forged mail that nobody can tell from a true one by the mail alone. Such a finding is for
   a person to decide. The last column is the precision if they are counted as wrong.
 """
