@@ -119,7 +119,8 @@ class Returned:
     ``view`` has each serial number as the last act of ``verify`` shows it; ``view_is_whole`` is
     false where it leaves rows out. ``cdp_crls`` were fetched at distribution points,
     ``responses`` came from responders, and ``fetched`` says where; ``crl_entries`` are those of
-    both kinds of lists. ``notes`` are sentences about files that prove nothing.
+    both kinds of lists. ``notes`` are sentences about files that prove nothing; ``unused`` are the
+    names of files that are none of all this, of which no sentence speaks.
     """
 
     transcripts: tuple[proof.Transcript, ...]
@@ -131,6 +132,7 @@ class Returned:
     responses: pd.DataFrame
     fetched: pd.DataFrame
     notes: tuple[str, ...]
+    unused: frozenset[str] = frozenset()
 
 
 _PROVING: Final = ("crls", "crl_entries", "ocsp_responses")
@@ -147,6 +149,7 @@ def read_back(
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in (*_PROVING, "cdp_crls")}
     fetched: list[dict[str, object]] = []
     notes: list[str] = []
+    unused: set[str] = set()
     seen: set[str] = set()
     views = _Views()
     for file in dict.fromkeys(files):
@@ -173,7 +176,10 @@ def read_back(
             else:
                 views.met(file.at, reading.tables["ca_rows"], reading.tables["views"])
         seen |= set(reading.tables["crls"]["crl_sha256"]) if "crls" in reading.tables else set()
-        notes += _notes(file, reading)
+        wrong = _notes(file, reading)
+        notes += wrong
+        if not wrong and not any(len(reading.tables.get(n, ())) for n in ("ca_rows", "crls", "ocsp_responses")):
+            unused.add(file.name)
         if file.url is not None:
             fetched += fetched_rows(file.url, file.at, reading.tables, after_work=True) or [
                 {**_nothing(file, reading), "after_work": True}
@@ -192,6 +198,7 @@ def read_back(
         responses=evidence.verify_responses(signers, tables["ocsp_responses"]),
         fetched=TABLES["fetched"].frame(fetched),
         notes=tuple(notes),
+        unused=frozenset(unused),
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -419,7 +419,9 @@ class Case:
                 for start in range(0, len(records), _FILES_PER_ENTRY):
                     self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
         outcomes = self._derived.table("outcomes")
-        outcomes.attrs["notes"] = [*self._returned().notes, *proof.warnings_about(self._derived.table("crl_changes"))]
+        returned, changes = self._returned(), self._derived.table("crl_changes")
+        useless = [] if unopened else _of_no_use([str(record["path"]) for record in records], returned.unused)
+        outcomes.attrs["notes"] = [*returned.notes, *useless, *proof.warnings_about(changes)]
         if failure is not None:
             raise RunError(f"{failure} {len(asked)} answers were kept; 'carecover table CASE outcomes' has them.")
         if unopened:
@@ -802,6 +804,17 @@ def _plan_file(digest: str) -> str:
 
 def _report_copy(sha256: str) -> str:
     return f"reports/{sha256[:16]}.html"
+
+
+def _of_no_use(names: Sequence[str], unused: Collection[str]) -> list[str]:
+    """A sentence where nothing that was handed to this act of ``verify`` can prove anything."""
+    if not names:
+        return ["There was no file in what you named: nothing new is proved."]
+    if not set(names) <= set(unused):
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    wanted = "no transcript, view of the database, CRL or OCSP answer"
+    return [f"{', '.join(names[:3])}{more}: there is {wanted} in what you named, so nothing new is proved."]
 
 
 def _same(left: pd.DataFrame, right: pd.DataFrame) -> bool:

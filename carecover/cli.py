@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,10 @@ _INTERRUPTED: Final = 130
 _WIDTH: Final = 60
 # Mails that do not add up are told with their reasons, which take some lines each.
 _SUSPECTS: Final = 10
+# Serial numbers of one reason, where each reason is told once.
+_ALIKE: Final = 10
+_VERDICTS: Final = ("failed", "contradicted", "pending", "proved")
+_COMMAND: Final = re.compile(r"(\bcarecover [a-z-]+ )CASE\b", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
@@ -121,12 +126,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    click.echo(click.style("carecover: ", bold=True) + _one_line(text), err=True)
+    name = "carecover: "
+    click.echo(click.style(name, bold=True) + _paragraph(name + text).removeprefix(name), err=True)
     return code
 
 
 def _say(text: str) -> None:
-    click.echo(_one_line(text), err=True)
+    """One paragraph on standard error; on a terminal no word is broken by its edge."""
+    click.echo(_paragraph(text), err=True)
+
+
+def _paragraph(text: str) -> str:
+    line, width = _one_line(text), min(shutil.get_terminal_size().columns, 100)
+    return click.wrap_text(line, width=width) if sys.stderr.isatty() else line
 
 
 def _one_line(text: str) -> str:
@@ -151,15 +163,16 @@ def _progress(what: str, done: int, total: int) -> None:
             click.echo("\r\033[K", err=True, nl=False)
 
 
-def _print_table(table: pd.DataFrame, columns: Sequence[str], limit: int = 40) -> None:
-    """A table for people: columns as wide as needed, long cells cut, the rest counted."""
+def _print_table(table: pd.DataFrame, columns: Sequence[str], name: str | None, limit: int = 40) -> None:
+    """For people: columns as wide as needed, long cells cut, the rest counted; table ``name`` has it whole."""
     cells = [[_cell(row[c]) for c in columns] for row in table.head(limit).to_dict("records")]
     widths = [max([len(c), *(len(r[i]) for r in cells)]) for i, c in enumerate(columns)]
     for row in ([c.replace("_", " ") for c in columns], *cells):
         line = "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         click.echo(_fitted(line))
     if len(table) > limit:
-        click.echo(f"  … and {len(table) - limit} more: carecover table CASE NAME")
+        whole = "" if name is None else f": carecover table CASE {name}"
+        click.echo(_wrapped(f"… and {len(table) - limit} more{whole}", "  "))
 
 
 def _columns() -> int | None:
@@ -174,8 +187,16 @@ def _fitted(line: str) -> str:
 
 
 def _wrapped(text: str, indent: str, following: str | None = None) -> str:
+    """A paragraph with an indent; a command in it names the case at hand, to be run as it is printed."""
     rest = indent if following is None else following
-    return click.wrap_text(text, width=min(_columns() or 100, 100), initial_indent=indent, subsequent_indent=rest)
+    text, width = _named(text), min(_columns() or 100, 100)
+    return click.wrap_text(text, width=width, initial_indent=indent, subsequent_indent=rest)
+
+
+def _named(text: str) -> str:
+    context = click.get_current_context(silent=True)
+    case = context.params.get("case") if context else None
+    return text if case is None else _COMMAND.sub(lambda m: m[1] + shlex.quote(_one_line(str(case))), text)
 
 
 def _cell(value: object) -> str:
@@ -300,9 +321,15 @@ def _show_accounting(opened: Case, accounting: pd.DataFrame, *, as_json: bool) -
     if as_json:
         click.echo(_schema("accounting").to_json(accounting), nl=False)
     else:
+        width, counts = _columns(), ["units", "parsed", "irrelevant", "duplicate", "rejected"]
+        room = _WIDTH
+        if width is not None and width < 130:
+            # What was read, and the name: a narrow terminal has room for no more.
+            kinds = max([11, *map(len, shown["kind"])])
+            counts, room = ["units", "parsed", "rejected"], max(width - 42 - kinds, 12)
         # The end of a long path tells one file from another.
-        shown["path"] = [path if len(path) <= _WIDTH else "…" + path[1 - _WIDTH :] for path in shown["path"]]
-        _print_table(shown, ["evidence_id", "kind", "units", "parsed", "irrelevant", "duplicate", "rejected", "path"])
+        shown["path"] = [path if len(path) <= room else "…" + path[1 - room :] for path in shown["path"]]
+        _print_table(shown, ["evidence_id", "kind", *counts, "path"], "accounting")
 
 
 @cli.command()
@@ -312,6 +339,7 @@ def _show_accounting(opened: Case, accounting: pd.DataFrame, *, as_json: bool) -
 def baseline(case: Path, evidence_ids: tuple[str, ...], by: str) -> int:
     """Say which views show the database right after the restore."""
     _open(case).choose_baseline(evidence_ids, by=by)
+    click.echo(f"Baseline, by {_one_line(by)}: {', '.join(map(_one_line, evidence_ids))}")
     return DONE
 
 
@@ -340,24 +368,40 @@ def gaps(case: Path, as_json: bool) -> int:
 
 def _print_findings(findings: pd.DataFrame) -> None:
     """By kind; what tells one from another comes first, so that a narrow terminal cuts off the rest."""
+    from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, RevocationReason  # noqa: PLC0415
+
     click.echo(f"Findings: {len(findings)}")
+    if not len(findings):
+        click.echo("That nothing was found does not mean that nothing was lost.")
     for kind, group in findings.groupby("kind", sort=False):
         part = group.copy()
-        click.echo(f"\n{kind}: {len(part)}")
+        click.echo()
+        click.echo(_wrapped(f"{kind}: {len(part)} - {KIND_MEANINGS[str(kind)]}", "", "  "))
+        words = part["circumstances"].explode().value_counts()
+        for word, told in CIRCUMSTANCES.items():
+            if word in words:
+                click.echo(_wrapped(f"{words[word]} of them: {told}", "  ", "    "))
         if kind == "suspect_notification":
             for row in part.head(_SUSPECTS).to_dict("records"):
                 click.echo(_wrapped(f"{_cell(row['serial'])}: {_one_line(row['why'])}", "  ", "      "))
             if len(part) > _SUSPECTS:
-                click.echo(f"  … and {len(part) - _SUSPECTS} more: carecover table CASE findings")
+                click.echo(_wrapped(f"… and {len(part) - _SUSPECTS} more: carecover table CASE findings", "  "))
         elif part["serial"].notna().any():
             part["suggestion"] = [_suggestion(row) for row in part.to_dict("records")]
             narrow = (_columns() or 100) < 100
-            _print_table(part, ["serial", "suggestion", "confidence", "template", *([] if narrow else ["subject"])])
+            columns = ["serial", "suggestion", "confidence", "template", *([] if narrow else ["subject"])]
+            _print_table(part, columns, "findings")
         elif part["request_id"].notna().any():
-            _print_table(part, ["request_id", "confidence", "requester", "template"])
+            _print_table(part, ["request_id", "confidence", "requester", "template"], "findings")
         else:
             for row in part.to_dict("records"):
                 click.echo(_wrapped(f"{row['finding_id']}: {_one_line(row['why'])}", "  ", "      "))
+    used = findings.loc[findings["suggested_action"] == "revoke", "suggested_reason"].dropna().unique()
+    named = "".join(f"; revoke {r} = {RevocationReason(r).designation}" for r in sorted(map(int, used)))
+    if len(findings):
+        told = "Suggestions: - = none, a person must decide; restore = import the original; unrevoke = take off hold"
+        click.echo()
+        click.echo(_wrapped(f"{told}{named}. Why, and who holds it: carecover table CASE findings", "", "  "))
 
 
 def _suggestion(finding: dict[Any, Any]) -> str:
@@ -453,8 +497,13 @@ def decide(
     code = None if reason is None else int(reason) if number else RevocationReason.parse(reason)
     made = _open(case).decide(all_of=all_of, serials=serials, action=action, reason=code, note=note, by=by)  # type: ignore[arg-type]
     click.echo(f"{len(made.rows)} decided, {len(made.skipped)} left out.")
+    reasons: dict[str, list[str]] = {}
     for skipped in made.skipped:
-        click.echo(f"  {skipped.serial or skipped.finding_id}: {skipped.why}")
+        reasons.setdefault(skipped.why, []).append(skipped.serial or skipped.finding_id)
+    for why, names in reasons.items():
+        click.echo(_wrapped(f"{len(names)} left out: {_one_line(why)}", "  ", "    "))
+        for name in names:
+            click.echo(f"    {name}")
     return NEEDS_A_PERSON if made.skipped else DONE
 
 
@@ -465,6 +514,8 @@ def decide(
 def waive(case: Path, note: str, by: str) -> int:
     """Accept in writing what the plan would be refused for; both people sign it."""
     _open(case).waive(note, by=by)
+    click.echo(f"Kept as waived by {_one_line(by)}: {_one_line(note)}")
+    click.echo("Both people sign it with the plan: sign-off shows it to each of them.")
     return DONE
 
 
@@ -479,7 +530,7 @@ def sign_off(case: Path, by: str, role: str) -> int:
     opened = _open(case)
     signed = opened.sign_off(by=by, role=role)
     for sentence in explain(opened.plan()):
-        _say(sentence)
+        _say(f"- {sentence}")
     click.echo(f"{signed.person} signed plan {signed.digest} as {signed.role}.")
     return DONE
 
@@ -492,7 +543,12 @@ def sign_off(case: Path, by: str, role: str) -> int:
 @click.option("--output", required=True, type=_PATH, metavar="DIR", help="A new folder.")
 def batch(case: Path, output: Path) -> int:
     """The bundle for the CA; refuses an unsigned or changed plan."""
-    _print_files(_open(case).batch(output))
+    paths = _open(case).batch(output)
+    _print_files(paths)
+    _say(f"Next: carry {output} to the CA; README.txt in it says what to do there.")
+    if output / "revoke.cmd" not in paths:
+        pinning = _named(f"carecover pin CASE {shlex.quote(str(output))} --by REVIEWER")
+        _say(f"It has no revoke.cmd yet: prepare.cmd signs dummies on the CA, then this writes it: {pinning}")
     return DONE
 
 
@@ -511,7 +567,7 @@ def pin(case: Path, directory: Path, by: str) -> int:
     """Check the dummies that prepare.cmd made; writes revoke.cmd."""
     pins = _open(case).pin(directory, by=by)
     if len(pins):
-        _print_table(pins, ["serial", "not_after", "is_ca", "eku", "subject", "sha256"])
+        _print_table(pins, ["serial", "not_after", "is_ca", "eku", "subject", "sha256"], None)
     _print_files([directory / "revoke.cmd"])
     return DONE
 
@@ -531,7 +587,8 @@ def _print_files(paths: Sequence[Path]) -> None:
 
     for path in paths:
         click.echo(f"{hash_file(path)}  {path}")
-    _say("Compare on the CA before you run anything: certutil -hashfile revoke.cmd SHA256")
+    batches = " and ".join(f"certutil -hashfile {path.name} SHA256" for path in paths if path.suffix == ".cmd")
+    _say(f"Compare on the CA before you run anything: {batches}")
 
 
 def _key_at_risk(case: Case) -> int:
@@ -547,10 +604,28 @@ def _key_at_risk(case: Case) -> int:
     return DONE
 
 
+def _print_outcomes(outcomes: pd.DataFrame) -> None:
+    """By verdict, the worst first; what is not proved with its whole reason, told once for all it is about."""
+    click.echo(f"Outcomes by verdict, of {len(outcomes)} decisions:")
+    for verdict in sorted(outcomes["verdict"].unique(), key=_VERDICTS.index):
+        group = outcomes[outcomes["verdict"] == verdict]
+        click.echo(f"{verdict}: {len(group)}")
+        if verdict == "proved":
+            for action, number in group["action"].value_counts(sort=False).items():
+                click.echo(f"  {number} {_one_line(str(action))}")
+            continue
+        for why, part in group.groupby("why", sort=False):
+            click.echo(_wrapped(_one_line(str(why)), "  "))
+            for row in part.head(_ALIKE).to_dict("records"):
+                click.echo(f"    {row['action']:9}  {_cell(row['serial'])}")
+            if len(part) > _ALIKE:
+                click.echo(f"    … and {len(part) - _ALIKE} more")
+
+
 def _show_run(result: Run) -> int:
     for phase, code in result.phases:
         click.echo(f"{phase}: exit code {code}")
-    _print_table(result.outcomes, ["serial", "action", "verdict", "why"])
+    _print_outcomes(result.outcomes)
     click.echo(f"Kept in {result.directory}")
     click.echo("On a simulated CA: logic checked against assumptions, never tested on your CA.")
     if not result.finished:
@@ -572,7 +647,8 @@ def verify(case: Path, files: tuple[Path, ...], fetched_from: str | None, ask_oc
         raise click.UsageError("Name the files that came back, or a responder to ask: --ask-ocsp URL.")
 
     def show(outcomes: pd.DataFrame) -> None:
-        _print_table(outcomes, ["serial", "action", "verdict", "why"])
+        _print_outcomes(outcomes)
+        click.echo(_wrapped("Each decision, with its reason: carecover table CASE outcomes", ""))
         for note in outcomes.attrs.get("notes", ()):
             _say(note)
 

@@ -225,15 +225,20 @@ EVENTS: Final = (
 
 # A certificate has exactly one finding that can be acted on: the first of these that fits.
 ACTIONABLE_KINDS: Final = ("serial_conflict", "orphaned", "lost_revocation", "lost_release")
-FINDING_KINDS: Final = (
-    *ACTIONABLE_KINDS,
-    "reused_request_id",
-    "unaccounted_request",
-    "lost_pending",
-    "crl_number_regression",
-    "lost_ca_certificate",
-    "suspect_notification",
-)
+# What each kind of finding means, in the words that people see.
+KIND_MEANINGS: Final[Mapping[str, str]] = {
+    "serial_conflict": "one serial number, two different certificates: a person must look",
+    "orphaned": "issued, but missing from the restored database: it cannot be revoked as it is",
+    "lost_revocation": "was revoked before the failure; the restored CA holds it to be good again",
+    "lost_release": "was released from hold before the failure; the restored CA has it on hold again",
+    "reused_request_id": "the restored CA handed a request ID out again",
+    "unaccounted_request": "a request that left a trace, but no certificate to act on",
+    "lost_pending": "a request that was waiting for approval, and is gone",
+    "crl_number_regression": "the restored CA counts its CRLs from behind the last public one",
+    "lost_ca_certificate": "signed under a CA certificate that the restored CA does not have: a renewal was lost",
+    "suspect_notification": "a mail that does not add up: forged, of another CA, or damaged",
+}
+FINDING_KINDS: Final = tuple(KIND_MEANINGS)
 
 # What tells one finding of a kind apart from another; words of findings.circumstances.
 CIRCUMSTANCES: Final[Mapping[str, str]] = {

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from carecover.case import Case
 from carecover.cli import main
 from carecover.errors import PathError
 from carecover.folder import CaseFolder
-from carecover.model import TABLES, sha256_hex
+from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, TABLES, RevocationReason, sha256_hex
 from carecover.simulator import Scenario
 from tests.small_case import ANALYST, REVIEWER, Story
 
@@ -447,6 +448,104 @@ def test_nothing_verified_is_nothing_proved(run: Run, story: Story, tmp_path: Pa
     assert "verdict" in out
     run("decide", case, "--all", "orphaned", "--action", "undecided", "--by", ANALYST)
     assert run("table", case, "outcomes", "--format", "json") == (0, "[]\n", "")
+
+
+def test_files_that_are_no_proof_are_called_so(run: Run, story: Story, tmp_path: Path) -> None:
+    case = story.copy("signed", tmp_path).path
+    (tmp_path / "note.txt").write_text("hello world", encoding="ascii")
+    (tmp_path / "empty").mkdir()
+    authority = next(story.evidence.rglob("ca/*.cer"))
+    for what in ([tmp_path / "note.txt"], [tmp_path / "note.txt", authority], [authority]):
+        code, _, err = run("verify", case, *what)
+        assert code == 1
+        assert "nothing new is proved" in err
+        assert all(path.name in err for path in what)
+    code, _, err = run("verify", case, tmp_path / "empty")
+    assert (code, "There was no file in what you named" in err) == (1, True)
+    code, _, err = run("verify", case, next(story.evidence.rglob("*.crl")), tmp_path / "note.txt")
+    assert "nothing new is proved" not in err, "with a list, a note beside it is no trouble"
+
+
+def test_what_is_not_proved_comes_first_with_its_whole_reason(
+    run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = story.copy("signed", tmp_path).path
+    monkeypatch.setattr(cli, "_columns", lambda: 80)
+    code, out, _ = run("rehearse", case)
+    assert code in (0, 1)
+    rows = json.loads(run("table", case, "outcomes", "--format", "json")[1])
+    assert rows == [], "a rehearsal proves nothing"
+    assert "proved: " in out
+    (tmp_path / "note.txt").write_text("hello world", encoding="ascii")
+    _, out, _ = run("verify", case, tmp_path / "note.txt")
+    rows = json.loads(run("table", case, "outcomes", "--format", "json")[1])
+    assert {row["verdict"] for row in rows} == {"pending"}
+    assert f"pending: {len(rows)}\n" in out
+    for why in {row["why"] for row in rows}:
+        assert out.split().count(why.split()[-1]) >= 1
+        assert why in " ".join(out.split())
+    assert "…" not in out.replace("… and", "")
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_on_a_narrow_terminal_a_file_is_told_by_its_name(
+    run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = tmp_path / "case"
+    run("init", case)
+    monkeypatch.setattr(cli, "_columns", lambda: 80)
+    out = run("add", case, story.evidence)[1]
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert all(path.name in out for path in story.evidence.rglob("*") if path.is_file())
+
+
+def test_what_a_kind_means_and_a_suggestion_means_is_printed(run: Run, story: Story, tmp_path: Path) -> None:
+    case = story.copy("added", tmp_path).path
+    out = " ".join(run("gaps", case)[1].split())
+    findings = json.loads(run("gaps", case, "--json")[1])["findings"]
+    for kind in {row["kind"] for row in findings}:
+        assert KIND_MEANINGS[kind] in out
+    reasons = {row["suggested_reason"] for row in findings if row["suggested_action"] == "revoke"}
+    assert reasons
+    assert all(f"revoke {r} = {RevocationReason(r).designation}" in out for r in reasons)
+    mail_only = [r for r in findings if r["kind"] == "orphaned" and "mail_only" in r["circumstances"]]
+    assert mail_only
+    assert f"{len(mail_only)} of them: {CIRCUMSTANCES['mail_only']}" in out
+
+
+def test_a_printed_command_names_the_case(run: Run, tmp_path: Path) -> None:
+    case = tmp_path / "my case"
+    run("init", case)
+    out = " ".join(run("gaps", case)[1].split())
+    assert f"carecover init '{case}'" in out
+    assert "CASE" not in out
+
+
+def test_what_is_left_out_is_told_once_for_each_reason(run: Run, story: Story, tmp_path: Path) -> None:
+    case = story.copy("added", tmp_path).path
+    out = run("decide", case, "--all", "orphaned", "--action", "suggested", "--by", ANALYST)[1]
+    assert out.count("a person must decide") == 1
+    left = [row for row in json.loads(run("table", case, "findings", "--format", "json")[1])
+            if row["kind"] == "orphaned" and (row["infrastructure"] or row["suggested_action"] is None)]  # fmt: skip
+    assert left
+    assert all(row["serial"] in out for row in left)
+
+
+def test_a_waiver_and_a_baseline_say_that_they_are_kept(run: Run, story: Story, tmp_path: Path) -> None:
+    case = story.copy("added", tmp_path).path
+    code, out, _ = run("waive", case, "--note", "undecided: owners are asked", "--by", ANALYST)
+    assert (code, "owners are asked" in out, ANALYST in out) == (0, True, True)
+    views = json.loads(run("table", case, "views", "--format", "json")[1])
+    code, out, _ = run("baseline", case, views[0]["evidence_id"], "--by", ANALYST)
+    assert (code, views[0]["evidence_id"] in out) == (0, True)
+
+
+def test_the_hashes_to_compare_are_of_files_that_are_there(run: Run, story: Story, tmp_path: Path) -> None:
+    case, bundle = story.copy("signed", tmp_path).path, tmp_path / "bundle"
+    err = run("batch", case, "--output", bundle)[2]
+    named = re.findall(r"-hashfile (\S+)", err)
+    assert named
+    assert all((bundle / name).is_file() for name in named)
 
 
 # ---------------------------------------------------------------- demo and simulate

@@ -225,7 +225,7 @@ def _reason(code: int) -> str:
 
 
 def _with_reason(action: object, reason: Any) -> str:  # noqa: ANN401 - a cell
-    return str(action) if pd.isna(reason) else f"{action}, {_reason(int(reason))}"
+    return str(action) if pd.isna(reason) or reason < 0 else f"{action}, {_reason(int(reason))}"
 
 
 def _line(finding: pd.Series[Any]) -> str:

@@ -19,7 +19,7 @@ from IPython.display import Javascript, display
 from carecover.case import Case
 from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
-from carecover.model import CIRCUMSTANCES, CaseFacts
+from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
 from carecover.notebook import markup
 from carecover.notebook.choosing import FindingList, details
 from carecover.notebook.markup import Head
@@ -416,7 +416,11 @@ class CoveragePanel(Panel):
         return [self.aspects]
 
     def show(self) -> None:
-        self.aspects.show(self.desk.table("coverage"))
+        # The answer first, then what is missing: the good news may scroll out of sight.
+        order = {"gap": 0, "unknown": 1, "good": 2}
+        coverage = self.desk.table("coverage")
+        rank = coverage["verdict"].map(order).mask(coverage["aspect"] == "verdict", -1)
+        self.aspects.show(coverage.iloc[rank.argsort(kind="stable")])
 
 
 class FindingsPanel(Panel):
@@ -451,24 +455,10 @@ def _by_kind(findings: pd.DataFrame) -> pd.DataFrame:
     """Findings counted by kind, and within a kind by what tells them apart."""
     rows = []
     for kind, part in findings.groupby("kind", sort=False):
-        rows.append((str(kind), len(part), _KINDS.get(str(kind))))
+        rows.append((str(kind), len(part), KIND_MEANINGS.get(str(kind))))
         counts = part["circumstances"].explode().value_counts()
         rows += [(f"· {c.replace('_', ' ')}", int(counts[c]), told) for c, told in CIRCUMSTANCES.items() if c in counts]
     return pd.DataFrame(rows, columns=["kind", "number", "meaning"]).astype({"number": "Int64"})
-
-
-_KINDS: Final[Mapping[str, str]] = {
-    "serial_conflict": "one serial number, two different certificates: a person must look",
-    "orphaned": "issued, but missing from the restored database: it cannot be revoked as it is",
-    "lost_revocation": "was revoked before the failure; the restored CA takes it for good",
-    "lost_release": "was released from hold before the failure; the restored CA has it on hold again",
-    "reused_request_id": "the restored CA handed a request ID out again",
-    "unaccounted_request": "a request that left a trace, but no certificate to act on",
-    "lost_pending": "a request that was waiting for approval, and is gone",
-    "crl_number_regression": "the restored CA counts its CRLs from behind the last public one",
-    "lost_ca_certificate": "signed under a CA certificate that the restored CA does not have: a renewal was lost",
-    "suspect_notification": "a mail that does not add up: forged, of another CA, or damaged",
-}
 
 
 # ------------------------------------------------------------------------------- the door

@@ -167,7 +167,7 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
 def cell(value: object, limit: int = MAX_TEXT) -> str:
     """A table's value as a text; absent is a dash."""
     if isinstance(value, list | tuple):
-        texts = [clean(v) for v in value[:3]] + ([f"… {len(value):,}"] if len(value) > 3 else [])
+        texts = [clean(v) for v in value[:3]] + ([f"and {len(value) - 3:,} more"] if len(value) > 3 else [])
         return "; ".join(texts) or ABSENT
     if value is None or value is pd.NA or value is pd.NaT:
         return ABSENT

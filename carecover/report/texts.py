@@ -120,7 +120,7 @@ _ENGLISH: Final = {
     "event_evidence": "Evidence handed in: {name}|Evidence handed in: {n:,} files, {name} first",
     "event_signed": "Plan signed by {person} ({role})",
     "event_rehearsed": "Plan rehearsed against a simulated CA",
-    "event_run": "Plan carried out: {name}",
+    "event_run": "Bundle run, on: {name}",
     "event_crl": "CRL {number} of the CA begins",
     "event_crl_delta": "Delta CRL {number} of the CA begins",
     "event_until": "Last old CRL ends: from here on no client can trust it",

@@ -36,7 +36,7 @@ from carecover.notebook import (
     timeline,
     verify,
 )
-from carecover.notebook.choosing import PAGE_ROWS
+from carecover.notebook.choosing import PAGE_ROWS, decision
 from carecover.notebook.exploring import MAX_UPLOAD_BYTES, OpenPanel
 from carecover.notebook.panel import Advance, Live
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
@@ -196,6 +196,13 @@ def test_from_an_empty_folder_to_the_report(
     assert "nothing to ask" in said(baseline(case))
     assert "<svg" in said(timeline(case))
     assert "request IDs in the gap" in said(coverage(case))
+    rows = case.table("coverage")
+    badges = re.findall(r">(gap|unknown|good)<", said(coverage(case)))
+    own = rows.loc[rows["aspect"] == "verdict", "verdict"].tolist()
+    assert badges[:1] == own, "the answer comes first"
+    assert badges[1:] == sorted(badges[1:], key=("gap", "unknown", "good").index)
+    assert len(badges) == len(rows)
+    assert "-1" not in decision(pd.Series({"action": None, "suggested_action": "unrevoke", "suggested_reason": -1}))
     assert "orphaned" in said(findings(case))
 
     deciding = decide(case)

@@ -22,7 +22,18 @@ import pytest
 from carecover.errors import UsageError
 from carecover.model import ACTIONS, FINDING_KINDS, TABLES, CaseFacts, SignOff
 from carecover.report import Execution, make_document, render_html
-from carecover.report.document import MAX_DETAIL, MAX_ROWS, MAX_TEXT, Document, Items, Paragraph, Picture, Table, clean
+from carecover.report.document import (
+    MAX_DETAIL,
+    MAX_ROWS,
+    MAX_TEXT,
+    Document,
+    Items,
+    Paragraph,
+    Picture,
+    Table,
+    cell,
+    clean,
+)
 from carecover.report.material import VERDICTS
 from carecover.report.texts import LANGUAGES, Words
 
@@ -486,3 +497,8 @@ def test_every_text_is_used() -> None:
 )
 def test_clean_shows_what_would_be_invisible(text: str, shown: str) -> None:
     assert clean(text) == shown
+
+
+def test_a_long_list_says_how_much_more_there_is() -> None:
+    assert cell(["a", "b", "c"]) == "a; b; c"
+    assert cell(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"
