@@ -36,6 +36,8 @@ _WIDTH: Final = 60
 _SUSPECTS: Final = 10
 # Serial numbers of one reason, where each reason is told once.
 _ALIKE: Final = 10
+# Names of findings that an act on many left out, of each reason.
+_LEFT_OUT: Final = 40
 _VERDICTS: Final = ("failed", "contradicted", "pending", "proved")
 _COMMAND: Final = re.compile(r"(\bcarecover [a-z-]+ )CASE\b", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
@@ -137,7 +139,7 @@ def _say(text: str) -> None:
 
 
 def _paragraph(text: str) -> str:
-    line, width = _one_line(text), min(shutil.get_terminal_size().columns, 100)
+    line, width = _one_line(_named(text)), min(shutil.get_terminal_size().columns, 100)
     return click.wrap_text(line, width=width) if sys.stderr.isatty() else line
 
 
@@ -502,8 +504,10 @@ def decide(
         reasons.setdefault(skipped.why, []).append(skipped.serial or skipped.finding_id)
     for why, names in reasons.items():
         click.echo(_wrapped(f"{len(names)} left out: {_one_line(why)}", "  ", "    "))
-        for name in names:
+        for name in names[:_LEFT_OUT]:
             click.echo(f"    {name}")
+        if len(names) > _LEFT_OUT:
+            click.echo(_wrapped(f"… and {len(names) - _LEFT_OUT} more: carecover table CASE findings", "    "))
     return NEEDS_A_PERSON if made.skipped else DONE
 
 

@@ -521,7 +521,9 @@ def test_a_printed_command_names_the_case(run: Run, tmp_path: Path) -> None:
     assert "CASE" not in out
 
 
-def test_what_is_left_out_is_told_once_for_each_reason(run: Run, story: Story, tmp_path: Path) -> None:
+def test_what_is_left_out_is_told_once_for_each_reason(
+    run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = story.copy("added", tmp_path).path
     out = run("decide", case, "--all", "orphaned", "--action", "suggested", "--by", ANALYST)[1]
     assert out.count("a person must decide") == 1
@@ -529,6 +531,18 @@ def test_what_is_left_out_is_told_once_for_each_reason(run: Run, story: Story, t
             if row["kind"] == "orphaned" and (row["infrastructure"] or row["suggested_action"] is None)]  # fmt: skip
     assert left
     assert all(row["serial"] in out for row in left)
+    monkeypatch.setattr(cli, "_LEFT_OUT", 1)
+    out = run("decide", case, "--all", "orphaned", "--action", "suggested", "--by", ANALYST)[1]
+    assert "more: carecover table " in out
+    assert sum(row["serial"] in out for row in left) < len(left)
+
+
+def test_where_rejects_are_is_a_command_that_can_be_run(run: Run, tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    run("init", case)
+    (tmp_path / "odd.crl").write_bytes(b"\x30\x82\x03\xe8 no list")
+    code, _, err = run("add", case, tmp_path / "odd.crl")
+    assert (code, f"carecover table {case} rejects" in err) == (1, True)
 
 
 def test_a_waiver_and_a_baseline_say_that_they_are_kept(run: Run, story: Story, tmp_path: Path) -> None:
