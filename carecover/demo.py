@@ -112,6 +112,10 @@ def _decide(case: Case) -> None:
     for kind in ("orphaned", "lost_revocation", "lost_release"):
         if (findings["kind"] == kind).any():
             case.decide(all_of=kind, action="suggested", by=ANALYST, note="as the evidence suggests")
+    served = findings[findings["suggested_action"].notna() & findings["infrastructure"].astype(bool)]
+    if len(served):
+        note = "looked at one by one: as the evidence suggests"
+        case.decide(serials=list(served["serial"]), action="suggested", by=ANALYST, note=note)
     plain = findings[findings["suggested_action"].isna() & ~findings["infrastructure"].astype(bool)]
     unsure = list(plain.loc[plain["kind"] == "orphaned", "serial"])
     if unsure:

@@ -584,6 +584,8 @@ def test_the_demonstration(
     assert "7/7" in progress
     assert all((out / part).exists() for part in parts)
     assert run("check", out / "case")[0] == 0
+    shown = run("verify", out / "case", *(out / "bundle" / part for part in ("logs", "out")))
+    assert (shown[0], shown[2]) == (0, ""), "the demonstration forgets no revocation"
     before = (out / "truth.json").read_bytes()
 
     with monkeypatch.context() as patch:
@@ -603,6 +605,16 @@ def test_the_demonstration(
     (tmp_path / "mine" / "file").write_text("mine")
     refused(4, "demo", "--out", tmp_path / "mine")
     assert (tmp_path / "mine" / "file").read_text() == "mine"
+
+
+def test_the_demonstration_follows_every_suggestion(story: Story, tmp_path: Path) -> None:
+    case = story.copy("added", tmp_path)
+    findings = case.findings
+    proved = findings[findings["suggested_action"].notna()].set_index("finding_id")
+    assert proved["infrastructure"].astype(bool).any(), "one by one, as no act on many takes them"
+    demo._decide(case)
+    decided = case.table("decisions").set_index("finding_id").loc[proved.index]
+    assert list(decided["action"]) == list(proved["suggested_action"])
 
 
 def _interrupt(*_arguments: object) -> None:

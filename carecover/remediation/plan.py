@@ -143,6 +143,13 @@ def explain(plan: Plan) -> list[str]:
     lifted = [item for item in plan.items if item.action == "unrevoke"]
     left = [item for item in plan.items if item.method == "none"]
     again = [item for item in revoked if item.original_revoked_at is not None]
+    forgotten = [
+        item
+        for item in plan.items
+        if item.action in ("leave", "restore", "undecided")
+        and item.original_revoked_at is not None
+        and item.original_reason != RevocationReason.UNREVOKE
+    ]
     first = [item for item in revoked if item.replace_first]
     waived = [item for item in plan.items if item.hash_waived]
     if final:
@@ -182,6 +189,14 @@ def explain(plan: Plan) -> list[str]:
         told.append(
             f"For {_count(waived, 'certificate')} the hash of the database row is not known: the serial number alone "
             "decides what is revoked. This was waived in writing."
+        )
+    if forgotten:
+        reasons = [f"{item.serial}{_reason(item)}" for item in forgotten[:MAX_NAMED]]
+        more = f" and {len(forgotten) - MAX_NAMED} more" if len(forgotten) > MAX_NAMED else ""
+        told.append(
+            f"This plan makes good what was revoked: {_count(forgotten, 'certificate')} had been revoked before the "
+            f"failure, as a CRL, the log or a mail says, and clients will accept them: {', '.join(reasons)}{more}. "
+            "Sign only if you know why."
         )
     if left:
         told.append(f"Nothing is done about {_count(left, 'certificate')}; they stay on the watch list of the report.")
@@ -237,6 +252,13 @@ def _named(items: Sequence[PlanItem]) -> str:
     """The first few serial numbers; the plan marks every one."""
     more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
     return ", ".join(item.serial for item in items[:MAX_NAMED]) + more
+
+
+def _reason(item: PlanItem) -> str:
+    if item.original_reason is None:
+        return ""
+    known = {reason.value: reason.designation for reason in RevocationReason}
+    return f" ({item.original_reason} {known.get(item.original_reason, 'no known reason')})"
 
 
 def check_key(facts: CaseFacts) -> None:
