@@ -78,7 +78,7 @@ def assess_coverage(
         *_ca_certificates(ca_certificates, rows),
         *_request_ids(trail, layout),
         *_others(notifications, mails_of(notifications, facts), layout),
-        *sources.mailbox(mails, dated, facts, known.stopped),
+        *sources.mailbox(mails, dated, facts, known),
         *sources.daily(days, facts),
         *sources.loss_rate(dated, owed),
         sources.lost_mails(events, facts),

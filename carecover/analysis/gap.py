@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 import pandas as pd
@@ -28,12 +29,14 @@ from carecover.errors import QuestionError, UsageError
 from carecover.model import ACTIONABLE_KINDS, TABLES, CaseFacts, Disposition, RevocationReason, SerialNumber
 
 _CANONICAL: Final = r"(?:[1-9a-f][0-9a-f]|0[1-9a-f])(?:[0-9a-f]{2}){0,19}"
-# [MS-WCCE] 3.1.1.4.1.1 SanitizedCAName: a character that is not allowed becomes !xxxx.
 _COMMON_NAME: Final = re.compile(r"(?:^|,)CN=((?:\\.|[^,\\+])+)")
 # A person reads so many doubts about one finding; a flood of mails is counted.
 _MAX_NOTES: Final = 20
 # So many certificates of the database must mails speak of before their CA's name is believed.
 _ENOUGH: Final = 3
+# Local time that was read in a wrong zone may be off by as much (zones reach from -12 to +14 hours).
+_ANY_ZONE: Final = timedelta(hours=26)
+# [MS-WCCE] 3.1.1.4.1.1 SanitizedCAName: a character that is not allowed becomes !xxxx.
 _SANITIZED: Final = re.compile(r"!([0-9a-f]{4})", re.IGNORECASE)
 
 
@@ -111,7 +114,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
 
     present = _present(rows)
     known = _known(rows, present, born)
-    mine = _of_this_ca(evidence.notifications, rows, facts.ca or _own_name(own))
+    mine = _of_this_ca(evidence.notifications, rows, facts.ca, _own_name(own))
     mails = _as_sent_by_the_ca(evidence.notifications[mine])
     mails = mails[until(mails["sent_at"], cut)]
     confirmed = frozenset(
@@ -121,7 +124,8 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     suspicions = Suspicions(
         layout=layout,
         row_ids=_row_ids(rows, present),
-        holders=_holders(rows[~asked_after(rows, born)], present),
+        holders=_holders(_surely_old(rows, facts, born), present),
+        renamed=_renamed(evidence.notifications, mine, layout),
         ca_known=bool(len(own)) and bool(certs["signed_by_ca"].notna().any()),
         cut=cut,
         habits=learn_habits(mails, rows, confirmed),
@@ -193,9 +197,14 @@ def _fit_to_print(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
-def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None) -> pd.Series[bool]:
-    """True for mails of the restored CA, and for those that name none."""
+def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None, own_name: str | None) -> pd.Series[bool]:
+    """True for mails of the restored CA, and for those that name none.
+
+    ``ca_name`` is what people say; ``own_name``, by its certificate, tells which of several is meant.
+    """
     named = mails["ca_name"].dropna().unique()
+    if ca_name is None and own_name is not None and plain_ca_name(own_name) in {plain_ca_name(str(n)) for n in named}:
+        ca_name = own_name
     if ca_name is None:
         # Only a CA that names rows of this database can be the restored one.
         known = set(rows["serial"].dropna())
@@ -211,6 +220,15 @@ def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None) ->
         ca_name = str(mine[0])
     wanted = plain_ca_name(ca_name)
     return mails["ca_name"].isna() | mails["ca_name"].isin([n for n in named if plain_ca_name(str(n)) == wanted])
+
+
+def _renamed(mails: pd.DataFrame, mine: pd.Series[bool], layout: CaLayout) -> bool:
+    """True where no mail names this CA, and several that name others have serials as this CA makes them."""
+    if mails.loc[mine, "ca_name"].notna().any():
+        return False
+    anatomies = (layout.decode(str(serial)) for serial in mails.loc[~mine, "serial"].dropna().unique())
+    claims = (True for anatomy in anatomies if anatomy.prefix and layout.native(anatomy))
+    return sum(islice(claims, _ENOUGH)) == _ENOUGH
 
 
 def _witnesses(mails: pd.DataFrame, known: set[Any], name: str) -> int:
@@ -252,6 +270,14 @@ def _known(rows: pd.DataFrame, present: set[str], born: datetime | None) -> Know
     settled = set(rows.loc[true(revoked), "serial"].dropna())
     late = set(rows.loc[asked_after(rows, born), "serial"].dropna())
     return Known(present, settled - late, late & present, hashed.set_index("serial")["thumbprint"])
+
+
+def _surely_old(rows: pd.DataFrame, facts: CaseFacts, born: datetime | None) -> pd.DataFrame:
+    """Rows whose requests the lost CA took, whatever zone they are in: the restored one hands out IDs again."""
+    if facts.cut is None or born is None:
+        return rows.iloc[:0]
+    asked = rows["submitted_at"].where(rows["submitted_at"].notna(), rows["not_before"])
+    return rows[true((asked <= born) & (asked + _ANY_ZONE <= facts.cut))]
 
 
 def _holders(old: pd.DataFrame, present: set[str]) -> dict[int, str]:

@@ -135,8 +135,11 @@ def learn_layout(
 def _learn_from_signed(certificates: pd.DataFrame, firsts: dict[str, frozenset[str]]) -> frozenset[str]:
     """Add what certificates that the CA signed begin with: HighSerial may have been changed in the window.
 
-    A string beginning needs two of them: one may be an imported certificate's.
+    A string beginning needs two of them: one may be an imported certificate's. Where no row
+    tells what is usual, nothing can be unlike it.
     """
+    if not firsts:
+        return frozenset()
     mine = certificates[true(certificates["signed_by_ca"]) & ~true(certificates["is_ca"])]
     strings: dict[str, set[str]] = {}
     for serial in mine["serial"].dropna().unique():
@@ -184,8 +187,9 @@ def _lost_certificates(
     """Indexes of this CA's certificates that the restored CA does not have.
 
     The registry's CACertHash lists those that it has; it is this CA's where it lists at least one
-    of them. Without it, a certificate made in the window is lost unless a row knows its hash. An
-    index under which a row was signed is never lost.
+    of them. Without it, a certificate made in the window is lost. Either way none is lost whose
+    hash a row knows, or under whose index a row was signed: a registry may be an old export, or
+    anybody's.
     """
     listed = {
         line.replace(" ", "").casefold()
@@ -195,7 +199,7 @@ def _lost_certificates(
     if listed.isdisjoint(ca_certificates["thumbprint"].dropna()):
         listed = set()
     known = set(rows["thumbprint"].dropna())
-    used = {int(v) & 0xFFFF for v in rows["issuer_name_id"].dropna().unique()}
+    used = {int(v) & 0xFFFF for v in rows["issuer_name_id"].dropna().unique()} | _carried(rows)
     lost: set[int] = set()
     for each in ca_certificates[ca_certificates["ca_version"].notna()].to_dict("records"):
         index, begins = int(each["ca_version"]) & 0xFFFF, cell_moment(each["not_before"])
@@ -203,10 +207,16 @@ def _lost_certificates(
             gone = cell_value(each["thumbprint"]) not in listed
         else:
             in_window = backup is not None and begins is not None and begins > backup and (cut is None or begins <= cut)
-            gone = in_window and each["thumbprint"] not in known
-        if gone and index not in used:
+            gone = in_window
+        if gone and index not in used and cell_value(each["thumbprint"]) not in known:
             lost.add(index)
     return lost
+
+
+def _carried(rows: pd.DataFrame) -> set[int]:
+    """Indexes in serials of rows that do not show IssuerNameID; only the 19-byte form, which checks itself."""
+    serials = rows.loc[true(rows["issuer_name_id"].isna() & (rows["serial"].str.len() == _MAX_DIGITS)), "serial"]
+    return {int(index, 16) for index in serials[serials.str[2:10] == serials.str[-8:]].str[-_TAIL_DIGITS:-8].unique()}
 
 
 def own_certificates(certificates: pd.DataFrame) -> pd.DataFrame:

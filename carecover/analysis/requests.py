@@ -9,7 +9,7 @@ CA hands the lost ones out again, to others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -118,18 +118,21 @@ def follow_requests(
     those that were asked for after ``born`` are the restored CA's own.
     """
     found: dict[int, Trace] = {}
+    places: dict[int, list[str]] = {}
 
     def take(request_id: int, fate: str, row: Row, where: str, at: datetime | None, *, hard: bool) -> None:
         known = found.get(request_id)
+        # A list that grows: a flood about one request must not cost the square of it.
+        places.setdefault(request_id, []).append(where)
         if known is None:
-            found[request_id] = Trace(fate, row, (where,), at, hard, hard)
+            found[request_id] = Trace(fate, row, (), at, hard, hard)
             return
         bare = cell_value(known.row.get("serial")) is None
         better = (_WEIGHT[fate], bare and cell_value(row.get("serial")) is not None) > (_WEIGHT[known.fate], False)
         found[request_id] = Trace(
             fate if better else known.fate,
             row if better else known.row,
-            (*known.evidence, where),
+            (),
             at if better else known.at,
             hard if _WEIGHT[fate] > _WEIGHT[known.fate] else known.hard or (hard and fate == known.fate),
             hard or known.logged,
@@ -170,7 +173,8 @@ def follow_requests(
             take(request_id, "issued", {"serial": serial}, where, None, hard=hard)
 
     newest = int(old.max()) if len(old) else None
-    return Trail(newest, _last(found, newest), found)
+    traces = {request_id: replace(trace, evidence=tuple(places[request_id])) for request_id, trace in found.items()}
+    return Trail(newest, _last(traces, newest), traces)
 
 
 def _settled(rows: pd.DataFrame, born: datetime | None) -> set[int]:

@@ -74,9 +74,7 @@ def many(count: int, word: str) -> str:
 # -------------------------------------------------------------------------------- mailbox
 
 
-def mailbox(
-    mails: pd.DataFrame, dated: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None
-) -> list[dict[str, Any]]:
+def mailbox(mails: pd.DataFrame, dated: pd.DataFrame, facts: CaseFacts, known: Service) -> list[dict[str, Any]]:
     """The notifications, and where the mailbox begins and ends against the window."""
     if not len(mails):
         why = "No notification was found: issued certificates show only where another source names them."
@@ -88,17 +86,19 @@ def mailbox(
         window = window[window["sent_at"] <= facts.cut]
     why = "The exit module neither queues nor repeats: a mail that is missing proves nothing about its certificate."
     counted = aspect("notifications", f"{len(mails)}, {len(window)} in the gap", "unknown", why)
-    return [counted, *_edges(dated, facts, last_stop)]
+    return [counted, *_edges(dated, facts, known)]
 
 
-def _edges(mails: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None) -> list[dict[str, Any]]:
+def _edges(mails: pd.DataFrame, facts: CaseFacts, known: Service) -> list[dict[str, Any]]:
     """First and last mail against backup and end, by the longest silence that the mailbox has anyway.
 
-    A mail of after the end, of the restored CA, shows as well that the mailbox went on.
+    A stop of the service is an end, too; one that only a mail tells leaves open what came after
+    it. A mail of after the end, of the restored CA, shows as well that the mailbox went on.
     """
     sent = mails["sent_at"]
     begin, last = cell_moment(sent.min()), cell_moment(sent.max())
-    end = min((t for t in (facts.failure, last_stop, facts.cut) if t is not None), default=None)
+    end = min((t for t in (facts.failure, known.stopped, facts.cut) if t is not None), default=None)
+    named = facts.failure or facts.cut
     if begin is None or last is None or (facts.backup is None and end is None):
         return []
     figure = f"{when(begin)} to {when(last)}"
@@ -122,6 +122,12 @@ def _edges(mails: pd.DataFrame, facts: CaseFacts, last_stop: datetime | None) ->
     if said:
         both = " and ".join(text for _, text in said)
         why = f"The mailbox {both}; it is silent for as long elsewhere ({length(longest)})."
+        return [aspect("edges of the mailbox", figure, "unknown", why)]
+    if not known.logged and end is not None and named is not None and max(last, end) + _ABOUT < named:
+        why = (
+            f"The mailbox ends {length(named - last)} before the failure, with a shutdown; only a mail tells of that. "
+            "If the CA was started again, its mails are missing."
+        )
         return [aspect("edges of the mailbox", figure, "unknown", why)]
     return [aspect("edges of the mailbox", figure, "good", "It reaches over the window on both sides.")]
 
@@ -246,9 +252,13 @@ def event_filter(settings: Settings, mails: pd.DataFrame) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Service:
-    """Starts and stops of the service, in order: (when, 'start' or 'stop')."""
+    """Starts and stops of the service, in order: (when, 'start' or 'stop').
+
+    ``logged``: an event log shows the last of them; otherwise a mail alone does.
+    """
 
     turns: tuple[tuple[datetime, str], ...] = ()
+    logged: bool = False
 
     @property
     def stopped(self) -> datetime | None:
@@ -276,7 +286,9 @@ def read_service(mails: pd.DataFrame, events: pd.DataFrame, facts: CaseFacts) ->
         same = next((k for k in reversed(kept) if k[1] == word), None)
         if same is None or moment - same[0] > _SAME_EVENT:
             kept.append((moment, word))
-    return Service(tuple(kept))
+    recorded = events.loc[events["event_id"].isin(list(_TURNS)), "recorded_at"]
+    logged = bool(kept) and bool(((recorded - kept[-1][0]).abs() <= _SAME_EVENT).any())
+    return Service(tuple(kept), logged)
 
 
 def service(known: Service, mails: pd.DataFrame, events: pd.DataFrame, facts: CaseFacts) -> dict[str, Any]:

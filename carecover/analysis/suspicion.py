@@ -44,7 +44,7 @@ class _Habits:
     relays: frozenset[str]
     count: int
     have_relay: bool
-    thread_offset: timedelta
+    thread_offsets: tuple[timedelta, ...]
     received_offsets: tuple[timedelta, ...]
     longest_delay: timedelta
     issue_offset: timedelta | None
@@ -59,6 +59,8 @@ class Suspicions:
     """Serials of the baseline, and the request IDs of their rows."""
     holders: Mapping[int, str]
     """Request IDs of the restored database from before the cut, and the serial of their certificate."""
+    renamed: bool
+    """True where no mail names this CA, and mails in other names have its serials: it may bear one of them."""
     ca_known: bool
     cut: datetime | None
     habits: _Habits
@@ -79,6 +81,8 @@ class Suspicions:
             yield "It names another CA, but its serial is one of this CA's database."
         elif anatomy.layout == "string" and len(anatomy.prefix or "") >= _TELLING_DIGITS:
             yield "It names another CA, but its serial begins with the constant bytes of this CA's."
+        elif self.renamed and anatomy.prefix and self.layout.native(anatomy):
+            yield "It names another CA, but no mail names this one, and its serial is made as this CA's are."
         elif (
             self.layout.native(anatomy)
             and (anatomy.prefix or anatomy.ca_cert_index in self.layout.held)
@@ -141,13 +145,14 @@ class Suspicions:
             return
         habits = self.habits
         thread, received = cell_moment(mail["thread_index_at"]), cell_moment(mail["received_at"])
-        if thread is not None and abs(_apart(thread, sent) - habits.thread_offset) > _CLOCKS:
-            yield f"Its Date and its Thread-Index are {_length(_apart(thread, sent) - habits.thread_offset)} apart."
+        if thread is not None:
+            apart = _nearest(_apart(thread, sent), habits.thread_offsets)
+            if abs(apart) > _CLOCKS:
+                yield f"Its Date and its Thread-Index are {_length(apart)} apart."
         if received is not None:
             # Where no mails tell what is usual, the CA's clock may be off by some.
             early = _CLOCKS if habits.received_offsets else _QUEUED
-            apart = _apart(received, sent)
-            delay = min((apart - usual for usual in habits.received_offsets or (_NO_TIME,)), key=abs)
+            delay = _nearest(_apart(received, sent), habits.received_offsets)
             if delay < -early:
                 yield f"A mail server took it {_length(delay)} before its Date."
             elif delay > max(_QUEUED, 3 * habits.longest_delay):
@@ -190,14 +195,13 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
     issued = good[(good["event"] == "issued") & good["certificate_sha256"].isna()]
     bare = everyone["received_at"].isna() & everyone["received_from"].isna()
     offsets = _offsets(good, everyone, "received_at")
-    threads = _offsets(good, everyone, "thread_index_at")
     since = (issued["sent_at"] - issued["not_before"]).dropna()
     return _Habits(
         _usual(good["sender"], everyone, "sender"),
         _usual(good["received_from"], everyone, "received_from"),
         len(good),
         len(good) >= _ENOUGH and bool(have.all()) and not _common(int(bare.sum()), len(everyone)),
-        threads[0] if threads else _NO_TIME,
+        _offsets(good, everyone, "thread_index_at"),
         offsets,
         _longest(good, offsets),
         _median(since) if len(since) >= _ENOUGH else None,
@@ -243,6 +247,11 @@ def _longest(good: pd.DataFrame, offsets: tuple[timedelta, ...]) -> timedelta:
     """The longest that a confirmed mail was under way."""
     received = (good["received_at"] - good["sent_at"]).dropna()
     return received.max().to_pytimedelta() - offsets[0] if offsets and len(received) else _NO_TIME
+
+
+def _nearest(apart: timedelta, offsets: tuple[timedelta, ...]) -> timedelta:
+    """How far it is from what is usual; from none at all where nothing tells."""
+    return min((apart - usual for usual in offsets or (_NO_TIME,)), key=abs)
 
 
 def _median(times: pd.Series[Any]) -> timedelta:

@@ -537,3 +537,28 @@ def test_many_suspect_mails_about_one_serial_are_told_in_few_words() -> None:
     assert better["kind"] == "orphaned"
     assert len(better["why"]) < 10_000
     assert "2,980 more" in better["why"]
+
+
+def test_a_flood_of_invented_serials_does_not_set_the_clocks_against_the_true_mails() -> None:
+    """Nothing confirms any of them; a fifth of all mails is enough to be the CA's habit."""
+    true_ones = [mail("issued", n, thread_index_at=IN_GAP) for n in range(20, 30)]
+    flood = [mail("issued", n, thread_index_at=IN_GAP + timedelta(hours=5)) for n in range(40, 60)]
+    found = gap(ca_rows=[row(1)], notifications=[*true_ones, *flood])
+    kinds = dict(zip(found["serial"], found["kind"], strict=True))
+    assert {kinds[serial(n)] for n in range(20, 30)} == {"orphaned"}
+
+
+def test_an_old_registry_does_not_take_a_ca_certificate_away_that_signed_rows() -> None:
+    """Exported before a renewal, genuine and stale; the view does not show IssuerNameID, but its serials do."""
+    cas = [own_ca(0, 0, thumbprint="a" * 40), own_ca(1, 1, thumbprint="b" * 40, not_before=BACKUP - timedelta(days=90))]
+    rows = [row(1, issuer_name_id=None), row(2, serial=serial(2, index=1), issuer_name_id=None)]
+    issued = mail("issued", 3, serial=serial(3, index=1))
+    found = only(gap(ca_rows=rows, certificates=cas, notifications=[issued], registry=[cacerthash("aa " * 20)]))
+    assert found["kind"] == "orphaned"
+
+
+def test_many_mails_about_one_request_are_all_told() -> None:
+    denied = [mail("denied", 2, serial=None, location=f"byte {n}") for n in range(500)]
+    pending = [mail("pending", 3, serial=None, location=f"byte {n}") for n in range(500)]
+    found = only(gap(ca_rows=[row(1)], notifications=[*denied, *pending]))
+    assert (found["kind"], found["request_id"], len(found["evidence"])) == ("lost_pending", 3, 500)

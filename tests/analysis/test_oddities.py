@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from carecover.analysis import find_gap
 from carecover.analysis.baseline import Baseline
 from carecover.analysis.coverage import assess_coverage
@@ -205,3 +207,69 @@ def test_mails_in_another_name_are_counted_and_those_with_this_cas_serials_are_a
     plain = aspects([row(1)], mails[1:])["mails of other CAs"]
     assert plain["verdict"] == "good"
     assert "mails of other CAs" not in aspects([row(1)], [mail("issued", 2)])
+
+
+def test_a_mail_of_a_shutdown_does_not_make_the_mailbox_reach_the_end() -> None:
+    """A CA that stopped early mails no more; but a mail alone says that it stopped."""
+    mails = [
+        mail("issued", 1, sent_at=BACKUP - timedelta(days=1)),
+        mail("issued", 2, sent_at=BACKUP + timedelta(days=1)),
+        {**mail("shutdown", 3, serial=None, sent_at=BACKUP + timedelta(days=1, hours=1)), "request_id": None},
+    ]
+    told = aspects([row(1)], mails)["edges of the mailbox"]
+    assert told["verdict"] == "unknown"
+    assert "only a mail" in told["why"]
+    logged = {"event_id": 4881, "recorded_at": BACKUP + timedelta(days=1, hours=1)}
+    assert aspects([row(1)], mails, audit_events=[logged])["edges of the mailbox"]["verdict"] == "good"
+
+
+# --------------------------------------------------- request IDs in use again, names of one's own
+
+
+REUSED = row(2, serial=serial(2).replace("0011223344", "bb11223344"), submitted_at=RESTORED + timedelta(hours=3))
+
+
+@pytest.mark.parametrize(
+    ("facts", "taken"),
+    [
+        (CaseFacts(), REUSED),
+        (CaseFacts(ca="Corp CA", restored=RESTORED), {**REUSED, "submitted_at": RESTORED - timedelta(hours=4)}),
+        (FACTS, {**REUSED, "submitted_at": None}),
+    ],
+    ids=["no facts", "local time taken for UTC", "a view without times"],
+)
+def test_where_nothing_tells_who_took_a_request_id_a_true_mail_is_not_accused(
+    facts: CaseFacts, taken: dict[str, Any]
+) -> None:
+    """The row may be the restored CA's own, which has handed the ID out again."""
+    found = find_gap(
+        TABLES["notifications"].frame([mail("issued", 2)]),
+        TABLES["ca_rows"].frame([row(1), taken]),
+        facts=facts,
+        baseline_at=RESTORED + timedelta(days=3),
+    )
+    assert "orphaned" in set(found["kind"])
+    assert "suspect_notification" not in set(found["kind"])
+
+
+def test_a_title_with_a_name_of_its_own_loses_no_mail() -> None:
+    """'Your certificate has been issued by PKI Team': free text, and all mails have it."""
+    mails = [mail("issued", n, ca_name="PKI Team") for n in (2, 3, 5)]
+    cas = TABLES["certificates"].frame([own_ca(0, 0)])
+    frames = (TABLES["notifications"].frame(mails), TABLES["ca_rows"].frame([row(1)]))
+    found = find_gap(*frames, certificates=cas, facts=CaseFacts(restored=RESTORED))
+    assert set(found.loc[found["kind"] == "orphaned", "serial"]) == {serial(2), serial(3), serial(5)}
+    # With a name in the case they are another CA's, but no mail is this one's: each is told.
+    named = gap(ca_rows=[row(1)], notifications=mails)
+    assert list(named["kind"]) == ["suspect_notification"] * 3
+    assert set(named["serial"]) == {serial(2), serial(3), serial(5)}
+    # Where mails do name it, another name is another CA's.
+    both = gap(ca_rows=[row(1)], notifications=[*mails, mail("issued", 4)])
+    assert list(both["serial"].dropna()) == [serial(4)]
+
+
+def test_without_rows_a_found_certificate_says_not_how_all_serials_are() -> None:
+    """No view of the database at all: nothing tells what is usual, so nothing is unlike it."""
+    signed = original(21, serial=serial(21, first="52"))
+    found = gap(certificates=[signed, own_ca(0, 0)], notifications=[mail("issued", 22, serial=stringy(22))])
+    assert list(found["kind"]) == ["orphaned", "orphaned"]
