@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from itertools import count
+from functools import partial
+from itertools import count as seconds_from
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +23,9 @@ from carecover import proof
 from carecover.case import Case
 from carecover.cli import main
 from carecover.errors import RunError, UsageError
+from carecover.evidence.crl import list_parts
 from carecover.simulator import make_incident
+from tests.proof.test_outcomes import calls
 from tests.small_case import ANALYST, REVIEWER, SCENARIO, Story
 
 POINT = "http://pki.example/ca.crl"
@@ -47,7 +52,7 @@ def fresh(mended: Path, tmp_path: Path) -> Callable[[], tuple[Case, Path]]:
     def copy() -> tuple[Case, Path]:
         shutil.copytree(mended / "case", tmp_path / "case")
         begin = Case.open(mended / "case").table("evidence")["added_at"].max().to_pydatetime() + timedelta(hours=2)
-        seconds = count()
+        seconds = seconds_from()
         return Case.open(tmp_path / "case", clock=lambda: begin + timedelta(seconds=next(seconds))), mended / "bundle"
 
     return copy
@@ -289,6 +294,66 @@ def test_a_mailed_certificate_does_not_say_that_a_dropped_one_had_ended(fresh: F
     changes = case.table("crl_changes").set_index("serial").loc[f"{VICTIM:x}"]
     assert (changes["change"], changes["verdict"]) == ("dropped", "unexpected")
     assert f"{VICTIM:x}" in " ".join(outcomes.attrs["notes"])
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """One DER element; its length in the fewest octets."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    octets = (size.bit_length() + 7) // 8
+    return bytes([tag, 0x80 | octets]) + size.to_bytes(octets, "big") + content
+
+
+def swollen(crl: x509.CertificateRevocationList, count: int) -> bytes:
+    """The same list with so many entries more, put together as bytes: the library's builder would take minutes."""
+    tbs = crl.tbs_certlist_bytes
+    _, revoked, _ = list_parts(tbs)
+    assert revoked is not None
+    head, tail = b"\x30\x20\x02\x0f\x5a" + bytes(10), b"\x17\x0d261001000000Z"
+    many = b"".join(head + number.to_bytes(4, "big") + tail for number in range(count))
+    # version, signature, issuer, thisUpdate, nextUpdate; entries; extensions
+    parts = [element(each.tag, tbs[each.start : each.stop]) for each in list_parts(tbs)[0]]
+    place = parts.index(element(revoked.tag, tbs[revoked.start : revoked.stop]))
+    parts[place] = element(0x30, many + tbs[revoked.start : revoked.stop])
+    signed = element(0x30, b"".join(parts))
+    signature = make_incident(SCENARIO).restored.authority.key(0).sign(signed, ec.ECDSA(hashes.SHA256()))
+    return element(0x30, signed + parts[1] + element(3, b"\0" + signature))
+
+
+def test_a_larger_list_takes_as_many_steps_more_as_it_has_entries(fresh: Fresh, tmp_path: Path) -> None:
+    case, bundle = fresh()
+    new = x509.load_der_x509_crl((bundle / "out" / "crl-0.crl").read_bytes())
+    now = new.last_update_utc + timedelta(hours=1)
+    taken = []
+    for count in (1_000, 5_000, 9_000):
+        place = tmp_path / str(count)
+        shutil.copytree(case.path, place / "case")
+        (place / "new.crl").write_bytes(swollen(new, count))
+        copy = Case.open(place / "case", clock=lambda: now)
+        taken.append(calls(partial(copy.verify, [bundle / "logs", bundle / "out" / "view.txt", place / "new.crl"])))
+        assert {"proved"} <= set(copy.table("outcomes")["verdict"]) <= {"proved", "pending"}
+    assert taken[2] - taken[1] < 1.2 * (taken[1] - taken[0])
+
+
+@pytest.mark.thorough
+def test_a_list_of_a_million_entries_goes_through_verify_in_bounded_memory(fresh: Fresh, tmp_path: Path) -> None:
+    """In a process of its own, whose address space has an end."""
+    case, bundle = fresh()
+    new = x509.load_der_x509_crl((bundle / "out" / "crl-0.crl").read_bytes())
+    (tmp_path / "new.crl").write_bytes(swollen(new, 1_000_000))
+    program = (
+        "import resource, sys; from datetime import datetime; from carecover import Case;"
+        "resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30));"
+        "case = Case.open(sys.argv[1], clock=lambda: datetime.fromisoformat(sys.argv[2]));"
+        "print(*sorted(set(case.verify(sys.argv[3:])['verdict'])))"
+    )
+    now = (new.last_update_utc + timedelta(hours=1)).isoformat()
+    files = (bundle / "logs", bundle / "out" / "view.txt", bundle / "out" / "undo-view.txt", tmp_path / "new.crl")
+    answer = subprocess.run(
+        [sys.executable, "-c", program, case.path, now, *files], capture_output=True, text=True, check=False
+    )
+    assert answer.stdout.split() == ["proved"], answer.stderr[-2000:]
 
 
 def test_an_undecided_case_has_nothing_for_a_local_crl(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
-from carecover.evidence.der import element, elements, object_identifier
+from carecover.evidence.der import SEQUENCE, element, elements, object_identifier
 from carecover.evidence.extensions import DAMAGED, ca_version, extension_value, quietly
 from carecover.evidence.x509 import load_certificate, sha1_hex
 from carecover.model import TABLES
@@ -276,7 +276,8 @@ def _certificate_signed(each: x509.Certificate | None, keys: Sequence[_Key]) -> 
         try:
             each.verify_directly_issued_by(key.certificate)
         except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
-            continue
+            if not _sha1_verifies(each, each.tbs_certificate_bytes, key.public):
+                continue
         return True
     return False
 
@@ -295,12 +296,34 @@ def _crl_signer(each: x509.CertificateRevocationList | None, keys: Sequence[_Key
     if not keys or each is None or _broken(each):
         return None
     for key in _fitting(_name(each, "issuer"), _authority_key_id(each), keys):
-        try:
-            if key.signs_lists and each.is_signature_valid(key.public):  # type: ignore[arg-type]
-                return None if _borrows(each, key, keys) else key
-        except (UnsupportedAlgorithm, ValueError, TypeError):
+        if not key.signs_lists:
             continue
+        try:
+            good = each.is_signature_valid(key.public)  # type: ignore[arg-type]
+        except (UnsupportedAlgorithm, ValueError, TypeError):
+            good = False
+        if good or _sha1_verifies(each, each.tbs_certlist_bytes, key.public):
+            return None if _borrows(each, key, keys) else key
     return None
+
+
+def _sha1_verifies(
+    each: x509.Certificate | x509.CertificateRevocationList, tbs: bytes, public: CertificatePublicKeyTypes
+) -> bool:
+    """True where this key signed it over SHA-1, which the library checks in certificates and lists no more."""
+    if not isinstance(each.signature_hash_algorithm, hashes.SHA1):
+        return False
+    try:
+        whole = each.public_bytes(Encoding.DER)
+        outer = element(whole, 0, len(whole))
+        _, named, *_ = elements(whole, outer.start, outer.stop)
+        inner = element(tbs, 0, len(tbs))
+        within = next(part for part in elements(tbs, inner.start, inner.stop) if part.tag == SEQUENCE)
+        # RFC 5280 4.1.1.2: both say the same, or somebody changed one.
+        same = whole[named.start : named.stop] == tbs[within.start : within.stop]
+        return same and _verifies(each.signature, tbs, hashes.SHA1(), padding.PKCS1v15(), public)  # noqa: S303
+    except (*DAMAGED, UnsupportedAlgorithm, StopIteration):
+        return False
 
 
 def _borrows(each: x509.CertificateRevocationList, key: _Key, keys: Sequence[_Key]) -> bool:
@@ -363,12 +386,13 @@ def _response_signer(der: bytes, place: int, keys: Sequence[_Key]) -> _Key | Non
             return None
         named = [key for key in keys if _names_key(answer, key)]
         for key in named:
-            if _is_responder(response, key.certificate) and _response_verifies(response, digest, filled, key.public):
+            signed = response.signature, response.tbs_response_bytes, digest, filled
+            if _is_responder(response, key.certificate) and _verifies(*signed, key.public):
                 return key
             for delegate in response.certificates[:_MAX_DELEGATES]:
                 if not _may_answer(delegate, key, response):
                     continue
-                if _response_verifies(response, digest, filled, delegate.public_key()):
+                if _verifies(*signed, delegate.public_key()):
                     return key
     except (*DAMAGED, UnsupportedAlgorithm):
         return None
@@ -434,13 +458,13 @@ def _response_algorithm(
     return digest, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO)
 
 
-def _response_verifies(
-    response: ocsp.OCSPResponse,
+def _verifies(
+    signature: bytes,
+    signed: bytes,
     digest: hashes.HashAlgorithm | None,
     filled: padding.AsymmetricPadding,
     public: CertificatePublicKeyTypes,
 ) -> bool:
-    signature, signed = response.signature, response.tbs_response_bytes
     try:
         if isinstance(public, rsa.RSAPublicKey) and digest is not None:
             public.verify(signature, signed, filled, digest)

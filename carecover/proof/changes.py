@@ -18,6 +18,7 @@ from carecover.proof.lists import Authority, RevocationList, clock, moment, reas
 PLANNED: Final = "planned"
 EXPIRED: Final = "expired"
 UNEXPECTED: Final = "unexpected"
+_NOBODY: Final = "No decision of the plan is about it: somebody else did this, before or after the restore."
 _COLUMNS: Final = ["serial", "reason", "revoked_at"]
 
 
@@ -104,25 +105,17 @@ def _compare(
     lasts = few["serial"].map(ends) if len(ends) else pd.Series(pd.NaT, index=few.index)
     few = few.assign(not_after=lasts).sort_values("serial", kind="stable")
     planned = {item.serial: (item.action, item.reason) for item in plan.items} if plan else {}
-    rows = []
-    for row in few.to_dict("records"):
-        verdict, why = _judged(row, planned.get(row["serial"]), new)
-        rows.append(
-            {
-                "ca_key_index": new.key,
-                "old_number": str(old.number),
-                "new_number": str(new.number),
-                "serial": row["serial"],
-                "change": row["change"],
-                "old_reason": row["reason_old"],
-                "new_reason": row["reason_new"],
-                "old_revoked_at": row["revoked_at_old"],
-                "new_revoked_at": row["revoked_at_new"],
-                "verdict": verdict,
-                "why": why,
-            }
-        )
-    return TABLES["crl_changes"].frame(rows)
+    # Most rows of a long table are about serial numbers of which nobody decided anything: one sentence for all.
+    few = few.assign(verdict=UNEXPECTED, why=_NOBODY)
+    mine = few[(few["change"] == "dropped") | few["serial"].isin(list(planned))]
+    said = [_judged(row, planned.get(row["serial"]), new) for row in mine.to_dict("records")]
+    few.loc[mine.index, ["verdict", "why"]] = pd.DataFrame(said, columns=["verdict", "why"], index=mine.index)
+    names = {f"{what}_{when}": f"{when}_{what}" for what in ("reason", "revoked_at") for when in ("old", "new")}
+    few = few.rename(columns=names).reset_index(drop=True)
+    few = few.assign(ca_key_index=new.key, old_number=str(old.number), new_number=str(new.number))
+    # Column by column: a table of a million rows is not taken apart into cells.
+    empty = TABLES["crl_changes"].empty()
+    return TABLES["crl_changes"].conform(few[list(empty.columns)].astype(empty.dtypes.to_dict()))
 
 
 def _judged(row: Mapping[Hashable, Any], item: tuple[str, int | None] | None, new: RevocationList) -> tuple[str, str]:
@@ -145,4 +138,4 @@ def _judged(row: Mapping[Hashable, Any], item: tuple[str, int | None] | None, ne
         return PLANNED, told[str(change)]
     if action == "revoke":
         return UNEXPECTED, f"The plan says the reason {reason_text(reason)}."
-    return UNEXPECTED, "No decision of the plan is about it: somebody else did this, before or after the restore."
+    return UNEXPECTED, _NOBODY

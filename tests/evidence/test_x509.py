@@ -185,6 +185,38 @@ def test_a_ca_certificate_that_came_by_mail_is_no_ca(read_bytes: ReadBytes) -> N
     assert not checked["signed_by_ca"].fillna(False).any()
 
 
+def test_sha1_of_an_old_ca_is_read_and_md5_is_not(tmp_path: Path) -> None:
+    """A CA of 2008 R2 signed everything over SHA-1; the library checks that no more, openssl does."""
+    (tmp_path / "cnf").write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={tmp_path}/index\ncrlnumber={tmp_path}/number\ndefault_crl_days=7\n"
+        f"certificate={tmp_path}/ca.pem\nprivate_key={tmp_path}/ca.key\ncrl_extensions=list\n"
+        "[list]\nauthorityKeyIdentifier=keyid\n[req]\ndistinguished_name=name\n[name]\n"
+        "[own]\nbasicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\nkeyUsage=keyCertSign,cRLSign\n",
+        encoding="ascii",
+    )
+    cnf, ca, key = (str(tmp_path / name) for name in ("cnf", "ca.pem", "ca.key"))
+    (tmp_path / "index").write_bytes(b"")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", ca, "-subj", "/CN=Corp CA",
+            "-config", cnf, "-extensions", "own")  # fmt: skip
+    openssl("req", "-new", "-key", key, "-out", f"{ca}.csr", "-subj", "/CN=leaf", "-config", cnf)
+    own = read(tmp_path / "ca.pem").tables["certificates"]
+    for digest, good in (("sha256", True), ("sha1", True), ("md5", False)):
+        (tmp_path / "number").write_text("0190", encoding="ascii")
+        openssl("ca", "-config", cnf, "-gencrl", "-md", digest, "-out", str(tmp_path / "list.pem"))
+        openssl("x509", "-req", "-in", f"{ca}.csr", "-CA", ca, "-CAkey", key, "-set_serial", "7", f"-{digest}",
+                "-out", str(tmp_path / "leaf.pem"))  # fmt: skip
+        leaf, crls = read(tmp_path / "leaf.pem").tables["certificates"], read(tmp_path / "list.pem").tables["crls"]
+        checked, lists, _ = verify_signatures(pd.concat([own, leaf]), crls, ca_name="Corp CA")
+        assert list(checked["signed_by_ca"]) == [True, good], digest
+        assert list(lists["signed_by_ca"]) == [good], digest
+        for table, column in ((crls, 0), (leaf, 1)):
+            bent = bytearray(table["der"].iloc[0])
+            bent[-1] ^= 1
+            wrong = table.assign(der=[bytes(bent)])
+            tables_ = (own, wrong) if column == 0 else (pd.concat([own, wrong]), crls)
+            assert not verify_signatures(*tables_, ca_name="Corp CA")[1 - column]["signed_by_ca"].iloc[-1]
+
+
 def test_one_key_index_has_one_key(read_bytes: ReadBytes) -> None:
     """A CA renewed with its key has two certificates of one key index: a second key cannot claim it that way."""
     first = make_certificate(serial=1, subject="Corp CA", is_ca=True, version=0)

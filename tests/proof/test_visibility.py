@@ -90,6 +90,14 @@ def test_the_end_of_a_list_that_nobody_handed_in_is_not_guessed() -> None:
     assert trusted_until(TABLES["visibility"].empty()) is None
 
 
+def test_an_old_list_that_only_verify_was_handed_counts_as_old() -> None:
+    """Of the last public list only the number was known; then somebody finds the list itself."""
+    known = {"last_public": {"0": "413"}}
+    assert pd.isna(row(clock(**known), "base")["trusted_until"])
+    found = [crl("new", 414), crl("found", 413, next_update=NOW + timedelta(days=5))]
+    assert row(clock(**known, crls=found), "base")["trusted_until"] == NOW + timedelta(days=5)
+
+
 def test_a_forged_list_does_not_move_the_clock() -> None:
     forged = crl("forged", 413, next_update=NOW + timedelta(days=36_500), signed_by_ca=False)
     table = clock(before_crls=[crl("old", 412, next_update=NOW + timedelta(days=3)), forged])
