@@ -135,8 +135,8 @@ def der_of_base64(text: bytes) -> bytes | None:
         return None
 
 
-def outer_element(data: bytes) -> bytes | None:
-    """The one SEQUENCE that the data begins with; None where there is none or where more follows.
+def outer_element(data: bytes, *, followed: bool = False) -> bytes | None:
+    """The one SEQUENCE that the data begins with; None where there is none, or where more follows unless it may.
 
     Blanks and NULs behind it, which transports add, are cut off.
     """
@@ -151,7 +151,7 @@ def outer_element(data: bytes) -> bytes | None:
     elif length == 0x80:
         return None
     end = header + length
-    if end > len(data) or data[end:].strip(b"\0\r\n\t "):
+    if end > len(data) or (data[end:].strip(b"\0\r\n\t ") and not followed):
         return None
     return data[:end]
 
@@ -169,7 +169,7 @@ def _kind_of(source: Source) -> str | None:
         return None
     der = _single(source)
     if der is None:
-        return None
+        return "crl" if _followed_list(source) is not None else None
     return "crl" if _looks_like_crl(der) else "certificate" if _looks_like_certificate(der) else None
 
 
@@ -183,6 +183,14 @@ def _single(source: Source) -> bytes | None:
     if head.lstrip()[:1] == b"M" and _BASE64_ONLY.fullmatch(head):
         return der_of_base64(bytes(source.data[:]).removeprefix(b"\xef\xbb\xbf"))
     return None
+
+
+def _followed_list(source: Source) -> bytes | None:
+    """The CRL that a file of DER begins with, where something follows it: openssl and others read it all the same."""
+    if source.size > MAX_CRL_BYTES or source.head[:1] != b"\x30":
+        return None
+    der = outer_element(bytes(source.data[:]), followed=True)
+    return der if der is not None and _looks_like_crl(der) else None
 
 
 def _looks_like_crl(der: bytes) -> bool:
@@ -214,6 +222,12 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     der = _single(source)
     if der is not None:
         yield _unit("crl" if _looks_like_crl(der) else "certificate", der, "byte 0")
+        return
+    if (der := _followed_list(source)) is not None:
+        yield _unit("crl", der, "byte 0")
+        rest = bytes(source.data[len(der) :])
+        reason = f"{len(rest)} bytes follow the CRL. Clients may read it or refuse it: fetch it again."
+        yield Rejected.of(f"byte {len(der)}", "parse", reason, rest)
         return
     if source.size > MAX_CRL_BYTES:
         reason = f"The file has more than {MAX_CRL_BYTES} bytes, too much for certificates or CRLs."

@@ -207,6 +207,11 @@ def _verdict(
     told = [_by_delta(item, public, delta, listed, entries) for delta in public.deltas]
     if verdicts := [verdict for verdict in told if verdict is not None]:
         return next((verdict for verdict in verdicts if verdict.word == CONTRADICTED), verdicts[-1])
+    if refused := [one for one in public.deltas if one.refused]:
+        return _Verdict(
+            PENDING,
+            f"The {refused[-1].name} {refused[-1].refused}: clients that use deltas cannot tell. Publish again.",
+        )
     if item.action == "revoke":
         return _verdict_revoked(item, step, rows, public, listed, published=published, now=now)
     return _verdict_valid(item, step, rows, public, listed)

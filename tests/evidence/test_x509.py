@@ -217,6 +217,17 @@ def test_sha1_of_an_old_ca_is_read_and_md5_is_not(tmp_path: Path) -> None:
             assert not verify_signatures(*tables_, ca_name="Corp CA")[1 - column]["signed_by_ca"].iloc[-1]
 
 
+def test_a_list_with_bytes_behind_it_is_read_and_the_rest_is_told(read_bytes: ReadBytes, tmp_path: Path) -> None:
+    """openssl reads it, and so do clients: what it says must not be overlooked."""
+    (tmp_path / "a.crl").write_bytes(make_crl() + b"junk")
+    assert "BEGIN X509 CRL" in openssl("crl", "-inform", "DER", "-in", str(tmp_path / "a.crl"))
+    reading = read_bytes(make_crl() + b"junk")
+    assert reading.kind == "crl"
+    assert len(reading.tables["crls"]) == 1
+    (told,) = reading.tables["rejects"]["reason"]
+    assert told.startswith("4 bytes follow the CRL.")
+
+
 def test_one_key_index_has_one_key(read_bytes: ReadBytes) -> None:
     """A CA renewed with its key has two certificates of one key index: a second key cannot claim it that way."""
     first = make_certificate(serial=1, subject="Corp CA", is_ca=True, version=0)

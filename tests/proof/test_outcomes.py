@@ -194,6 +194,16 @@ def test_no_delta_hides_another_that_clients_may_use(story: Story) -> None:
         assert_verdict(story, "contradicted", "delta CRL 415 takes it off CRL 414 again")
 
 
+def test_a_delta_that_clients_refuse_holds_the_proof_back(story: Story) -> None:
+    """openssl then takes neither it nor the base: it cannot tell."""
+    delta = crl("delta", 415, is_delta=True, base_crl_number="414")
+    story.crls.append(delta | {"unknown_critical": ["1.2.3.4.5"]})
+    assert_verdict(story, "pending", "The delta CRL 415 has a critical extension", "cannot tell")
+    story.crls[1] = crl("later", 416, is_delta=True, base_crl_number="414")
+    story.crls.append(delta | {"unknown_critical": ["1.2.3.4.5"]})
+    assert_verdict(story, "proved")
+
+
 def test_a_delta_that_was_fetched_speaks_as_well(story: Story) -> None:
     story.points = [crl("new", 414), crl("delta", 415, is_delta=True, base_crl_number="414")]
     assert_verdict(story, "proved")
