@@ -26,6 +26,9 @@ from carecover.model import TABLES, CaseFacts, Disposition, utc_text
 _BEFORE: Final = timedelta(days=7)
 # A window of more days than this is shown by its end.
 MAX_DAYS: Final = 1_100
+# Nearer to the ends of the calendar no zone can be reckoned with.
+_FIRST: Final = datetime(2, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9998, 12, 31, tzinfo=UTC)
 # Other days of the same weekday that a day is compared with: eight weeks to either side.
 _LIKE_WEEKS: Final = 8
 _LIKE_AT_LEAST: Final = 4
@@ -250,8 +253,8 @@ class _Judge:
 
     def _outside(self, day: date) -> str:
         """A sentence for a day on which mails cannot be expected, or not be judged by their like."""
-        first, last = (moment.astimezone(self.zone).date() for moment in (self.began, self.ended) if moment)
-        if self.failure is not None and day > self.failure.astimezone(self.zone).date():
+        first, last = (_local_day(moment, self.zone) for moment in (self.began, self.ended) if moment)
+        if self.failure is not None and day > _local_day(self.failure, self.zone):
             return " After the failure."
         if day < first:
             return f" Before the first mail that was handed in ({utc_text(self.began)})."
@@ -260,8 +263,8 @@ class _Judge:
         return ""
 
     def _unlike(self, day: date, sent: int) -> tuple[bool, bool, str]:
-        first, last = (moment.astimezone(self.zone).date() for moment in (self.began, self.ended) if moment)
-        end = last if self.failure is None else min(last, self.failure.astimezone(self.zone).date())
+        first, last = (_local_day(moment, self.zone) for moment in (self.began, self.ended) if moment)
+        end = last if self.failure is None else min(last, _local_day(self.failure, self.zone))
         if not first < day < end:
             # Days that are not whole have fewer mails.
             return False, False, ""
@@ -294,6 +297,11 @@ def _window(
     begin = begin - _BEFORE if begin.year > 1 else begin
     # Nearer to the ends of the calendar no zone can be reckoned with.
     return (begin, end) if begin <= end and begin.year > 2 and end.year < 9990 else None
+
+
+def _local_day(moment: datetime, zone: tzinfo) -> date:
+    """The day in that zone; a mail may bear a date so near to the ends of the calendar that a zone carries it over."""
+    return min(max(moment, _FIRST), _LAST).astimezone(zone).date()
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

@@ -15,6 +15,7 @@ Row: TypeAlias = Mapping[Any, Any]
 CLOCK_SKEW: Final = timedelta(minutes=10)
 # The greatest time less than the skew: a signed list may bear any date.
 _LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def cell_value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
@@ -31,6 +32,11 @@ def cell_moment(cell: object) -> datetime | None:
 def forward(moment: datetime) -> datetime:
     """A time that AD CS backdated, brought forward to when it happened."""
     return min(moment, _LATEST) + CLOCK_SKEW
+
+
+def before(moment: datetime, span: timedelta) -> datetime:
+    """A time so much earlier, or the first of all: people may name any, and a forged mail may bear any."""
+    return moment - span if moment - _EARLIEST >= span else _EARLIEST
 
 
 def place(row: Row, what: str) -> str:
@@ -70,5 +76,5 @@ def asked_after(rows: pd.DataFrame, moment: datetime | None) -> pd.Series[Any]:
     """
     if moment is None:
         return pd.Series(data=False, index=rows.index)
-    begun = rows["not_before"] > moment - CLOCK_SKEW
+    begun = rows["not_before"] > before(moment, CLOCK_SKEW)
     return true((rows["submitted_at"] > moment).where(rows["submitted_at"].notna(), begun))

@@ -160,7 +160,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         if finding is not None:
             found.append(finding)
     _doubt_rivals(found)
-    found += _lost_ca_certificates(own, layout)
+    found += _lost_ca_certificates(own, layout, {f["finding_id"] for f in found})
     found += request_findings(trail, rows, wanted, layout, born)
     found += number_findings(crls, events, evidence.crl_rows, backup=facts.backup)
     found = _with_suspects(found, suspects)
@@ -189,7 +189,13 @@ def _table(name: str, table: pd.DataFrame | None) -> pd.DataFrame:
 
 def plain_ca_name(name: str) -> str:
     """A CA name without the escapes of SanitizedCAName, for comparison only."""
-    return _SANITIZED.sub(lambda m: chr(int(m.group(1), 16)), name).casefold().strip()
+    return _SANITIZED.sub(_escaped, name).casefold().strip()
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """The character that is meant; half of one (a surrogate) is none and stays as it is written."""
+    code = int(match.group(1), 16)
+    return match.group(0) if 0xD800 <= code <= 0xDFFF else chr(code)
 
 
 def _fit_to_print(name: str) -> str:
@@ -425,13 +431,21 @@ def _suspect_finding(name: str, serial: str | None, mail: Row) -> dict[str, Any]
 # ------------------------------------------------------------------- the CA's own certificates
 
 
-def _lost_ca_certificates(own: pd.DataFrame, layout: CaLayout) -> list[dict[str, Any]]:
-    """Findings about this CA's own certificates that were handed in and that the restored CA does not have."""
+def _lost_ca_certificates(own: pd.DataFrame, layout: CaLayout, taken: set[str]) -> list[dict[str, Any]]:
+    """Findings about this CA's own certificates that were handed in and that the restored CA does not have.
+
+    ``taken`` are the names of other findings: two certificates may have one serial number.
+    """
     found = []
+    taken = set(taken)
     for row in own[own["ca_version"].notna()].drop_duplicates("certificate_sha256").to_dict("records"):
         index = int(row["ca_version"]) & 0xFFFF
         if index not in layout.lost:
             continue
+        name = f"lost_ca_certificate-{row['serial']}"
+        if name in taken:
+            name += f"-{row['certificate_sha256']}"
+        taken.add(name)
         why = (
             f"The CA's own certificate of index {index} was handed in, and the restored CA does not have it: the CA "
             "was renewed between backup and failure. What it signed cannot be imported or carried by a dummy until the "
@@ -440,7 +454,7 @@ def _lost_ca_certificates(own: pd.DataFrame, layout: CaLayout) -> list[dict[str,
         names = ("serial", "subject", "not_before", "not_after")
         found.append(
             {
-                "finding_id": f"lost_ca_certificate-{row['serial']}",
+                "finding_id": name,
                 "kind": "lost_ca_certificate",
                 **{column: cell_value(row[column]) for column in names},
                 "ca_cert_index": index,

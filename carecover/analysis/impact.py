@@ -395,13 +395,13 @@ def _growth(
             why = "No CRL of this key was handed in: how long the list is now is not known."
             told.append(("CRL", name, f"at most {_entries(len(added))} and {size:,} bytes more", why))
             continue
-        old = entries[entries["crl_sha256"] == newest["crl_sha256"]]
+        old = entries[(entries["crl_sha256"] == newest["crl_sha256"]) & entries["serial"].notna()]
         new = added[~added["serial"].isin(set(old["serial"]))]
         more = _entry_bytes(new["serial"], pd.Series(data=True, index=new.index))
         count, now = len(old), len(newest["der"]) if isinstance(newest["der"], bytes) else 0
         how = "The list itself was measured"
         if not now:
-            now = _entry_bytes(old["serial"], old["reason"] != 0)
+            now = _entry_bytes(old["serial"], old["reason"].fillna(0) != 0)
             how = "The list itself is not at hand and was calculated from its entries"
         why = (
             f"{how}; an entry's size follows from its serial number and reason (RFC 5280 5.1). Counted is everything "

@@ -81,7 +81,7 @@ class CrlStates:
             self.lists.append(published)
             base = not published.delta
             # Base and delta of one publication have one number.
-            number = (int(cell_value(row["crl_number"]) or 0), base)
+            number = (_decimal(row["crl_number"]) or 0, base)
             risen = number > highest.get(published.key, (-1, False)) or not number[0]
             highest[published.key] = max(number, highest.get(published.key, number))
             if base and risen and failure is not None and began <= failure:

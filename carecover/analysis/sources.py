@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from carecover.analysis.activity import Day, Owed, not_mailed
-from carecover.analysis.cells import CLOCK_SKEW, cell_moment, cell_value
+from carecover.analysis.cells import CLOCK_SKEW, before, cell_moment, cell_value
 from carecover.analysis.settings import AUDIT_BITS, Settings
 from carecover.model import CaseFacts, Disposition, utc_text
 
@@ -103,7 +103,7 @@ def _edges(mails: pd.DataFrame, facts: CaseFacts, known: Service) -> list[dict[s
         return []
     figure = f"{when(begin)} to {when(last)}"
     inside = sent if end is None else sent[sent <= end]
-    inside = inside if facts.backup is None else inside[inside >= facts.backup - _LOOK_BACK]
+    inside = inside if facts.backup is None else inside[inside >= before(facts.backup, _LOOK_BACK)]
     silence = inside.sort_values().diff().max()
     longest = timedelta() if pd.isna(silence) else silence.to_pytimedelta()
     said = []
@@ -123,7 +123,7 @@ def _edges(mails: pd.DataFrame, facts: CaseFacts, known: Service) -> list[dict[s
         both = " and ".join(text for _, text in said)
         why = f"The mailbox {both}; it is silent for as long elsewhere ({length(longest)})."
         return [aspect("edges of the mailbox", figure, "unknown", why)]
-    if not known.logged and end is not None and named is not None and max(last, end) + _ABOUT < named:
+    if not known.logged and end is not None and named is not None and named - max(last, end) > _ABOUT:
         why = (
             f"The mailbox ends {length(named - last)} before the failure, with a shutdown; only a mail tells of that. "
             "If the CA was started again, its mails are missing."
@@ -314,7 +314,7 @@ def service(known: Service, mails: pd.DataFrame, events: pd.DataFrame, facts: Ca
     stopped, last = known.stopped, known.turns[-1]
     if stopped is not None:
         at_work = _last_work(mails, events, facts)
-        if at_work is not None and at_work > stopped + _SAME_EVENT:
+        if at_work is not None and at_work - stopped > _SAME_EVENT:
             verdict.at_least("gap")
             told.append(f"It stopped at {when(stopped)}, yet was at work at {when(at_work)}: a start left no trace.")
         else:
@@ -378,7 +378,7 @@ def audit_log(events: pd.DataFrame, mails: pd.DataFrame, settings: Settings, fac
         verdict.at_least("gap")
         told.append(f"It begins {length(begin - facts.backup)} after the backup: what came before was overwritten.")
     work = _last_mail(mails, facts)
-    if last is not None and work is not None and work > last + timedelta(hours=1):
+    if last is not None and work is not None and work - last > timedelta(hours=1):
         verdict.at_least("gap")
         told.append(f"It ends at {when(last)}, and mails show certificates until {when(work)}.")
     cleared = since[since["event_id"] == _CLEARED]

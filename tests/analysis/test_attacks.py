@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from carecover.analysis import assemble_baseline, assess_coverage, find_gap
+from carecover.analysis import Baseline, assemble_baseline, assess_coverage, find_gap, make_activity, make_impact
+from carecover.analysis.layout import CaLayout
 from carecover.errors import QuestionError
 from carecover.model import TABLES, CaseFacts
 from tests.analysis.test_gap import (
@@ -562,3 +563,68 @@ def test_many_mails_about_one_request_are_all_told() -> None:
     pending = [mail("pending", 3, serial=None, location=f"byte {n}") for n in range(500)]
     found = only(gap(ca_rows=[row(1)], notifications=[*denied, *pending]))
     assert (found["kind"], found["request_id"], len(found["evidence"])) == ("lost_pending", 3, 500)
+
+
+# --------------------------------------------------------------- what is no error of anybody's
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", None])
+def test_a_mail_from_the_ends_of_the_calendar_stops_no_table(zone: str | None) -> None:
+    """The zone of the case would carry these dates over the edge."""
+    edges = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    mails = TABLES["notifications"].frame([mail("issued", n, sent_at=at) for n, at in enumerate(edges, start=1)])
+    facts = CaseFacts(ca="Corp CA", backup=BACKUP, failure=FAILURE, restored=RESTORED, time_zone=zone)
+    nothing = {name: TABLES[name].empty() for name in ("audit_events", "certificates", "registry")}
+    rows = TABLES["ca_rows"].frame([row(1)])
+    days = make_activity(mails, rows=rows, layout=CaLayout(), facts=facts, **nothing)
+    assert len(days)
+    told = assess_coverage(
+        *(mails, Baseline(rows, ("E1",)), TABLES["crls"].empty(), TABLES["findings"].empty()),
+        *(TABLES["accounting"].empty(), TABLES["certificates"].empty()),
+        facts=facts,
+    )
+    assert "edges of the mailbox" in set(told["aspect"])
+
+
+def test_times_that_people_named_may_be_the_first_of_all() -> None:
+    dawn = datetime(1, 1, 1, tzinfo=UTC)
+    facts = CaseFacts(ca="Corp CA", backup=dawn, failure=dawn, restored=dawn)
+    rows = TABLES["ca_rows"].frame([row(1)])
+    mails = TABLES["notifications"].frame([mail("issued", 2, sent_at=dawn)])
+    assert len(find_gap(mails, rows, facts=facts))
+    told = assess_coverage(
+        *(mails, Baseline(rows, ("E1",)), TABLES["crls"].empty(), TABLES["findings"].empty()),
+        *(TABLES["accounting"].empty(), TABLES["certificates"].empty()),
+        facts=facts,
+    )
+    assert len(told)
+
+
+def test_a_ca_name_with_half_a_character_about_a_known_row_is_a_question() -> None:
+    mails = [mail("issued", 1, ca_name="Evil!d800 CA"), mail("issued", 3, ca_name="Other CA")]
+    frames = (TABLES["notifications"].frame(mails), TABLES["ca_rows"].frame([row(1)]))
+    with pytest.raises(QuestionError, match="2 CAs"):
+        find_gap(*frames, facts=CaseFacts(restored=RESTORED))
+    assert len(find_gap(*frames, facts=CaseFacts(ca="Evil!d800 CA", restored=RESTORED))) == 0
+
+
+def test_a_list_whose_number_is_none_and_an_entry_without_a_serial_count_as_that() -> None:
+    crls = [signed_crl(crl_number="x"), signed_crl(**LATER)]
+    nameless = {"crl_sha256": LATER["crl_sha256"], "serial": None, "reason": None}
+    found = gap(ca_rows=[row(1)], crls=crls, crl_entries=[entry(1, 1), nameless])
+    assert only(found)["suggested_action"] == "revoke"
+    impact = make_impact(found, TABLES["crls"].frame(crls), TABLES["crl_entries"].frame([nameless]))
+    assert len(impact)
+
+
+def test_a_ca_certificate_with_a_lost_serial_number_takes_no_findings_name() -> None:
+    """Whoever makes a certificate chooses its serial number; a decision must be about one finding."""
+    cas = [
+        own_ca(0, 0),
+        own_ca(1, 1, not_before=IN_GAP, serial=serial(2, index=1)),
+        own_ca(2, 2, not_before=IN_GAP, serial=serial(2, index=1)),
+    ]
+    found = gap(ca_rows=[row(1)], notifications=[mail("issued", 2, serial=serial(2, index=1))], certificates=cas)
+    assert list(found["kind"]) == ["lost_ca_certificate"] * 3
+    assert found["finding_id"].is_unique
+    assert f"lost_ca_certificate-{serial(2, index=1)}" in set(found["finding_id"])
