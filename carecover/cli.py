@@ -457,7 +457,8 @@ def table(case: Path, name: str, form: str, output: Path | None) -> int:
         return DONE
     text = _schema(name).to_json(frame) if form == "json" else _schema(name).to_csv(frame)
     if output is None:
-        click.echo(text, nl=False)
+        # Other tools get it as it is; a terminal would obey what a mail says.
+        click.echo("\n".join(map(_one_line, text.split("\n"))) if sys.stdout.isatty() else text, nl=False)
     else:
         _write(output, text.encode("utf-8"))
     return DONE

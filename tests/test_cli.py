@@ -434,6 +434,27 @@ def test_a_table_arrives_whole_through_a_pipe(story: Story) -> None:
     assert json.loads(done.stdout.decode("utf-8")) == json.loads(expected)
 
 
+def test_a_table_commands_no_terminal_and_arrives_elsewhere_as_it_is(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mail = (
+        "Subject: Your certificate has been issued by Corp CA\nDate: Thu, 01 Oct 2026 08:52:00 +0000\n"
+        'Content-Type: text/plain; charset="utf-8"\nContent-Transfer-Encoding: 8bit\n\n'
+        "Request ID: 9\nRequester Name: CORP\\\x1b]0;owned\x07\u202efdp\n"
+        "Serial Number: 4400000009aabbccddeeff0011000000000009\n"
+    )
+    (tmp_path / "one.eml").write_text(mail, encoding="utf-8")
+    run("init", tmp_path / "case", "--ca", "Corp CA")
+    run("add", tmp_path / "case", tmp_path / "one.eml")
+    _, piped, _ = run("table", tmp_path / "case", "notifications")
+    assert "\x1b]0;owned\x07\u202efdp" in piped
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _, shown, _ = run("table", tmp_path / "case", "notifications")
+    assert "·]0;owned··fdp" in shown
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert len(shown.split("\n")) == len(piped.split("\n"))
+
+
 # ---------------------------------------------------------------- proof
 
 
