@@ -372,7 +372,12 @@ class SystemTool(NamedTuple):
     skipped: str  # without it
 
 
-SYSTEM_TOOLS = (SystemTool("openssl", "openssl", "the second opinion of OpenSSL on CRLs and OCSP answers"),)
+SYSTEM_TOOLS = (
+    SystemTool("openssl", "openssl", "the second opinion of OpenSSL on CRLs and OCSP answers"),
+    # Not on PATH: Debian's wrapper of that name is another package.
+    SystemTool("/usr/lib/wine/wine64", "wine64", "the batches in a real command interpreter"),
+    SystemTool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", "the batches in a real command interpreter"),
+)
 
 
 def provide(tools: Sequence[SystemTool], run: Run, require_all: bool) -> None:

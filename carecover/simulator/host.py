@@ -15,7 +15,7 @@ from carecover.simulator import behaviour as known
 from carecover.simulator.ca import HangError, KilledError, SimulatedCA
 from carecover.simulator.cmd import Script, run
 from carecover.simulator.commandline import UnsupportedCallError
-from carecover.simulator.windows import CallResult, Folder, fc, find, reg, tzutil, wevtutil, whoami
+from carecover.simulator.windows import CallResult, Folder, Program, fc, find, reg, tzutil, wevtutil, whoami
 
 _CERT_ENROLL: Final = "C:\\Windows\\System32\\CertSrv\\CertEnroll\\"
 
@@ -56,20 +56,11 @@ class SimulatedHost:
             data = (directory / script).read_bytes()
         except OSError as error:
             raise PathError(f"{directory / script} cannot be read: {error.strerror}. Write the bundle again.") from None
-        programs = {
-            "certutil.exe": self._certutil,
-            "find.exe": find,
-            "fc.exe": fc,
-            "whoami.exe": whoami(elevated=self._elevated),
-            "wevtutil.exe": wevtutil(self._logs),
-            "reg.exe": reg(self._ca.hive.reg_file()),
-            "tzutil.exe": tzutil,
-        }
         try:
             return run(
                 Script.parse(data, script),
                 Folder(directory, self._outside),
-                programs,
+                self.programs,
                 arguments=arguments,
                 now=lambda: self._ca.now,
                 on_output=on_output,
@@ -79,6 +70,19 @@ class SimulatedHost:
             raise RunError(f"{script} did not come back in time: {error}") from None
         except KilledError as error:
             raise RunError(f"{script} was interrupted: {error} Run it again; it goes on where the CA stands.") from None
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """What a batch can start on this server: file name in lower case → program."""
+        return {
+            "certutil.exe": self._certutil,
+            "find.exe": find,
+            "fc.exe": fc,
+            "whoami.exe": whoami(elevated=self._elevated),
+            "wevtutil.exe": wevtutil(self._logs),
+            "reg.exe": reg(self._ca.hive.reg_file()),
+            "tzutil.exe": tzutil,
+        }
 
     def _certutil(self, arguments: Sequence[str], folder: Folder) -> CallResult:
         try:
