@@ -403,6 +403,7 @@ def test(tree: Tree, arguments: Sequence[str]) -> int:
     thorough = ["-m", "thorough or not thorough"] if "--thorough" in arguments else []
     checks = {"pytest": ["pytest", *thorough, *wanted]}
     if not wanted:  # who is after certain tests does not want to wait for the rest
+        checks["pytest"] += ["-n", "auto", "--dist", "loadgroup"]  # a process for each processor
         ruff = {"ruff check": ["ruff", "check"], "ruff format": ["ruff", "format", "--check"]}
         checks = {**ruff, "mypy": ["mypy"], **checks}
     failed = []

@@ -2,6 +2,9 @@
 
 A test that needs a file or program which is not here is skipped and says so; with
 CARECOVER_REQUIRE_ALL set (CI sets it) every such skip is a failure.
+
+The whole suite runs in one process for each processor. The stories of tests/wine share one Wine, so they go to one
+process, and first: nothing else takes as long.
 """
 
 from __future__ import annotations
@@ -9,10 +12,14 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_WINE = Path(__file__).with_name("wine")
+# What a process of its own has to say at the end.
+SAID_BY_WORKERS = pytest.StashKey[list[str]]()
 
 
 def corpus_folder() -> Path | None:
@@ -28,6 +35,27 @@ def corpus() -> Path:
     if place is None:
         pytest.skip("The corpus of real files is not here: set CARECOVER_CORPUS.")
     return place
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stories of Wine first, and all of them to the process that has the Wine."""
+    for item in items:
+        if item.path.is_relative_to(_WINE):
+            item.add_marker(pytest.mark.xdist_group("wine"))
+    items.sort(key=lambda item: not item.path.is_relative_to(_WINE))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - the names are the hook's
+    """Keep what a process wants to say in the summary; one that crashed says nothing."""
+    node.config.stash.setdefault(SAID_BY_WORKERS, []).extend(getattr(node, "workeroutput", {}).get("said", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it."""
+    for line in terminalreporter.config.stash.get(SAID_BY_WORKERS, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -438,11 +438,17 @@ def test_children_get_no_foreign_packages() -> None:
     assert environment["LANG"] == "C"
 
 
+EVERY_PROCESSOR = "-n auto --dist loadgroup"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], ["ruff check", "ruff format --check", "mypy", "pytest"]),
-        (["--thorough"], ["ruff check", "ruff format --check", "mypy", "pytest -m thorough or not thorough"]),
+        ([], ["ruff check", "ruff format --check", "mypy", f"pytest {EVERY_PROCESSOR}"]),
+        (
+            ["--thorough"],
+            ["ruff check", "ruff format --check", "mypy", f"pytest -m thorough or not thorough {EVERY_PROCESSOR}"],
+        ),
         (["-k", "start"], ["pytest -k start"]),
         (["--thorough", "tests/x.py"], ["pytest -m thorough or not thorough tests/x.py"]),
     ],

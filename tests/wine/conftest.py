@@ -29,13 +29,26 @@ def both(wine: Wine, tmp_path: Path) -> Both:
     return Both(wine, tmp_path, _TOTALS)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def _summary() -> list[str]:
     """How much was compared, and what Wine did not start: a repeated story is no secret."""
-    if _TOTALS.stories:
-        terminalreporter.write_line(
-            f"Wine's cmd.exe and the interpreter agree: {_TOTALS.stories} stories, {_TOTALS.runs} runs of a script, "
-            f"{_TOTALS.starts} starts of a program, {_TOTALS.calls} calls of certutil; "
-            f"{len(_TOTALS.repeated)} repeated because Wine did not start a program."
-        )
-    for said in _TOTALS.repeated:
-        terminalreporter.write_line(said)
+    if not _TOTALS.stories:
+        return []
+    compared = (
+        f"Wine's cmd.exe and the interpreter agree: {_TOTALS.stories} stories, {_TOTALS.runs} runs of a script, "
+        f"{_TOTALS.starts} starts of a program, {_TOTALS.calls} calls of certutil; "
+        f"{len(_TOTALS.repeated)} repeated because Wine did not start a program."
+    )
+    return [compared, *_TOTALS.repeated]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where the tests run in processes of their own, the one that collects says it (tests/conftest.py)."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["said"] = _summary()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where all tests run in this process: here."""
+    for line in _summary():
+        terminalreporter.write_line(line)
