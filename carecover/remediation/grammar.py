@@ -55,6 +55,8 @@ _CERTUTIL: Final = (
     rf"{_CONFIG}-revoke %S% (?:%REASON%|-1){_TO_LOG}",
     rf"{_CONFIG}-crl{_TO_LOG}",
     rf'-Cert %SIGNER% -sign %SERIAL% "%FILE%"{_TO_LOG}',
+    # A file is signed again only where :longer compared its hash: -sign FILE takes whatever lies there.
+    rf'-Cert %SIGNER% -sign "%SOURCE%" "%FILE%" now\+%LIFE%{_TO_LOG}',
 )
 _SIMPLE: Final = (
     rf'set "{_NAME}={_QUOTED}"',
@@ -126,8 +128,14 @@ _COLLECT_LINE = re.compile(
 _ITEM = re.compile(
     r'call :item "(?:revoke|restore|unrevoke|release)" "[1-9][0-9]{0,6}" "[0-9a-f]{2,40}" "(?:00)?" "[0-6]?"'
     r' "(?:(?:[0-9a-f]{2} ){19}[0-9a-f]{2})?"'
-    r' "(?:(?:certs|dummies)\\[0-9a-f]{2,40}\.cer)?"'
+    r' "(?:certs\\[0-9a-f]{2,40}\.cer|dummies\\[0-9a-f]{2,40}(?:-longer)?\.cer)?"'
     r' "(?:[0-9a-f]{64})?" "(?:(?:[0-9a-f]{2} ){31}[0-9a-f]{2})?"',
+    re.ASCII,
+)
+# A dummy that is signed again: number, serial, signer, the file with both spellings of its SHA-256, the new file, days.
+_LONGER = re.compile(
+    r'call :longer "[1-9][0-9]{0,6}" "([0-9a-f]{2,40})" "[0-9a-f]{2,40}" "dummies\\\1\.cer"'
+    r' "[0-9a-f]{64}" "(?:[0-9a-f]{2} ){31}[0-9a-f]{2}" "dummies\\\1-longer\.cer" "[0-9]{1,6}:[0-9]{2}"',
     re.ASCII,
 )
 _LABEL = re.compile(r"(?:goto|call) :([a-z_]+)", re.ASCII)
@@ -154,7 +162,8 @@ def check(data: bytes, *, collects: bool = False) -> None:
         line = row.decode("ascii")
         if not any(form.fullmatch(line) for form in allowed):
             raise _outside(number, "it is no statement of that form")
-        if line.startswith("call :item ") and not _ITEM.fullmatch(line):
+        data_of = {"call :item ": _ITEM, "call :longer ": _LONGER}
+        if any(line.startswith(call) and not form.fullmatch(line) for call, form in data_of.items()):
             raise _outside(number, "its values are not those of a planned certificate")
         if line.startswith(":"):
             if line[1:] in labels:
