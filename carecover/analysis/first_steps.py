@@ -71,6 +71,10 @@ class Situation:
     crls: pd.DataFrame
     registry: pd.DataFrame
     layout: CaLayout
+    question: str = ""
+    """What a person has to settle before anything can be compared with a database; then there is no baseline."""
+    exported: bool = False
+    """A view of the database was handed in, whether it can serve or not."""
 
     @property
     def settings(self) -> Settings:
@@ -89,7 +93,7 @@ class Situation:
             return f"it has taken {many(len(self.late), 'request')}"
         if len(self.published_since):
             return "it has published a CRL"
-        if len(self.rows):
+        if len(self.rows) or self.exported:
             # certutil -view asks the running service.
             return "its database was exported"
         return "people say when" if self.facts.restored is not None else ""
@@ -147,6 +151,7 @@ def list_first_steps(situation: Situation) -> pd.DataFrame:
         return schema.frame([_key_at_risk()])
     makers = (
         _ask_for_the_key,
+        _question,
         _string_serials,
         _copy_crls,
         _copy_database,
@@ -156,7 +161,9 @@ def list_first_steps(situation: Situation) -> pd.DataFrame:
         _lost_ca_certificates,
         _close_gaps,
         _to_be_acknowledged,
+        _conflicts,
         _open_decisions,
+        _replace_first,
         _mails_of_the_recovery,
         _sign_off,
         _full_backup,
@@ -187,8 +194,19 @@ def _ask_for_the_key(s: Situation) -> Iterator[dict[str, Any]]:
     if s.facts.key_exposed == "unknown":
         yield _step(
             "now" if s.started else "before_start",
-            "Ask whether the CA's key may be in other hands, and say so: carecover init CASE --key-exposed yes|no",
+            "Ask whether the CA's key may be in other hands. If it may: carecover init CASE --key-exposed yes - and if "
+            "it surely is not: carecover init CASE --key-exposed no",
             "If it may be, everything below is the wrong answer: a thief signs serial numbers that nobody knows.",
+        )
+
+
+def _question(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.question:
+        yield _step(
+            "now",
+            "Settle which view is the database, or which CA was restored: nothing is compared before that, and these "
+            "steps are only those that need no database.",
+            s.question,
         )
 
 
@@ -294,11 +312,12 @@ def _emergency_crl(s: Situation) -> Iterator[dict[str, Any]]:
         past = " That was before the restore: clients refuse everything by now." if cut and ends <= cut else ""
         yield _step(
             "now",
-            f"Have a new CRL out before {when(ends)}. Where that is too soon for the work here, sign the old one again "
-            "as an emergency CRL: certutil -sign old.crl new.crl now+14:00 -2.5.29.46 (14 days, without the place of "
+            f"The last CRL of key {key} ({number or 'no number'}) ends on {when(ends)}: have a new one out before; at "
+            "once, where that is past. Where that is too soon for the work here, sign the old one again as an "
+            "emergency CRL: certutil -sign old.crl new.crl now+14:00 -2.5.29.46 (14 days, without the place of "
             "deltas); +serial,serial lists certificates at once.",
-            f"Clients accept the last CRL of key {key} ({number or 'no number'}) until then.{past} The next CRL that "
-            "the CA makes itself replaces the emergency one, and drops what the database does not know by then.",
+            f"Clients accept it until then.{past} The next CRL that the CA makes itself replaces the emergency one, "
+            "and drops what the database does not know by then.",
         )
 
 
@@ -392,12 +411,26 @@ def _close_gaps(s: Situation) -> Iterator[dict[str, Any]]:
         yield _step("now", step, " ".join(whys))
 
 
+def _conflicts(s: Situation) -> Iterator[dict[str, Any]]:
+    count = int((s.open["kind"] == "serial_conflict").sum())
+    if count and not s.proved:
+        yield _step(
+            "now",
+            f"Look at {many(count, 'serial number')} with two certificates each, and find out who holds which, before "
+            "anybody acts on them.",
+            "Revoking such a serial number revokes both certificates, and an import is refused. Where one of them must "
+            "stay valid, it is replaced first.",
+        )
+
+
 def _open_decisions(s: Situation) -> Iterator[dict[str, Any]]:
     left = s.left
     if s.proved or not len(left):
         return
     infrastructure, again = true(left["infrastructure"]), true(left["suggested_action"] == "revoke")
-    plain = left["suggested_action"].isna() & ~infrastructure
+    releases = left["kind"] == "lost_release"
+    # A hold helps neither a certificate that is on hold nor one of two with the same serial number.
+    plain = left["suggested_action"].isna() & ~infrastructure & left["kind"].isin(["orphaned", "lost_revocation"])
     if count := int(infrastructure.sum()):
         yield _step(
             "now",
@@ -408,14 +441,17 @@ def _open_decisions(s: Situation) -> Iterator[dict[str, Any]]:
         yield _step(
             "now",
             f"Decide {many(count, 'revocation')} that clients no longer see: --action suggested revokes as before.",
-            "They were revoked before the failure, and the restored CA takes the certificates for good or does not "
+            "They were revoked before the failure, and the restored CA takes the certificates as valid or does not "
             "know them.",
         )
-    if count := int(true(left["replace_first"]).sum()):
+    if count := int((releases & ~infrastructure).sum()):
+        shown = int((releases & ~infrastructure & left["suggested_action"].notna()).sum())
         yield _step(
             "now",
-            f"Replace {many(count, 'certificate')} before anybody revokes (table owners names the holders).",
-            "They are in use: what depends on them stops when the new CRL is out.",
+            f"Decide {many(count, 'release')} from hold that the restore undid: --action suggested takes off hold what "
+            "is shown to have been released; of the others, ask who released them.",
+            "The next CRL of the restored CA lists these certificates as on hold again, and their holders are locked "
+            f"out. A signed CRL or the CA's log shows the release of {shown:,} of them; a mail alone settles none.",
         )
     if count := int(plain.sum()):
         yield _step(
@@ -428,6 +464,31 @@ def _open_decisions(s: Situation) -> Iterator[dict[str, Any]]:
         f"Decide what is not decided: {many(len(left), 'finding')} in all (carecover decide).",
         f"Decided of those that can be acted on: {len(s.actionable) - len(left)} of {len(s.actionable)}.",
     )
+
+
+def _replace_first(s: Situation) -> Iterator[dict[str, Any]]:
+    if s.proved or len(s.outcomes):
+        return
+    used = s.actionable[true(s.actionable["replace_first"]) & (s.actionable["kind"] != "lost_release")]
+    last = s.decisions.drop_duplicates("finding_id", keep="last")
+    chosen = set(last.loc[last["action"] == "revoke", "finding_id"])
+    if count := int(used["finding_id"].isin(chosen).sum()):
+        yield _step(
+            "now",
+            f"Replace {many(count, 'certificate')} that {'is' if count == 1 else 'are'} to be revoked, before the "
+            "batch runs (table owners names the holders).",
+            "They are in use: what depends on them stops when the new CRL is out.",
+        )
+    unsettled = used["finding_id"].isin(set(s.left["finding_id"])) & (used["suggested_action"] != "restore").fillna(
+        value=True
+    )
+    if count := int(unsettled.sum()):
+        yield _step(
+            "now",
+            f"Before any of {many(count, 'certificate')} in use is revoked, replace it (table owners names the "
+            "holders).",
+            "Nothing suggests to revoke them, and something works with them: it stops when a CRL lists them.",
+        )
 
 
 def _mails_of_the_recovery(s: Situation) -> Iterator[dict[str, Any]]:

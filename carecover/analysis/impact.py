@@ -124,14 +124,28 @@ def blast_radius(
     *,
     infrastructure: bool,
     replace: bool = False,
+    held: bool = False,
+    cut: datetime | None = None,
 ) -> str:
-    """What a revocation would hit, in words; ``replace`` is what ``replace_first`` says."""
+    """What a revocation would hit, in words; ``replace`` is what ``replace_first`` says.
+
+    ``held``: it is on hold and was released, so that nothing is to be revoked; ``cut`` is the
+    restore, by which it may have expired.
+    """
     who = subject or "an unknown holder"
     what = f"a certificate of template {template}" if template else "a certificate of unknown template"
+    if not_after is not None and cut is not None and not_after <= cut:
+        return (
+            f"Revoking hits nobody's work: {who}, {what}, expired on {utc_text(not_after)}, and nobody accepts it any "
+            "more. It matters only where signatures that were made with it are still judged."
+        )
     until = f"valid until {utc_text(not_after)}" if not_after else "its end of validity is unknown"
+    if held:
+        return f"It is on hold, so nobody accepts it now: {who}, {what}, {until}. It works again when it is taken off hold."
     text = f"Revoking hits {who}: {what}, {until}."
     if infrastructure:
-        text += " It is infrastructure: others depend on it. Replace it before you revoke it."
+        text += " It is infrastructure: others depend on it."
+        text += " Replace it before you revoke it." if replace else ""
     elif replace:
         text += " A computer may serve with it: replace it before you revoke it."
     return text

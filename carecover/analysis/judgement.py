@@ -66,11 +66,17 @@ class Judge:
         history = history_of(dossier.marks)
         if row is None:
             return self._missing(dossier, anatomy, history)
-        conflict = self._conflict(dossier, row)
+        conflict = self._conflict(dossier, anatomy, row)
         # A hash that only a mail gives does not stand against what is proved, where nothing dates the row.
         undated = cell_moment(row["submitted_at"]) is None
         if conflict is not None and not (undated and history.proved and dossier.hashes_by_mail_alone):
             confidence = "low" if dossier.sources() <= {"mail"} else "high"
+            if confidence == "high" and self._imported(dossier, anatomy, row):
+                confidence = "medium"
+                conflict += (
+                    " The row looks imported (it has another request ID than its serial number carries): it may be the "
+                    "dummy of this very certificate, and the view of after the mending."
+                )
             return self._finding("serial_conflict", dossier, anatomy, row, None, confidence, conflict)
         disposition, state = cell_value(row["disposition"]), history.state
         if disposition == Disposition.ISSUED and state is not None:
@@ -115,7 +121,10 @@ class Judge:
                 f"The serial names CA certificate index {anatomy.ca_cert_index}, which the restored CA does not have: "
                 "a renewal of the CA was lost. No dummy is possible."
             )
-            confidence = "high" if anatomy.ca_cert_index in layout.lost else "medium"
+            by_mail = dossier.sources() <= {"mail"}
+            if by_mail:
+                why += " Only a mail shows the certificate, and a mail can be forged."
+            confidence = "high" if anatomy.ca_cert_index in layout.lost and not by_mail else "medium"
             return self._finding("lost_ca_certificate", dossier, anatomy, None, state, confidence, why)
         if dossier.another:
             why = (
@@ -152,13 +161,15 @@ class Judge:
         if sources == {"foreign"}:
             confidence = "low"
         if sources == {"mail"}:
+            # Never high: who knows the CA's serial numbers can write a mail that nobody tells from a true one.
             if native and anatomy.request_id in dossier.request_ids:
-                confidence = "high"
-                why += " The serial has this CA's form and carries the mail's request ID."
+                why += (
+                    " The serial has this CA's form and carries the mail's request ID, yet a mail can be forged, and "
+                    "nothing else confirms it."
+                )
             else:
                 why += " A mail can be forged, and nothing else confirms it."
             if not dossier.direct:
-                confidence = "medium"
                 why += " It was forwarded by a person, not sent by the CA."
         if sources <= {"mail", "audit"} and self.layout.firsts and not native:
             # An event log names the host and not the CA, and one log may hold several.
@@ -175,12 +186,21 @@ class Judge:
 
     # -------------------------------------------------------------- a row: another certificate
 
-    def _conflict(self, dossier: Dossier, row: Row) -> str | None:
+    def _imported(self, dossier: Dossier, anatomy: SerialAnatomy, row: Row) -> bool:
+        """True for a row that an import made: ICertAdmin::ImportCertificate gives a new request ID."""
+        certificate = dossier.certificate
+        same = certificate is not None and certificate["thumbprint"] == cell_value(row["thumbprint"])
+        own, inside = cell_value(row["request_id"]), anatomy.request_id if self.layout.native(anatomy) else None
+        return same or (own is not None and inside is not None and own != inside)
+
+    def _conflict(self, dossier: Dossier, anatomy: SerialAnatomy, row: Row) -> str | None:
         theirs = cell_value(row["thumbprint"])
         others = sorted(t for t in dossier.thumbprints if theirs is not None and t != theirs)
         verified = dossier.certificate is not None and dossier.certificate["thumbprint"] in others
         submitted = cell_moment(row["submitted_at"])
-        reissued = self.born is not None and submitted is not None and submitted > self.born
+        late = self.born is not None and submitted is not None and submitted > self.born
+        # Mended before the view was made: the old certificate under a new request ID.
+        reissued = late and not self._imported(dossier, anatomy, row)
         if reissued and dossier.marks:
             by = "a mail says that the serial" if dossier.sources() <= {"mail"} else "the serial"
             seen = f"was requested after the restore, yet {by} was in use before the failure"
@@ -222,7 +242,7 @@ class Judge:
             return self._finding("lost_revocation", dossier, anatomy, row, state, "low" if against else "medium", why)
         confidence, decided = ("medium" if history.released_by_mail else "high"), not history.released_by_mail
         why = f"The row is {now}, but the CA had revoked it before the failure.{history.said}"
-        if self._conflict(dossier, row) is not None:
+        if self._conflict(dossier, anatomy, row) is not None:
             others = ", ".join(sorted(dossier.thumbprints))
             why += f" A mail gives it another hash than the row has ({others}): look at that mail."
         hold = state.reason == RevocationReason.CERTIFICATE_HOLD
@@ -356,6 +376,10 @@ class Judge:
         issued_at = dossier.issued_at or cell_moment(row.get("submitted_at"))
         words = self._circumstances(kind, dossier, anatomy, state, issued_at, ends)
         told = "".join(f" {CIRCUMSTANCES[word]}" for word in words if word in ("before_backup", "serial_may_return"))
+        hits = blast_radius(
+            template, best("subject"), ends,
+            infrastructure=infrastructure, replace=replace, held=kind == "lost_release", cut=self.cut,
+        )  # fmt: skip
         return {
             "finding_id": f"{kind}-{dossier.serial}",
             "kind": kind,
@@ -374,9 +398,7 @@ class Judge:
             "evidence": list(dict.fromkeys(m.evidence for m in dossier.marks)),
             "confidence": confidence,
             "why": why + told + expiry_note(ends, self.cut),
-            "blast_radius": blast_radius(
-                template, best("subject"), ends, infrastructure=infrastructure, replace=replace
-            ),
+            "blast_radius": hits,
             "suggested_action": None,
             "suggested_reason": None,
             "infrastructure": infrastructure,

@@ -228,7 +228,38 @@ def test_a_forged_twin_does_not_make_a_true_mail_suspect() -> None:
         {**mail("issued", 2, flags=["certificate_not_verified", "forwarded"]), "request_id": 9},
     ]
     found = only(gap(ca_rows=[row(1)], notifications=mails, certificates=[own_ca(0, 0)]))
-    assert (found["kind"], found["confidence"]) == ("orphaned", "high")
+    assert (found["kind"], found["confidence"]) == ("orphaned", "medium")
+
+
+def test_what_only_mails_show_is_never_of_high_confidence() -> None:
+    """Whoever knows the CA's serials can write a mail that nobody can tell: high would say that it is settled."""
+    alone = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2)]))
+    assert alone["confidence"] == "medium"
+    assert "a mail can be forged" in alone["why"].lower()
+    assert "carries the mail's request ID" in alone["why"]
+    signed = only(gap(ca_rows=[row(1)], notifications=[mail("issued", 2)], certificates=[original(2)]))
+    assert signed["confidence"] == "high"
+    renewal = gap(
+        ca_rows=[row(1)], notifications=[mail("issued", 2, serial=serial(2, index=1))],
+        certificates=[own_ca(0, 0), own_ca(1, 0)],
+    )  # fmt: skip
+    told = renewal[renewal["serial"] == serial(2, index=1)]
+    assert list(told["confidence"]) == ["medium"]
+
+
+def test_an_imported_row_in_a_late_view_is_no_second_certificate() -> None:
+    """An import takes a new request ID after the restore, with the old serial number: that is mending, no conflict."""
+    asked = RESTORED + timedelta(hours=5)
+    imported = {**row(2, submitted_at=asked), "request_id": 77}
+    mails = [mail("issued", 2)]
+    same = {**imported, "thumbprint": "e" * 40}
+    assert len(gap(ca_rows=[row(1), same], notifications=mails, certificates=[original(2)])) == 0
+    assert len(gap(ca_rows=[row(1), imported], notifications=mails)) == 0
+    dummy = only(gap(ca_rows=[row(1), imported], notifications=mails, certificates=[original(2)]))
+    assert (dummy["kind"], dummy["confidence"]) == ("serial_conflict", "medium")
+    assert "dummy" in dummy["why"]
+    again = only(gap(ca_rows=[row(1), row(2, submitted_at=asked)], notifications=mails, certificates=[original(2)]))
+    assert (again["kind"], again["confidence"]) == ("serial_conflict", "high")
 
 
 def test_a_mail_whose_serial_was_made_ambiguous_is_told_and_not_forgotten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,8 @@ Rows = list[dict[str, Any]]
 
 
 def steps(
-    *, facts: CaseFacts = FACTS, layout: CaLayout | None = None, **tables: Rows,
+    *, facts: CaseFacts = FACTS, layout: CaLayout | None = None, question: str = "", exported: bool = False,
+    **tables: Rows,
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     def table(name: str, schema: str = "") -> pd.DataFrame:
         return TABLES[schema or name].frame(tables.get(name, []))
@@ -36,6 +38,8 @@ def steps(
         crls=table("crls"),
         registry=table("registry"),
         layout=layout or CaLayout(),
+        question=question,
+        exported=exported,
     )
     told = list_first_steps(situation)
     return [(r["when"], r["step"], r["why"]) for r in told.to_dict("records")]
@@ -77,8 +81,22 @@ def test_a_key_of_which_nobody_said_anything_is_asked_about_first() -> None:
     facts = CaseFacts(backup=BACKUP, failure=FAILURE)
     told = steps(facts=facts, findings=[finding("orphaned", 1)])
     assert told[0][0] == "before_start"
-    assert "--key-exposed" in told[0][1]
     assert not asked("Ask whether the CA's key")
+    printed = re.findall(r"carecover init CASE --key-exposed [^ ]+", told[0][1])
+    assert [command.rsplit(" ", 1)[1] for command in printed] == ["yes", "no"], "each is one command for a shell"
+
+
+def test_while_it_is_asked_which_view_counts_what_needs_no_view_is_told() -> None:
+    question = "E0001 is a filtered view. Say which to use, such as: carecover baseline CASE E0001 --by YOUR-NAME"
+    told = steps(
+        facts=CaseFacts(backup=BACKUP, failure=FAILURE), question=question, exported=True, crls=[LAST],
+        coverage=[gap("last published CRL")],
+    )  # fmt: skip
+    starts = ("Ask whether the CA's key", "Copy every CRL", "Copy the old database", "The last CRL", "Keep the CA in")
+    assert [any(step.startswith(start) for _, step, _ in told) for start in starts] == [True] * 5
+    assert [why for _, step, why in told if step.startswith("Settle which view")] == [question]
+    assert "before_start" not in {when for when, _, _ in told}, "a view was exported, so the service runs"
+    assert not asked("Settle which view")
 
 
 # ---------------------------------------------------------------- order and time
@@ -181,25 +199,25 @@ LAST = {
 
 
 def test_the_end_of_the_last_crl_is_a_deadline_told_as_a_time() -> None:
-    _, step, why = one("Have a new CRL out", crls=[LAST])
-    assert "before 2026-11-22T00:00:00Z" in step
+    _, step, why = one("The last CRL of key 0 (103) ends on 2026-11-22T00:00:00Z", crls=[LAST])
+    assert "have a new one out before; at once, where that is past" in step, "nobody knows when it is read"
     assert "certutil -sign old.crl new.crl now+14:00 -2.5.29.46" in step
     assert "replaces the emergency one" in why
     assert "refuse everything" not in why
     over = {**LAST, "next_update": FAILURE - timedelta(hours=1)}
-    assert "refuse everything" in one("Have a new CRL out", crls=[over])[2]
+    assert "refuse everything" in one("The last CRL of key 0", crls=[over])[2]
 
 
 def test_each_key_has_its_deadline_and_the_nearest_comes_first() -> None:
     other = {**LAST, "ca_version": 1 << 16 | 1, "next_update": FAILURE + timedelta(days=1)}
-    told = [s for s in steps(crls=[LAST, other]) if s[1].startswith("Have a new CRL out")]
-    assert ["of key 1" in told[0][2], "of key 0" in told[1][2]] == [True, True]
+    told = [s for s in steps(crls=[LAST, other]) if s[1].startswith("The last CRL of key")]
+    assert ["of key 1" in told[0][1], "of key 0" in told[1][1]] == [True, True]
 
 
 def test_a_crl_that_the_restored_ca_published_is_looked_at_instead() -> None:
     since = {**LAST, "crl_number": "98", "this_update": FAILURE + timedelta(hours=3)}
     assert "published CRL 98 at 2026-11-20T03:00:00Z" in one("Look at what the restored CA has", crls=[LAST, since])[2]
-    assert not asked("Have a new CRL out", crls=[LAST, since])
+    assert not asked("The last CRL of key", crls=[LAST, since])
 
 
 # ---------------------------------------------------------------- evidence that is missing
@@ -241,7 +259,7 @@ def decided(*numbers: int, action: str = "revoke") -> Rows:
 def test_open_decisions_are_counted_and_go_one_by_one() -> None:
     assert asked("Look at 1 finding about infrastructure", findings=FINDINGS)
     assert asked("Decide 1 revocation ", findings=FINDINGS)
-    assert asked("Replace 1 certificate ", findings=FINDINGS)
+    assert asked("Before any of 1 certificate in use is revoked, replace it", findings=FINDINGS)
     assert asked("Ask the owners about 1 finding ", findings=FINDINGS)
     assert asked("Decide what is not decided: 4 findings", findings=FINDINGS)
     some = decided(1, 3)
@@ -251,6 +269,36 @@ def test_open_decisions_are_counted_and_go_one_by_one() -> None:
     # A decision that was taken back is open again.
     undone = [*some, *decided(3, action="undecided")]
     assert asked("Decide 1 revocation ", findings=FINDINGS, decisions=undone)
+
+
+def test_only_what_may_be_revoked_is_to_be_replaced_first() -> None:
+    used = [
+        finding("orphaned", 1, replace_first=True),
+        finding("orphaned", 2, replace_first=True, suggested_action="restore"),
+        finding("lost_release", 3, replace_first=True),
+    ]
+    assert asked("Before any of 1 certificate in use is revoked", findings=used)
+    to_go = [{"finding_id": "orphaned-1", "action": "revoke"}, {"finding_id": "orphaned-2", "action": "leave"}]
+    case: dict[str, Any] = {"findings": used, "decisions": to_go}
+    assert asked("Replace 1 certificate that is to be revoked", **case)
+    assert not asked("Before any", **case)
+    assert not asked("Replace 1", **case, outcomes=[{"finding_id": "orphaned-1", "verdict": "pending"}])
+
+
+def test_lost_releases_and_conflicts_have_steps_of_their_own() -> None:
+    some = [
+        finding("lost_release", 1, suggested_action="unrevoke", suggested_reason=-1),
+        finding("lost_release", 2),
+        finding("serial_conflict", 3),
+    ]
+    _, step, why = one("Decide 2 releases from hold", findings=some)
+    assert "--action suggested" in step
+    assert "1 of them" in why
+    assert asked("Look at 1 serial number with two certificates", findings=some)
+    assert not asked("Ask the owners", findings=some), "a hold helps neither of them"
+    seen = [{"finding_id": f["finding_id"], "action": "leave"} for f in some]
+    assert not asked("Decide 2 releases", findings=some, decisions=seen)
+    assert not asked("Look at 1 serial number", findings=some, decisions=seen)
 
 
 def test_when_all_is_decided_two_people_sign() -> None:

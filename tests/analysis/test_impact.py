@@ -82,8 +82,18 @@ def test_infrastructure_is_always_replaced_first_while_it_is_valid() -> None:
 def test_the_words_say_what_to_do() -> None:
     told = blast_radius("WebServer", "CN=www", LATER, infrastructure=False, replace=True)
     assert told.endswith("A computer may serve with it: replace it before you revoke it.")
-    assert "Replace it before" in blast_radius("CA", None, None, infrastructure=True)
+    assert "Replace it before" in blast_radius("CA", None, None, infrastructure=True, replace=True)
     assert "Replace" not in blast_radius("User", "CN=x", LATER, infrastructure=False)
+
+
+def test_what_had_expired_or_is_on_hold_is_not_said_to_be_hit() -> None:
+    over = blast_radius("CA", "CN=old", CUT, infrastructure=True, cut=CUT)
+    assert "nobody accepts it any more" in over
+    assert "eplace" not in over
+    held = blast_radius("WebServer", "CN=www", LATER, infrastructure=False, held=True)
+    assert held.startswith("It is on hold, so nobody accepts it now")
+    assert "taken off hold" in held
+    assert "Revoking hits" not in held
 
 
 # --------------------------------------------------------------------------------- owners

@@ -119,7 +119,7 @@ def test_a_string_that_was_changed_in_the_middle_of_the_rows_is_two_strings() ->
     old = [row(n, serial=f"1122334455667788{0:04x}{n:08x}") for n in (1, 2)]
     new = [row(n, serial=stringy(n)) for n in (3, 4)]
     found = only(gap(ca_rows=[*old, *new], notifications=[mail("issued", 5, serial=stringy(5))]))
-    assert (found["kind"], found["confidence"]) == ("orphaned", "high")
+    assert (found["kind"], found["confidence"]) == ("orphaned", "medium")
 
 
 # ------------------------------------------------------------------------- facts that lack
