@@ -21,6 +21,7 @@ FILE_NOT_FOUND: Final = 0x80070002
 ACCESS_DENIED: Final = 0x80070005
 INVALID_DATA: Final = 0x8007000D
 FILE_EXISTS: Final = 0x80070050
+DIRECTORY_NOT_EMPTY: Final = 0x80070091
 INVALID_PARAMETER: Final = 0x80070057
 RPC_UNAVAILABLE: Final = 0x800706BA
 CRYPT_E_NOT_FOUND: Final = 0x80092004
@@ -31,8 +32,8 @@ CERT_SIGNATURE: Final = 0x80096004
 ACCESS_VIOLATION: Final = 0xC0000005
 
 Language = Literal["en", "de", "fr", "none"]
-Right = Literal["read", "officer", "manager", "key"]
-EVERYTHING: Final[frozenset[Right]] = frozenset({"read", "officer", "manager", "key"})
+Right = Literal["read", "officer", "manager", "key", "backup"]
+EVERYTHING: Final[frozenset[Right]] = frozenset({"read", "officer", "manager", "key", "backup"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ _MESSAGES: Final[Mapping[int, _Message]] = MappingProxyType(
         ACCESS_DENIED: _Message("ERROR_ACCESS_DENIED", "Access is denied.", "Zugriff verweigert", "Accès refusé."),
         INVALID_DATA: _Message("ERROR_INVALID_DATA", "The data is invalid.", "Die Daten sind unzulässig."),
         FILE_EXISTS: _Message("ERROR_FILE_EXISTS", "The file exists.", "Die Datei ist vorhanden."),
+        DIRECTORY_NOT_EMPTY: _Message("ERROR_DIR_NOT_EMPTY", "The directory is not empty."),
         INVALID_PARAMETER: _Message(
             "ERROR_INVALID_PARAMETER",
             "The parameter is incorrect.",

@@ -44,6 +44,7 @@ from carecover.simulator.authority import (
 from carecover.simulator.behaviour import EVERYTHING, Behaviour, Faults, Right
 from carecover.simulator.commandline import CommandLine, UnsupportedCallError
 from carecover.simulator.database import Database, named_columns
+from carecover.simulator.dump import certificate_dump, crl_dump
 from carecover.simulator.hive import Hive
 from carecover.simulator.incident import RestoredState
 from carecover.simulator.rebuild import (
@@ -60,6 +61,7 @@ from carecover.simulator.rendering import (
     CrlTableRow,
     DateStyle,
     ViewColumn,
+    hex_number,
     schema_block,
     trailer,
     view_columns,
@@ -273,6 +275,10 @@ class SimulatedCA:
                 )
             case "hashfile":
                 return self._hashfile(call, folder)
+            case "dump":
+                return self._dump(call, folder)
+            case "backupdb":
+                return self._backup(call, folder)
             case "getreg":
                 return self._getreg(call)
             case "cainfo":
@@ -305,8 +311,7 @@ class SimulatedCA:
             return self._view_crls(restriction, out)
         if words not in ([], ["csv"], ["crl"]):
             raise UnsupportedCallError(f"The simulated CA does not know certutil -view {' '.join(call.values)}.")
-        zone = None if "gmt" in call.flags else self._style.zone
-        style = replace(self._style, zone=zone, seconds="seconds" in call.flags)
+        style = self._dates(call)
         if words == ["crl"]:
             return self._view_crl_table(out, style)
         form = {"padded": self.behaviour.high_serials_padded}
@@ -321,13 +326,18 @@ class SimulatedCA:
         # The last piece is the English line of success, which certutil() writes in its language.
         return "".join([*view_text(rows, columns, style)][:-1])
 
+    def _dates(self, call: CommandLine) -> DateStyle:
+        """How a call writes times: ``-gmt`` and ``-seconds``."""
+        zone = None if "gmt" in call.flags else self._style.zone
+        return replace(self._style, zone=zone, seconds="seconds" in call.flags)
+
     def _view_crls(self, restriction: str, out: str | None) -> str:
         """The numbers of each key's last CRL; that the column can be asked for like this is assumed."""
         match = re.fullmatch(r"CRLNumber>([0-9]+)", restriction)
         if out != "CRLNumber" or not match or not self.behaviour.view_crl_numbers:
             raise _RefusalError(known.INVALID_PARAMETER)
         numbers = [c.number for _, c in sorted(self._counters.items()) if c.number > int(match[1])]
-        shown = [f"Row {row}:\n  CRL Number: {_number(number)}\n\n" for row, number in enumerate(numbers, start=1)]
+        shown = [f"Row {row}:\n  CRL Number: {hex_number(number)}\n\n" for row, number in enumerate(numbers, start=1)]
         column = ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda _row: None)
         cells = (len(numbers), 4 * len(numbers), 4 if numbers else 0)
         return "".join([schema_block([column]), "\n", *shown, trailer(len(numbers), cells)])
@@ -350,8 +360,16 @@ class SimulatedCA:
 
     def _sign(self, call: CommandLine, folder: Folder) -> str:
         self._need("key")
-        text, target = call.exactly(2)
-        serial = _command_serial(text)
+        if len(call.values) not in (2, 3):
+            raise UnsupportedCallError(
+                "certutil -sign takes a serial number or a file, a new file and a validity here."
+            )
+        text, target, *validity = call.values
+        again = folder.exists(text) if "." in text else False
+        if validity and not again:
+            # "Validity period and other options must not be present" with a serial number (Microsoft's page).
+            raise _RefusalError(known.INVALID_PARAMETER if "." not in text else known.FILE_NOT_FOUND)
+        serial = SerialNumber(_load(_read(folder, text)).serial_number) if again else _command_serial(text)
         chosen = call.options.get("cert")
         if chosen is None or not self.behaviour.cert_option_suppresses_dialog:
             raise HangError(
@@ -362,7 +380,7 @@ class SimulatedCA:
         if folder.exists(target):
             # Without -f an existing file is not overwritten.
             raise _RefusalError(known.FILE_EXISTS)
-        life = self.behaviour.dummy_validity
+        life = _validity(validity[0]) if validity else self.behaviour.dummy_validity
         last = self._authority.certificates[index].not_valid_after_utc
         extensions: list[x509.Extension[x509.ExtensionType]] = []
         if self.behaviour.dummy_is_ca:
@@ -551,6 +569,36 @@ class SimulatedCA:
         digest = hashlib.new(algorithm.lower(), _read(folder, name), usedforsecurity=False).digest()
         return f"{algorithm} hash of {name}:\n{digest.hex(' ') if self.behaviour.hash_spaced else digest.hex()}\n"
 
+    def _dump(self, call: CommandLine, folder: Folder) -> str:
+        data = _read(folder, call.exactly(1)[0])
+        style = self._dates(call)
+        try:
+            return crl_dump(x509.load_der_x509_crl(data), style)
+        except ValueError:
+            return certificate_dump(_load(data), style)
+
+    def _backup(self, call: CommandLine, folder: Folder) -> str:
+        """The database and its log in a folder; names of Microsoft's page on backups, what certutil says is assumed."""
+        self._need("backup")
+        name, *more = call.values or ("",)
+        if not name or [word.lower() for word in more] not in ([], ["keeplog"]):
+            raise UnsupportedCallError("certutil -backupDB takes a folder and KeepLog here.")
+        try:
+            empty = folder.is_empty(name)
+        except NotADirectoryError:
+            raise _RefusalError(known.INVALID_PARAMETER) from None
+        if not empty:
+            raise _RefusalError(known.DIRECTORY_NOT_EMPTY)
+        folder.make(f"{name}\\DataBase")
+        state = hashlib.sha256(repr(self._database.table().to_csv()).encode()).hexdigest()
+        for file in ("certbkxp.dat", f"{self._authority.common_name}.edb", "edb00001.log"):
+            folder.write(f"{name}\\DataBase\\{file}", f"simulated: {state}\r\n".encode("ascii"))
+        lines = ["Backing up Database files: 100%", "Backing up Log files: 100%"]
+        lines += [] if more else ["Truncating Logs: 100%"]
+        lines += [f"Backed up database to {name}."] + ([] if more else ["Database logs successfully truncated."])
+        place = self._config or self._authority.common_name
+        return "".join(f"{line}\n" for line in [f"Full database backup for {place}.", *lines])
+
     def _getreg(self, call: CommandLine) -> str:
         said, values = self.hive.getreg(call.exactly(1)[0])
         if values is None:
@@ -566,6 +614,14 @@ def _command_serial(text: str) -> SerialNumber:
     if not re.fullmatch(r"(?:00(?=[89a-fA-F]))?(?!00)(?:[0-9a-fA-F]{2}){1,20}", text, re.ASCII):
         raise _RefusalError(known.INVALID_PARAMETER)
     return SerialNumber(int(text, 16))
+
+
+def _validity(text: str) -> timedelta:
+    """``now+dd:hh``: how long the file lives that -sign makes of another."""
+    match = re.fullmatch(r"now\+([0-9]{1,6}):([0-9]{1,2})", text)
+    if not match:
+        raise UnsupportedCallError(f"carecover signs files again for now+DAYS:HOURS, not for {text!r}.")
+    return timedelta(days=int(match[1]), hours=int(match[2]))
 
 
 def _read(folder: Folder, name: str) -> bytes:
@@ -590,7 +646,3 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True
-
-
-def _number(value: int) -> str:
-    return f"{value:#x}" if value < 10 else f"{value:#x} ({value})"

@@ -11,13 +11,15 @@ from carecover.errors import CarecoverError
 _VERBS: Final = frozenset(
     {
         *("view", "sign", "importcert", "revoke", "crl", "getcrl", "ca.cert", "ping", "hashfile", "getreg"),
-        *("cainfo", "usage"),
+        *("cainfo", "usage", "dump", "backupdb"),
     }
 )
 _WITH_VALUE: Final = frozenset({"config", "cert", "restrict", "out"})
 _FLAGS: Final = frozenset({"gmt", "seconds", "silent", "v"})
 # How certutil itself writes a verb in its last line.
-_SPELLING: Final[Mapping[str, str]] = {"crl": "CRL", "getcrl": "GetCRL", "cainfo": "CAInfo", "usage": "uSAGE"}
+_SPELLING: Final[Mapping[str, str]] = {
+    **{"crl": "CRL", "getcrl": "GetCRL", "cainfo": "CAInfo", "usage": "uSAGE", "backupdb": "backupDB"},
+}
 
 
 class UnsupportedCallError(CarecoverError):

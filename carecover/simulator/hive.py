@@ -1,14 +1,15 @@
 """The whole registry key of a simulated CA: what each ``certutil -getreg`` prints, and what ``reg export`` writes.
 
 Keys and values of the SMTP exit module are those of Microsoft's sample script (``exit\\smtp``, newer layout); one value
-is printed as captures show it. How certutil prints a whole key, with its ``Keys:`` and ``Values:``, and a
-value of several lines is assumed: no capture of a whole key is public.
+is printed as captures show it. How certutil prints a whole key, with its ``Keys:`` and ``Values:``, a
+value of several lines and a binary one is assumed: no capture of a whole key is public. Flags below a number are
+printed as public transcripts of ``-setreg CA\\CRLFlags`` show them; that those of EventFilter look alike is assumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self
 
@@ -16,14 +17,34 @@ from carecover.simulator.authority import Authority, thumbprint
 from carecover.simulator.authority import der as der_of
 from carecover.simulator.rendering import spaced_hex
 
-Value = int | str | tuple[str, ...]
-"""REG_DWORD, REG_SZ or REG_MULTI_SZ."""
+Value = int | str | tuple[str, ...] | bytes
+"""REG_DWORD, REG_SZ, REG_MULTI_SZ or REG_BINARY."""
 
 ROOT: Final = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration"
 _EXIT: Final = "ExitModules\\CertificateAuthority_MicrosoftDefault.Exit"
 _SMTP: Final = f"{_EXIT}\\SMTP"
-# Issued, pending, denied, revoked, retrieved, CRL issued, shutdown, startup, imported (certsrv.h, EXITEVENT_*).
-_ALL_EVENTS: Final = 0x2FF
+# certexit.h: what an exit module can be told of.
+EXIT_EVENTS: Final[Mapping[str, int]] = {
+    "EXITEVENT_CERTISSUED": 0x1,
+    "EXITEVENT_CERTPENDING": 0x2,
+    "EXITEVENT_CERTDENIED": 0x4,
+    "EXITEVENT_CERTREVOKED": 0x8,
+    "EXITEVENT_CERTRETRIEVEPENDING": 0x10,
+    "EXITEVENT_CRLISSUED": 0x20,
+    "EXITEVENT_SHUTDOWN": 0x40,
+    "EXITEVENT_STARTUP": 0x80,
+    "EXITEVENT_CERTIMPORTED": 0x200,
+}
+# certsrv.h, the first and the one that keeps expired serial numbers on the CRL.
+CRLF_PUBLISH_EXPIRED_CERT_CRLS: Final = 0x200
+_CRL_FLAGS: Final[Mapping[str, int]] = {
+    "CRLF_DELTA_USE_OLDEST_UNEXPIRED_BASE": 0x1,
+    "CRLF_DELETE_EXPIRED_CRLS": 0x2,
+    "CRLF_CRLNUMBER_CRITICAL": 0x4,
+    "CRLF_REVCHECK_IGNORE_OFFLINE": 0x8,
+    "CRLF_PUBLISH_EXPIRED_CERT_CRLS": CRLF_PUBLISH_EXPIRED_CERT_CRLS,
+}
+_FLAGS: Final = {"eventfilter": EXIT_EVENTS, "crlflags": _CRL_FLAGS}
 _ALIASES: Final = {"ca": "", "exit": _EXIT}
 
 _ISSUED_ARGS: Final = (
@@ -83,13 +104,14 @@ class Hive:
                     "65:C:\\Windows\\system32\\CertSrv\\CertEnroll\\%3%8%9.crl",
                     f"6:{authority.publication_url}/%3%8%9.crl",
                 ),
+                "CRLFlags": _CRL_FLAGS["CRLF_DELETE_EXPIRED_CRLS"],
                 "ClockSkewMinutes": 10,
                 "HighSerial": serial,
                 **({} if audit_filter is None else {"AuditFilter": audit_filter}),
             },
             "ExitModules": {"Active": ("CertificateAuthority_MicrosoftDefault.Exit",)},
             _EXIT: {"PublishCertFlags": 1},
-            _SMTP: {"EventFilter": _ALL_EVENTS, "SMTPServer": "mail.corp.example", "SMTPAuthenticate": 0},
+            _SMTP: {"EventFilter": sum(EXIT_EVENTS.values()), "SMTPServer": "mail.corp.example", "SMTPAuthenticate": 0},
             f"{_SMTP}\\CRLIssued": {
                 "TitleFormat": "A new CRL was issued by %1",
                 "TitleArg": ("SanitizedCAName",),
@@ -105,6 +127,25 @@ class Hive:
                 "BodyArg": arguments,
             }
         return cls(authority.common_name, keys)
+
+    def having(self, key: str, **values: Value | None) -> Self:
+        """The same with values of one key (``""`` is the CA's own, ``exit\\smtp`` an alias) set, or away where None."""
+        alias, _, rest = key.partition("\\")
+        path = "\\".join(part for part in (_ALIASES.get(alias.lower(), alias), rest) if part).lower()
+        own = next(known for known in self.keys if known.lower() == path)
+        kept = {name: value for name, value in {**self.keys[own], **values}.items() if value is not None}
+        return replace(self, keys={**self.keys, own: kept})
+
+    def number(self, name: str) -> int:
+        """A number of the CA's own key; 0 where it is missing or no number."""
+        value = self.keys[""].get(name)
+        return value if isinstance(value, int) else 0
+
+    @property
+    def mailed(self) -> int:
+        """EventFilter: what the SMTP exit module is told to send, 0 where it is not set up."""
+        value = self.keys.get(_SMTP, {}).get("EventFilter", 0)
+        return value if isinstance(value, int) else 0
 
     def getreg(self, name: str) -> tuple[str, str | None]:
         """What ``-getreg name`` prints: the line with the key, and what follows, None where there is no such thing."""
@@ -146,13 +187,25 @@ def _child(key: str, path: str) -> Iterator[str]:
 
 def _printed(name: str, value: Value) -> str:
     if isinstance(value, int):
-        return f"  {name} REG_DWORD = {value:x}" + (f" ({value})\n" if value > 9 else "\n")
+        flags = _FLAGS.get(name.strip().lower(), {}).items()
+        said = "".join(f"    {flag} -- {_hex(bit)}\n" for flag, bit in flags if value & bit)
+        return f"  {name} REG_DWORD = {_hex(value)}\n{said}"
     if isinstance(value, str):
         return f"  {name} REG_SZ = {value}\n"
+    if isinstance(value, bytes):
+        rows = [value[at : at + 16] for at in range(0, len(value), 16)]
+        dump = "".join(f"    {16 * number:04x}  {row.hex(' ')}\n" for number, row in enumerate(rows))
+        return f"  {name} REG_BINARY =\n{dump}"
     return f"  {name} REG_MULTI_SZ = \n" + "".join(f"    {number}: {line}\n" for number, line in enumerate(value))
 
 
+def _hex(value: int) -> str:
+    return f"{value:x}" if value < 10 else f"{value:x} ({value})"
+
+
 def _exported(value: Value) -> str:
+    if isinstance(value, bytes):
+        return "hex:" + value.hex(",")
     if isinstance(value, int):
         return f"dword:{value:08x}"
     if isinstance(value, str):

@@ -23,9 +23,9 @@ _CERT_ENROLL: Final = "C:\\Windows\\System32\\CertSrv\\CertEnroll\\"
 class SimulatedHost:
     """The server of one simulated CA.
 
-    ``elevated`` tells how the command prompt was opened, ``environment`` which variables
-    were set in it, ``logs`` what its event logs hold (channel → XML), ``enrolled`` what lies in
-    CertEnroll (file name → bytes).
+    ``elevated`` tells how the command prompt was opened, ``administrator`` whether its account is one, ``environment``
+    which variables were set in it, ``logs`` what its event logs hold (channel → XML), ``enrolled`` what lies in
+    CertEnroll (file name → bytes), ``cluster`` whether it is a node of a failover cluster.
     """
 
     name: Final = "simulator"
@@ -35,12 +35,15 @@ class SimulatedHost:
         ca: SimulatedCA,
         *,
         elevated: bool = True,
+        administrator: bool = True,
         environment: Mapping[str, str] | None = None,
         logs: Mapping[str, bytes] | None = None,
         enrolled: Mapping[str, bytes] | None = None,
+        cluster: bool = False,
     ) -> None:
         self._ca = ca
-        self._elevated = elevated
+        self._whoami = whoami(elevated=elevated, administrator=administrator)
+        self._cluster = cluster
         self._environment = dict(environment or {})
         self._logs = dict(logs or {})
         self._outside = {_CERT_ENROLL + name: data for name, data in (enrolled or {}).items()}
@@ -78,9 +81,9 @@ class SimulatedHost:
             "certutil.exe": self._certutil,
             "find.exe": find,
             "fc.exe": fc,
-            "whoami.exe": whoami(elevated=self._elevated),
+            "whoami.exe": self._whoami,
             "wevtutil.exe": wevtutil(self._logs),
-            "reg.exe": reg(self._ca.hive.reg_file()),
+            "reg.exe": reg(self._ca.hive.reg_file(), cluster=self._cluster),
             "tzutil.exe": tzutil,
         }
 

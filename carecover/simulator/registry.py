@@ -11,21 +11,15 @@ from typing import Final
 
 from carecover.simulator import life as lives
 from carecover.simulator.authority import HighSerial
+from carecover.simulator.hive import EXIT_EVENTS
 from carecover.simulator.scenario import Scenario
 
 _ROOT: Final = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration"
 _EXIT: Final = "ExitModules\\CertificateAuthority_MicrosoftDefault.Exit\\SMTP"
 _DONE: Final = "CertUtil: -getreg command completed successfully.\r\n"
+# What a scenario calls the events, in the order of their bits.
 _EVENTS: Final = (
-    ("issued", "EXITEVENT_CERTISSUED", 0x1),
-    ("pending", "EXITEVENT_CERTPENDING", 0x2),
-    ("denied", "EXITEVENT_CERTDENIED", 0x4),
-    ("revoked", "EXITEVENT_CERTREVOKED", 0x8),
-    ("retrieve_pending", "EXITEVENT_CERTRETRIEVEPENDING", 0x10),
-    ("crl_issued", "EXITEVENT_CRLISSUED", 0x20),
-    ("shutdown", "EXITEVENT_SHUTDOWN", 0x40),
-    ("startup", "EXITEVENT_STARTUP", 0x80),
-    ("imported", "EXITEVENT_CERTIMPORTED", 0x200),
+    *("issued", "pending", "denied", "revoked", "retrieve_pending", "crl_issued", "shutdown", "startup", "imported"),
 )
 
 
@@ -51,10 +45,10 @@ def registry_export(scenario: Scenario, high_serial: HighSerial) -> Iterator[byt
             values.append(("HighSerial", "REG_SZ", high_serial.prefix.hex()))
     for name, kind, value in values:
         yield f"{key}\\{name}:\r\n\r\n  {name} {kind} = {value}\r\n{_DONE}".encode("ascii")
-    on = [event for event in _EVENTS if event[0] not in scenario.events_off]
+    on = [flag for event, flag in zip(_EVENTS, EXIT_EVENTS.items(), strict=True) if event not in scenario.events_off]
     lines = [f"{key}\\{_EXIT}:", "", "Keys:", "  CRLIssued", "  Shutdown", "  Startup", "  Templates", "", "Values:"]
-    lines.append(f"  EventFilter              REG_DWORD = {_number(sum(bit for _, _, bit in on))}")
-    lines += [f"    {name} -- {bit:x}" + (f" ({bit})" if bit > 9 else "") for _, name, bit in on]
+    lines.append(f"  EventFilter              REG_DWORD = {_number(sum(bit for _, bit in on))}")
+    lines += [f"    {name} -- {bit:x}" + (f" ({bit})" if bit > 9 else "") for name, bit in on]
     lines += ["", f"  SMTPServer               REG_SZ = mail.{lives.DOMAIN}", ""]
     lines += ["  SMTPAuthenticate         REG_DWORD = 0", ""]
     yield "".join(f"{line}\r\n" for line in lines).encode("ascii")

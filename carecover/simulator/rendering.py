@@ -192,6 +192,11 @@ def view_columns(
     return tuple(chosen)
 
 
+def hex_number(value: int) -> str:
+    """A number as the row dump prints it: ``0x3``, and from ten on ``0xb (11)``."""
+    return f"{value:#x}" if value < 10 else f"{value:#x} ({value})"
+
+
 def spaced_hex(digits: str) -> str:
     """Hex pairs with blanks between, as certutil prints hashes."""
     return bytes.fromhex(digits).hex(" ")
@@ -288,9 +293,8 @@ def _text_cell(column: ViewColumn, value: Cell, row: DatabaseRow | CrlTableRow, 
     if isinstance(value, int):
         meaning = _meaning(column, value)
         if column.name == "IssuerNameID":
-            return f"{value:#x} {meaning}" if value < 10 else f"{value:#x} ({value}) {meaning}"
-        number = f"{value:#x}" if value < 10 else f"{value:#x} ({value})"
-        return f"{number} -- {meaning}" if meaning else number
+            return f"{hex_number(value)} {meaning}"
+        return f"{hex_number(value)} -- {meaning}" if meaning else hex_number(value)
     if isinstance(value, datetime):
         return style.text(value)
     template = row.template if isinstance(row, DatabaseRow) and column.name == "CertificateTemplate" else None

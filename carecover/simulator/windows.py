@@ -117,6 +117,15 @@ class Folder:
         with self.path(name).open("ab" if append else "wb") as file:
             file.write(data)
 
+    def make(self, name: str) -> None:
+        """Make a directory, with those above it, where it is not there; raises OSError."""
+        self.path(name).mkdir(parents=True, exist_ok=True)
+
+    def is_empty(self, name: str) -> bool:
+        """True where there is nothing in a directory, or no such directory; raises OSError where it is a file."""
+        path = self.path(name)
+        return not path.exists() or not any(path.iterdir())
+
     def exists(self, name: str) -> bool:
         """True for a file or directory; with a backslash at the end only for a directory."""
         path = self.path(name)
@@ -220,16 +229,22 @@ def fc(arguments: Sequence[str], folder: Folder) -> CallResult:
     return CallResult(1, b"FC: the files differ" + NEWLINE)
 
 
-def whoami(*, elevated: bool) -> Program:
+def whoami(*, elevated: bool, administrator: bool = True) -> Program:
     """whoami.exe /groups in an elevated session (High Mandatory Level) or a plain one (Medium).
 
-    Only the SIDs are the same in every language: S-1-16-12288 is high, S-1-16-8192 medium
-    (Microsoft: "Well-known SIDs").
+    Only the SIDs are the same in every language: S-1-16-12288 is high, S-1-16-8192 medium, S-1-5-32-544 the
+    administrators (Microsoft: "Well-known SIDs"). Without elevation an administrator's token is filtered: the group is
+    there, "used for deny only".
     """
     level = ("High", "S-1-16-12288") if elevated else ("Medium", "S-1-16-8192")
+    by_default = "Mandatory group, Enabled by default, Enabled group"
+    owned = f"{by_default}, Group owner" if elevated else "Group used for deny only"
+    admins = f"BUILTIN\\Administrators                  Alias            S-1-5-32-544 {owned}\r\n"
     text = (
         "\r\nGROUP INFORMATION\r\n-----------------\r\n\r\n"
-        "Everyone                                Well-known group S-1-1-0      Mandatory group, Enabled by default\r\n"
+        f"Everyone                                Well-known group S-1-1-0      {by_default}\r\n"
+        f"{admins if administrator else ''}"
+        f"BUILTIN\\Users                           Alias            S-1-5-32-545 {by_default}\r\n"
         f"Mandatory Label\\{level[0]} Mandatory Level    Label            {level[1]}\r\n"
     )
 
@@ -264,10 +279,18 @@ def wevtutil(logs: Mapping[str, bytes]) -> Program:
     return answer
 
 
-def reg(export: str) -> Program:
-    """reg.exe export KEY "path": ``export`` is the text of the .reg file, written as Windows does, in UTF-16."""
+def reg(export: str, *, cluster: bool = False) -> Program:
+    """reg.exe export KEY "path": ``export`` is the text of the .reg file, written as Windows does, in UTF-16.
+
+    reg.exe query HKLM\\Cluster: 0 on a node of a failover cluster (``cluster``), 1 elsewhere, as for every other key.
+    """
 
     def answer(arguments: Sequence[str], folder: Folder) -> CallResult:
+        if len(arguments) == 2 and arguments[0] == "query":
+            if cluster and arguments[1].lower() == "hklm\\cluster":
+                return CallResult(0, NEWLINE + b"HKEY_LOCAL_MACHINE\\Cluster\\Nodes" + NEWLINE)
+            text = b"ERROR: The system was unable to find the specified registry key or value."
+            return CallResult(1, error=text + NEWLINE)
         if len(arguments) != 3 or arguments[0] != "export" or not arguments[1].startswith("HKLM\\"):
             return CallResult(1, error=b"ERROR: Invalid syntax." + NEWLINE)
         folder.write(arguments[2], "\ufeff".encode("utf-16-le") + export.encode("utf-16-le"))

@@ -1,0 +1,65 @@
+"""The text of ``certutil -dump`` of a CRL or a certificate.
+
+A CRL up to its entries is printed as a capture shows it; the extensions behind them, and a certificate, are assumed.
+Line ends are LF here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+from cryptography import x509
+
+from carecover.model import RevocationReason, SerialNumber
+from carecover.simulator.authority import der, thumbprint
+from carecover.simulator.rendering import DateStyle
+
+_REASONS: Final = {
+    x509.ReasonFlags.key_compromise: RevocationReason.KEY_COMPROMISE,
+    x509.ReasonFlags.ca_compromise: RevocationReason.CA_COMPROMISE,
+    x509.ReasonFlags.affiliation_changed: RevocationReason.AFFILIATION_CHANGED,
+    x509.ReasonFlags.superseded: RevocationReason.SUPERSEDED,
+    x509.ReasonFlags.cessation_of_operation: RevocationReason.CESSATION_OF_OPERATION,
+    x509.ReasonFlags.certificate_hold: RevocationReason.CERTIFICATE_HOLD,
+    x509.ReasonFlags.remove_from_crl: RevocationReason.REMOVE_FROM_CRL,
+}
+
+
+def crl_dump(crl: x509.CertificateRevocationList, style: DateStyle) -> str:
+    """A CRL; entries without a reason have no block of extensions."""
+    lines = ["X509 Certificate Revocation List:", "Version: 2", *_name("Issuer", crl.issuer)]
+    end = "EMPTY" if crl.next_update_utc is None else style.text(crl.next_update_utc)
+    lines += [f" ThisUpdate: {style.text(crl.last_update_utc)}", f" NextUpdate: {end}", f"CRL Entries: {len(crl)}"]
+    for entry in crl:
+        lines.append(f"  Serial Number: {SerialNumber(entry.serial_number)}")
+        lines.append(f"   Revocation Date: {style.text(entry.revocation_date_utc)}")
+        for extension in entry.extensions:
+            if isinstance(extension.value, x509.CRLReason):
+                reason = _REASONS[extension.value.reason]
+                lines += ["  Extensions: 1", "    2.5.29.21: Flags = 0, Length = 3", "    CRL Reason Code"]
+                lines.append(f"        {reason.designation} ({reason.value})")
+        lines.append("")
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    lines += ["", "CRL Extensions: 1", "    2.5.29.20: Flags = 0, Length = 3", "    CRL Number"]
+    return "".join(f"{line}\n" for line in [*lines, f"        CRL Number={number:02x}", ""])
+
+
+def certificate_dump(certificate: x509.Certificate, style: DateStyle) -> str:
+    """A certificate without its keys and extensions."""
+    lines = ["X509 Certificate:", "Version: 3", f"Serial Number: {SerialNumber(certificate.serial_number)}"]
+    lines += [*_name("Issuer", certificate.issuer)]
+    lines.append(f" NotBefore: {style.text(certificate.not_valid_before_utc)}")
+    lines += [f" NotAfter: {style.text(certificate.not_valid_after_utc)}", ""]
+    lines += [*_name("Subject", certificate.subject), f"Cert Hash(sha1): {thumbprint(der(certificate))}"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _name(label: str, name: x509.Name) -> Iterator[str]:
+    """A distinguished name: its parts a line each, from the last to the first, and a hash."""
+    yield f"{label}:"
+    yield from (f"    {part.rfc4514_string()}" for part in reversed(name.rdns)) if name.rdns else ("    EMPTY",)
+    digest = hashlib.sha1(name.public_bytes(), usedforsecurity=False).hexdigest()
+    yield f"  Name Hash(sha1): {digest}"
+    yield ""
