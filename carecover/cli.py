@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import click
 
 from carecover import __version__
-from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError, PathError
+from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError, PathError, QuestionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,12 @@ _ALIKE: Final = 10
 # Names of findings that an act on many left out, of each reason.
 _LEFT_OUT: Final = 40
 _VERDICTS: Final = ("failed", "contradicted", "pending", "proved")
-_COMMAND: Final = re.compile(r"(\bcarecover [a-z-]+ )CASE\b", re.ASCII)
+# A printed command: its verb, the place of the case, and the evidence and options behind it, which are pasted with it.
+_COMMAND: Final = re.compile(
+    r"(\bcarecover [a-z-]+ )CASE\b((?: E[0-9]{4,20}\b){0,20}(?: --[a-z-]+ [\w:-]+){0,5})", re.ASCII
+)
+# Stands for a blank that is no place for a line end; no text holds it, as it is not printable.
+_GLUE: Final = "\x00"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
@@ -56,9 +61,21 @@ class _Named(click.Path):
 _PATH: Final = _Named(path_type=Path)
 
 
+class _Verb(click.Command):
+    """A command that tells what is wrong while it is known which case it was called for."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """As click does it; a refusal's own command names the case, so that it can be run as it is printed."""
+        try:
+            return super().invoke(ctx)
+        except CarecoverError as error:
+            return _complain(str(error), error.exit_code)
+
+
 class _Guide(click.Group):
     """A group whose help lists the commands in the order of the work, not of the alphabet."""
 
+    command_class = _Verb
     chapters: ClassVar[dict[str, tuple[str, ...]]] = {
         "See how it goes": ("demo", "simulate"),
         "1. Hand in the evidence": ("collect-kit", "init", "add", "baseline"),
@@ -139,8 +156,9 @@ def _say(text: str) -> None:
 
 
 def _paragraph(text: str) -> str:
-    line, width = _one_line(_named(text)), min(shutil.get_terminal_size().columns, 100)
-    return click.wrap_text(line, width=width) if sys.stderr.isatty() else line
+    width = min(shutil.get_terminal_size().columns, 100)
+    line = _one_line(text)
+    return _wrap(line, width, "", "") if sys.stderr.isatty() else _named(line)
 
 
 def _one_line(text: str) -> str:
@@ -190,15 +208,24 @@ def _fitted(line: str) -> str:
 
 def _wrapped(text: str, indent: str, following: str | None = None) -> str:
     """A paragraph with an indent; a command in it names the case at hand, to be run as it is printed."""
-    rest = indent if following is None else following
-    text, width = _named(text), min(_columns() or 100, 100)
-    return click.wrap_text(text, width=width, initial_indent=indent, subsequent_indent=rest)
+    return _wrap(text, min(_columns() or 100, 100), indent, indent if following is None else following)
 
 
-def _named(text: str) -> str:
+def _wrap(text: str, width: int, indent: str, following: str) -> str:
+    """Wrapped, but for a command that fits into a line: it is pasted as one."""
+    room = width - max(len(indent), len(following))
+    whole = _named(text, lambda command: command.replace(" ", _GLUE) if len(command) < room else command)
+    return click.wrap_text(whole, width=width, initial_indent=indent, subsequent_indent=following).replace(_GLUE, " ")
+
+
+def _named(text: str, show: Callable[[str], str] = str) -> str:
+    """The text with the case at hand in its commands; ``show`` says how each of them is written."""
     context = click.get_current_context(silent=True)
     case = context.params.get("case") if context else None
-    return text if case is None else _COMMAND.sub(lambda m: m[1] + shlex.quote(_one_line(str(case))), text)
+    if case is None:
+        return text
+    name = shlex.quote(_one_line(str(case)))
+    return _COMMAND.sub(lambda m: show(m[1] + name + (m[2] or "")), text)
 
 
 def _cell(value: object) -> str:
@@ -355,7 +382,14 @@ def gaps(case: Path, as_json: bool) -> int:
     """What the restored CA does not know, how far to believe it, and what to do first."""
     opened = _open(case)
     names = ("findings", "coverage", "first_steps")
-    findings, coverage, steps = (opened.table(name) for name in names)
+    try:
+        findings, coverage, steps = (opened.table(name) for name in names)
+    except QuestionError:
+        if not as_json:
+            # A person who is asked something at night has to know meanwhile what cannot wait.
+            _print_steps(opened.table("first_steps"))
+            click.echo()
+        raise
     if as_json:
         parts = zip(names, (findings, coverage, steps), strict=True)
         texts = (f'"{name}": {_schema(name).to_json(table).strip()}' for name, table in parts)

@@ -177,16 +177,32 @@ class Derivation:
         )  # fmt: skip
 
     def _first_steps(self) -> pd.DataFrame:
-        tables, looked = self.holding.readings, self.looked
+        """The steps; while a question is open, those that need no database."""
+        tables, facts = self.holding.readings, self.holding.facts
+        signed = tables["crls"][_true(tables["crls"]["signed_by_ca"])]
+        try:
+            looked = self.looked
+        except QuestionError as question:
+            empty = TABLES["findings"].empty()
+            coverage = analysis.assess_lists(
+                tables["crls"], tables["notifications"], tables["audit_events"], self.own, facts=facts
+            )
+            situation = analysis.Situation(
+                facts=facts, findings=empty, coverage=coverage, decisions=self.holding.decisions,
+                outcomes=TABLES["outcomes"].empty(), rows=TABLES["ca_rows"].empty(),
+                certificates=tables["certificates"], crls=signed, registry=tables["registry"],
+                question=str(question), exported=bool(len(tables["views"])),
+            )  # fmt: skip
+            return analysis.list_first_steps(situation)
         situation = analysis.Situation(
-            facts=self.holding.facts,
+            facts=facts,
             findings=looked.findings,
             coverage=self._coverage(),
             decisions=self.holding.decisions,
             outcomes=self._outcomes(),
             rows=self.baseline.rows,
             certificates=tables["certificates"],
-            crls=tables["crls"][_true(tables["crls"]["signed_by_ca"])],
+            crls=signed,
             registry=tables["registry"],
             layout=looked.layout,
         )

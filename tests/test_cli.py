@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ import pytest
 from carecover import cli, demo, folder
 from carecover.case import Case
 from carecover.cli import main
-from carecover.errors import PathError
+from carecover.errors import PathError, QuestionError
 from carecover.folder import CaseFolder
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, TABLES, RevocationReason, sha256_hex
 from carecover.simulator import Scenario
@@ -540,6 +541,40 @@ def test_a_printed_command_names_the_case(run: Run, tmp_path: Path) -> None:
     out = " ".join(run("gaps", case)[1].split())
     assert f"carecover init '{case}'" in out
     assert "CASE" not in out
+
+
+def test_a_question_does_not_keep_back_what_needs_no_database(run: Run, story: Story, tmp_path: Path) -> None:
+    """A view that overlaps is asked about; what to do meanwhile is told all the same."""
+    made = story.copy("added", tmp_path)
+    view = next(p for p in (story.evidence / "database").iterdir() if p.name.startswith("view"))
+    shorter = tmp_path / "older.csv"
+    shorter.write_bytes(b"".join(view.read_bytes().splitlines(keepends=True)[:-3]))
+    run("add", made.path, shorter)
+    code, out, err = run("gaps", made.path)
+    assert code == QuestionError.exit_code
+    assert "What to do first" in out
+    assert "Keep the CA in maintenance mode" in out
+    assert "Settle which view is the database" in out
+    assert "Findings:" not in out, "nothing was compared"
+    named = re.search(r"carecover baseline (.*) --by YOUR-NAME", err)
+    assert named, err
+    assert str(made.path) in named[1]
+    assert run("table", made.path, "first_steps")[0] == 0
+    words = shlex.split(named[0].replace("YOUR-NAME", "Ada"))
+    assert run(*words[1:])[0] == 0, "the command that is printed can be run"
+    assert "Findings:" in run("gaps", made.path)[1]
+
+
+def test_a_printed_command_is_not_broken_by_the_edge_of_the_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = tmp_path / "c"
+    run("init", case)
+    for width in range(60, 100):
+        monkeypatch.setattr(cli, "_columns", lambda width=width: width)
+        out = run("gaps", case)[1]
+        whole = f"carecover init {case} --key-exposed yes"
+        assert len(whole) > width - 10 or any(whole in line for line in out.splitlines()), width
 
 
 def test_what_is_left_out_is_told_once_for_each_reason(

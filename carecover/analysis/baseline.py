@@ -28,7 +28,8 @@ _WINDOW: Final = re.compile(r"\s*(Request\.)?RequestID\s*(>=?|<=?)\s*(0x[0-9a-f]
 # Zones reach from -12 to +14 hours.
 _ANY_ZONE: Final = timedelta(hours=14)
 
-HOW_TO_CHOOSE: Final = "Say which to use: carecover baseline CASE EVIDENCE_ID…"
+# So many names of evidence stand in a sentence.
+_MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def assemble_baseline(
     if chosen:
         missing = [e for e in chosen if e not in present]
         if missing:
-            raise QuestionError(f"{', '.join(missing)} holds no database view. {HOW_TO_CHOOSE}")
+            if not present:
+                raise QuestionError(f"{', '.join(missing)} holds no database view, nor does any other. Hand in a view.")
+            raise QuestionError(f"{', '.join(missing)} holds no database view. {_how_to_choose(present)}")
         usable = list(chosen)
     else:
         usable = _usable(views, present)
@@ -93,9 +96,9 @@ def assemble_baseline(
             raise QuestionError(
                 f"{evidence_id} was made after mending had begun ({mended}): what was mended no longer looks lost. "
                 f"Hand in the view from right after the restore; later ones belong to 'carecover verify'. "
-                f"{HOW_TO_CHOOSE}"
+                f"{_how_to_choose(present, evidence_id)}"
             )
-        _place(pages, part[~(part["request_id"].notna() & part["request_id"].duplicated())], evidence_id, notes)
+        _place(pages, part[~(part["request_id"].notna() & part["request_id"].duplicated())], evidence_id, usable, notes)
     merged = pd.concat(pages, ignore_index=True) if pages else TABLES["ca_rows"].empty()
     return Baseline(merged, tuple(usable), tuple(notes))
 
@@ -114,14 +117,14 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
         if filters:
             raise QuestionError(
                 f"{evidence_id} is a filtered view: it {_how_filtered(str(filters[0]))}, so rows that it lacks may "
-                f"well be in the database. Hand in an unfiltered export. {HOW_TO_CHOOSE}"
+                f"well be in the database. Hand in an unfiltered export. {_how_to_choose(present, evidence_id)}"
             )
         if (mine["complete"] == False).any():  # noqa: E712 - NA (csv has no trailer) is no complaint
             claimed = mine["rows_claimed"].sum()
             claims = f"it claims {int(claimed)} rows and holds" if claimed else "its end is missing; it holds"
             raise QuestionError(
                 f"{evidence_id} is incomplete: {claims} {int(mine['rows'].sum())}. Certificates from the missing rows "
-                f"would look lost. Hand in a complete export. {HOW_TO_CHOOSE}"
+                f"would look lost. Hand in a complete export. {_how_to_choose(present, evidence_id)}"
             )
         usable.append(evidence_id)
     if not usable and without_serial:
@@ -130,6 +133,14 @@ def _usable(views: pd.DataFrame, present: Sequence[str]) -> list[str]:
             'certutil -gmt -seconds -view -out "RequestID,SerialNumber,Request.Disposition,CertificateHash,…"'
         )
     return usable
+
+
+def _how_to_choose(present: Sequence[str], *doubtful: str) -> str:
+    """The command that answers the question, with the views that nothing is known against; else with all."""
+    chosen = [e for e in present if e not in doubtful] or list(present)
+    named = ", ".join(present[:_MAX_NAMED]) + (" …" if len(present) > _MAX_NAMED else "")
+    command = f"carecover baseline CASE {' '.join(chosen[:_MAX_NAMED])} --by YOUR-NAME"
+    return f"Views at hand: {named}. Say which to use, such as: {command}"
 
 
 def _how_filtered(restriction: str) -> str:
@@ -183,13 +194,16 @@ def _same_state(rows: pd.DataFrame) -> bool:
     return not bool((known.groupby("request_id")[_STATE].nunique(dropna=False) > 1).to_numpy().any())
 
 
-def _place(pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, notes: list[str]) -> None:
+def _place(
+    pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, usable: Sequence[str], notes: list[str]
+) -> None:
     """Put one more view among the pages: a further page, or another export of one of them."""
+    how_to_choose = _how_to_choose(usable, *usable[usable.index(evidence_id) :])
     ids = set(part["request_id"].dropna())
     if pages and not (ids and all(page["request_id"].notna().any() for page in pages)):
         raise QuestionError(
             f"{evidence_id} or a view before it has no request IDs, so nothing tells whether they are pages of one "
-            f"export or made at different times. {HOW_TO_CHOOSE}"
+            f"export or made at different times. {how_to_choose}"
         )
     for number, page in enumerate(pages):
         others = set(page["request_id"].dropna())
@@ -197,7 +211,7 @@ def _place(pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, note
             if not _same_state(pd.concat([page, part], ignore_index=True)):
                 raise QuestionError(
                     f"{evidence_id} shows rows in another state than the views before it: they were made at different "
-                    f"times. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+                    f"times. Later views belong to 'carecover verify'. {how_to_choose}"
                 )
             notes.append(f"{evidence_id} shows the same rows once more and is used to fill in missing columns.")
             pages[number] = _filled(page, part)
@@ -205,12 +219,12 @@ def _place(pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, note
         if ids & others:
             raise QuestionError(
                 f"{evidence_id} overlaps with the views before it, and one of them has rows that the other lacks: one "
-                f"is older, newer or filtered. Later views belong to 'carecover verify'. {HOW_TO_CHOOSE}"
+                f"is older, newer or filtered. Later views belong to 'carecover verify'. {how_to_choose}"
             )
         if ids and others and min(ids) < max(others) and min(others) < max(ids):
             raise QuestionError(
                 f"{evidence_id} and the views before it interleave: each has request IDs that the other lacks in the "
-                f"same range, so at least one is filtered. {HOW_TO_CHOOSE}"
+                f"same range, so at least one is filtered. {how_to_choose}"
             )
     pages.append(part)
 

@@ -92,6 +92,20 @@ def assess_coverage(
     return TABLES["coverage"].frame([*told, _verdict(told, trail)])
 
 
+def assess_lists(
+    crls: pd.DataFrame,
+    notifications: pd.DataFrame,
+    audit_events: pd.DataFrame,
+    ca_certificates: pd.DataFrame,
+    *,
+    facts: CaseFacts,
+) -> pd.DataFrame:
+    """The rows of table ``coverage`` about CRLs alone: they need no database to be compared with."""
+    mine = crls[true(crls["signed_by_ca"])]
+    dated = direct(mails_of(notifications, facts))
+    return TABLES["coverage"].frame(list(_crls(mine, dated, audit_events, ca_certificates, facts)))
+
+
 def _believed(mails: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
     """Without the mails that do not add up: a forged date must not move the mailbox's edges."""
     suspect = findings.loc[findings["kind"] == "suspect_notification", "evidence"]

@@ -8,7 +8,7 @@ decided, an outcome proved.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -70,7 +70,7 @@ class Situation:
     certificates: pd.DataFrame
     crls: pd.DataFrame
     registry: pd.DataFrame
-    layout: CaLayout
+    layout: CaLayout = field(default_factory=CaLayout)
     question: str = ""
     """What a person has to settle before anything can be compared with a database; then there is no baseline."""
     exported: bool = False

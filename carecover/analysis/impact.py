@@ -141,7 +141,8 @@ def blast_radius(
         )
     until = f"valid until {utc_text(not_after)}" if not_after else "its end of validity is unknown"
     if held:
-        return f"It is on hold, so nobody accepts it now: {who}, {what}, {until}. It works again when it is taken off hold."
+        now = f"It is on hold, so nobody accepts it now: {who}, {what}, {until}."
+        return f"{now} It works again when it is taken off hold."
     text = f"Revoking hits {who}: {what}, {until}."
     if infrastructure:
         text += " It is infrastructure: others depend on it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,8 +86,18 @@ def test_text_and_csv_of_the_same_rows_fill_each_other_in() -> None:
 def test_what_could_invent_or_hide_orphans_is_asked_about(
     parts: list[tuple[list[dict[str, Any]], dict[str, Any]]], words: str
 ) -> None:
-    with pytest.raises(QuestionError, match=words):
+    with pytest.raises(QuestionError, match=words) as asked:
         assemble_baseline(*tables(*parts))
+    ids = {facts["evidence_id"] for _, facts in parts}
+    printed = re.search(r"carecover baseline CASE ((?:E\d+ )+)--by YOUR-NAME", str(asked.value))
+    assert "no column" in words or (printed and set(printed[1].split()) <= ids), "a command that can be run"
+
+
+def test_the_command_that_is_printed_prefers_the_views_that_nothing_is_wrong_with() -> None:
+    with pytest.raises(QuestionError, match="such as: carecover baseline CASE E1 --by"):
+        assemble_baseline(*tables(one("E1", range(1, 5)), one("E2", range(2, 4), restriction="Disposition=20")))
+    with pytest.raises(QuestionError, match="Hand in a view"):
+        assemble_baseline(*tables(), ["E7"])
 
 
 def test_a_person_can_answer() -> None:
