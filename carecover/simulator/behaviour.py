@@ -7,33 +7,55 @@ each setting, so that a wrong assumption makes a batch stop, never do harm.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, Literal
 
-from carecover.simulator.rendering import VIEW_COLUMNS
+from carecover.model import Disposition
 
 # HRESULTs by their symbols ([MS-ERREF] 2.1.1; winerror.h).
 FILE_NOT_FOUND: Final = 0x80070002
+PATH_NOT_FOUND: Final = 0x80070003
 ACCESS_DENIED: Final = 0x80070005
 INVALID_DATA: Final = 0x8007000D
 FILE_EXISTS: Final = 0x80070050
-DIRECTORY_NOT_EMPTY: Final = 0x80070091
 INVALID_PARAMETER: Final = 0x80070057
+DISK_FULL: Final = 0x80070070
+DIRECTORY_NOT_EMPTY: Final = 0x80070091
 RPC_UNAVAILABLE: Final = 0x800706BA
+DS_OBJ_NOT_FOUND: Final = 0x8007208D
+SILENT_CONTEXT: Final = 0x80090022
 CRYPT_E_NOT_FOUND: Final = 0x80092004
 CRYPT_E_EXISTS: Final = 0x80092005
 BAD_REQUESTSTATUS: Final = 0x80094003
 PROPERTY_EMPTY: Final = 0x80094004
+ROLE_CONFLICT: Final = 0x80094008
+RESTRICTED_OFFICER: Final = 0x80094009
+NO_DB_SESSIONS: Final = 0x8009400F
 CERT_SIGNATURE: Final = 0x80096004
 ACCESS_VIOLATION: Final = 0xC0000005
 
-Language = Literal["en", "de", "fr", "none"]
+Language = Literal["en", "de", "fr", "es", "it", "pt-BR", "ru", "ja", "zh-CN", "none"]
 Right = Literal["read", "officer", "manager", "key", "backup"]
 EVERYTHING: Final[frozenset[Right]] = frozenset({"read", "officer", "manager", "key", "backup"})
+# What one account can do, of which each has one role; everybody may read.
+ROLES: Final[Mapping[str, frozenset[Right]]] = MappingProxyType(
+    {
+        "key": frozenset({"read", "key"}),
+        "officer": frozenset({"read", "officer"}),
+        "manager": frozenset({"read", "manager"}),
+        "backup": frozenset({"read", "backup"}),
+    }
+)
+# Roles of the CA ("Role-based administration"); access to its key is no role.
+CA_ROLES: Final[frozenset[Right]] = frozenset({"officer", "manager", "backup"})
+
+
+def signed(hresult: int) -> int:
+    """An HRESULT as a process exit code and as %ERRORLEVEL% show it."""
+    return hresult - (1 << 32) if hresult >> 31 else hresult
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,8 @@ class Behaviour:
 
     The exit codes are HRESULTs; a program hands them over as signed 32-bit numbers.
     """
+
+    # ------------------------------------------------------------------------- the signing
 
     dummy_validity: timedelta | Literal["ca"] = "ca"
     """Life of what ``-sign SERIAL`` makes: assumed to end with the CA certificate; documented nowhere."""
@@ -52,39 +76,102 @@ class Behaviour:
     dummy_eku: tuple[str, ...] = ()
     """Extended key usage of a dummy: assumed none."""
     cert_option_suppresses_dialog: bool = True
-    """With ``-Cert`` no certificate list is shown: third-party runbook for emergency CRLs."""
+    """With ``-Cert`` no certificate list is shown: third-party runbook for emergency CRLs. False: it hangs there."""
+    silent_signs: bool = True
+    """Assumed: ``-silent`` signs as well. False: it fails, as with keys whose holder is asked (NTE_SILENT_CONTEXT)."""
+    resign_validity: Literal["honoured", "ignored", "refused"] = "honoured"
+    """``-sign FILE NEW now+dd:hh`` (Microsoft's page has the syntax): that it holds for a dummy is assumed."""
+    resign_serial: Literal["kept", "new"] = "kept"
+    """Signing a file again keeps its serial number: third-party text."""
+
+    # -------------------------------------------------------------------------- the import
+
+    importcert_right: Right = "officer"
+    """Assumed: "Issue and Manage Certificates", as for -revoke."""
     duplicate_import: int = CRYPT_E_EXISTS
     """-importcert of a known serial is refused (ICertAdmin::ImportCertificate); the code is assumed."""
     duplicate_import_refused: bool = True
     """False: a duplicate serial gets a second row. Against the documentation, to see what the batch does."""
     bad_signature: int = CERT_SIGNATURE
     """-importcert of a certificate of another CA is refused (same page); the code is assumed."""
+    imported_disposition: Disposition = Disposition.ISSUED
+    """Assumed of an imported row."""
+    imported_hash: Literal["own", "none", "other"] = "own"
+    """Assumed: an imported row's CertificateHash is the SHA-1 of the file."""
+    request_ids_skipped: int = 0
+    """Inferred: lost request IDs are handed out again. Otherwise the first new one lies this far above the newest."""
+    import_mails: bool = True
+    """Inferred: -importcert makes the exit module send EXITEVENT_CERTIMPORTED where EventFilter has it."""
+
+    # ---------------------------------------------------------------------- the revocation
+
     revoke_unknown_serial: int = PROPERTY_EMPTY
     """Inferred: CERTSRV_E_PROPERTY_EMPTY."""
     unrevoke_not_held: int = BAD_REQUESTSTATUS
     """Only a hold can be undone (ICertAdmin::RevokeCertificate); the code is assumed."""
+    reason_zero: Literal["zero", "empty"] = "zero"
+    """Assumed: reason 0 is stored as 0, not as nothing."""
+    release: Literal["clears", "keeps reason", "keeps row"] = "clears"
+    """Assumed: -1 leaves disposition 20 and no date or reason. ``keeps reason``: 20, date and reason stay. ``keeps
+    row``: 21 with reason 8, off the CRL (third-party text says so of a release by ``-revoke SERIAL 8``)."""
+
+    # ------------------------------------------------------------------------- the questions
+
     restriction_ignores_case: bool = True
     """Known of RequesterName (KB 2233022), assumed of SerialNumber."""
+    short_disposition: bool = True
+    """Assumed: ``Disposition`` is understood without its table's name, ``Request.``."""
+    repeated_column: Literal["and", "first", "last", "refused"] = "and"
+    """Assumed: a column that is restricted twice must fulfil both; else one of the two counts, or the call fails."""
     high_serials_padded: bool = False
-    """Unknown: whether the database writes an imported serial number with its top bit set as ``00ff…``."""
+    """Unknown: whether an imported serial number with its top bit set is written as ``00ff…``."""
     view_crl_numbers: bool = True
     """Assumed: ``-view -restrict "CRLNumber>N" -out CRLNumber CRL`` is answered like any other view."""
-    getcrl_index: Literal["certificate", "key"] = "certificate"
-    """What the index of -GetCRL counts ("CRL index or key index" in Microsoft's help): assumed CA certificates."""
-    importcert_right: Right = "officer"
-    """Assumed: "Issue and Manage Certificates", as for -revoke."""
-    hash_spaced: bool = False
-    """-hashfile prints pairs with blanks up to Windows Server 2012 R2, one string later."""
-    language: Language = "en"
-    """Of certutil's status lines; ``none`` garbles every word to show that no batch reads words."""
+
+    # ------------------------------------------------------------------------------ the CRLs
+
     publishes_at_start: bool = False
     """Assumed: a start of the service alone makes no CRL. True: it has made one since the restore."""
+    publishes_by_timer: timedelta | None = None
+    """Assumed: the period does not end while a batch runs. Otherwise the service publishes by itself, so often."""
+    delta_crls: Literal["none", "same number", "own number"] = "none"
+    """Whether the CA makes delta CRLs (a setting), and which number one has: that of its base (4872 events of one
+    publication show one number), or the next one."""
+    crl_numbers: Literal["one", "per key"] = "one"
+    """Assumed: all keys' CRLs of one publication have one number (4872 events of one publication show one)."""
     crl_numbers_behind: int = 2
     """Assumed: how far the restored CRL number lies behind the last public one, where no evidence tells."""
     crl_period: timedelta = timedelta(days=7)
     """CRLPeriodUnits 1, CRLPeriod Weeks: Microsoft's default for an issuing CA."""
     crl_overlap: timedelta = timedelta(hours=12)
     """Default overlap: a tenth of the period, at most twelve hours."""
+    getcrl_index: Literal["certificate", "key"] = "certificate"
+    """What the index of -GetCRL counts ("CRL index or key index" in Microsoft's help): assumed CA certificates."""
+
+    # -------------------------------------------------------------- files, rights, codes, words
+
+    ca_cert_default: Literal["newest", "first"] = "newest"
+    """Assumed: what ``-ca.cert FILE`` without an index writes."""
+    ca_cert_form: Literal["der", "base64"] = "der"
+    """Assumed: -ca.cert writes DER."""
+    hash_spaced: bool = False
+    """-hashfile prints pairs with blanks up to Windows Server 2012 R2, one string later."""
+    hash_upper: bool = False
+    """-hashfile prints lower case: general knowledge."""
+    backup_right: Right = "backup"
+    """-backupDB takes the right "Back up files and directories" (role of the backup operator): general knowledge."""
+    backup_folder_full: int = DIRECTORY_NOT_EMPTY
+    """-backupDB refuses a folder that holds something (``-f`` would overwrite): the code is assumed."""
+    unavailable: int = RPC_UNAVAILABLE
+    """What a call ends with where the service or its database is down: seen."""
+    access_denied: int = ACCESS_DENIED
+    """What a call ends with where a right is missing: seen of other verbs."""
+    restricted_officer: int = RESTRICTED_OFFICER
+    """-revoke by an officer who may not manage that template: third-party test on a lab CA."""
+    role_conflict: int = ROLE_CONFLICT
+    """With role separation an account of two roles may do nothing ("Using role separation"); the code is assumed."""
+    language: Language = "en"
+    """Of certutil's status lines; ``none`` garbles every word to show that no batch reads words."""
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -104,7 +191,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong in one run; calls are counted from 1."""
+    """What goes wrong in one run; calls of certutil are counted from 1. All of it may go wrong together."""
 
     fail_at: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     """Number of a call → HRESULT that it fails with, without any effect."""
@@ -114,109 +201,17 @@ class Faults:
     """The batch is killed when it makes this call: nothing of the call happens."""
     die_after: int | None = None
     """The batch is killed when this call has been carried out, before it hears of it."""
-
-
-# ----------------------------------------------------------------------------- certutil's words
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """An HRESULT's symbol and its sentence in the languages that are known."""
-
-    symbol: str
-    en: str
-    de: str | None = None
-    fr: str | None = None
-
-
-_MESSAGES: Final[Mapping[int, _Message]] = MappingProxyType(
-    {
-        FILE_NOT_FOUND: _Message(
-            "ERROR_FILE_NOT_FOUND",
-            "The system cannot find the file specified.",
-            "Das System kann die angegebene Datei nicht finden.",
-            "Le fichier spécifié est introuvable.",
-        ),
-        ACCESS_DENIED: _Message("ERROR_ACCESS_DENIED", "Access is denied.", "Zugriff verweigert", "Accès refusé."),
-        INVALID_DATA: _Message("ERROR_INVALID_DATA", "The data is invalid.", "Die Daten sind unzulässig."),
-        FILE_EXISTS: _Message("ERROR_FILE_EXISTS", "The file exists.", "Die Datei ist vorhanden."),
-        DIRECTORY_NOT_EMPTY: _Message("ERROR_DIR_NOT_EMPTY", "The directory is not empty."),
-        INVALID_PARAMETER: _Message(
-            "ERROR_INVALID_PARAMETER",
-            "The parameter is incorrect.",
-            "Falscher Parameter.",
-            "Paramètre incorrect.",
-        ),
-        RPC_UNAVAILABLE: _Message(
-            "RPC_S_SERVER_UNAVAILABLE",
-            "The RPC server is unavailable.",
-            "Der RPC-Server ist nicht verfügbar.",
-            "Le serveur RPC n\u2019est pas disponible.",
-        ),
-        CRYPT_E_NOT_FOUND: _Message("CRYPT_E_NOT_FOUND", "Cannot find object or property."),
-        CRYPT_E_EXISTS: _Message("CRYPT_E_EXISTS", "The object or property already exists."),
-        BAD_REQUESTSTATUS: _Message(
-            "CERTSRV_E_BAD_REQUESTSTATUS",
-            "The request's current status does not allow this operation.",
-        ),
-        PROPERTY_EMPTY: _Message("CERTSRV_E_PROPERTY_EMPTY", "The requested property value is empty."),
-        CERT_SIGNATURE: _Message("TRUST_E_CERT_SIGNATURE", "The signature of the certificate cannot be verified."),
-    }
-)
-_UNNAMED: Final = _Message("", "The operation failed.")
-_WIN32: Final = 0x80070000
-
-
-def code_text(hresult: int) -> str:
-    """An HRESULT as certutil prints it: ``0x80070057 (WIN32: 87 ERROR_INVALID_PARAMETER)``."""
-    symbol = _MESSAGES.get(hresult, _UNNAMED).symbol
-    number = f"WIN32: {hresult & 0xFFFF}" if hresult & 0xFFFF0000 == _WIN32 else f"{signed(hresult)}"
-    return f"{hresult:#010x} ({number}{' ' + symbol if symbol else ''})"
-
-
-def signed(hresult: int) -> int:
-    """An HRESULT as a process exit code and as %ERRORLEVEL% show it."""
-    return hresult - (1 << 32) if hresult >> 31 else hresult
-
-
-def sentence(hresult: int, language: Language) -> str:
-    """The system's message for an HRESULT, in English where no translation is known."""
-    message = _MESSAGES.get(hresult, _UNNAMED)
-    return {"de": message.de, "fr": message.fr}.get(language) or message.en
-
-
-def completed(verb: str, language: Language) -> str:
-    """certutil's last line after success (captures in English, German and French)."""
-    match language:
-        case "de":
-            return f"CertUtil: -{verb}-Befehl wurde erfolgreich ausgeführt.\n"
-        case "fr":
-            return f"CertUtil: -{verb} La commande s\u2019est terminée correctement.\n"
-    return f"CertUtil: -{verb} command completed successfully.\n"
-
-
-def failed(verb: str, hresult: int, language: Language) -> str:
-    """certutil's last two lines after a failure; both go to standard output."""
-    code = code_text(hresult)
-    match language:
-        case "de":
-            first = f"CertUtil: -{verb}-Befehl ist fehlgeschlagen: {code}"
-        case "fr":
-            first = f"CertUtil: -{verb} La commande a échoué : {code}"
-        case _:
-            first = f"CertUtil: -{verb} command FAILED: {code}"
-    return f"{first}\nCertUtil: {sentence(hresult, language)}\n"
-
-
-_GARBLED: Final = str.maketrans("aeiounAEIOUN", "äéîöüñÄÉÎÖÜÑ")
-
-
-def garbled(text: str) -> str:
-    """Every word outside quotes in a language that nobody reads; numbers, values and schema names stay."""
-
-    def word(match: re.Match[str]) -> str:
-        name = match[0] in VIEW_COLUMNS or match[0] == "CRLNumber"
-        kept = name or match[0].startswith(("0x", '"')) or re.fullmatch("(?:[0-9a-f]{2})+", match[0])
-        return match[0] if kept else match[0].translate(_GARBLED)
-
-    return re.sub(r'"[^"]*"|[^\s"]+', word, text)
+    hang_before: int | None = None
+    """This call never answers, and nothing of it happens: whoever runs the batch gives up."""
+    hang_after: int | None = None
+    """This call is carried out and never answers."""
+    down_from: int | None = None
+    """From this call on the service or its database is away: every verb that asks it fails, until that is mended."""
+    disk_full_from: int | None = None
+    """From this call on nothing more fits on the disk of the batch's folder."""
+    disk_keeps: int = 0
+    """How many bytes of each thing written still fit then: an answer that is cut off."""
+    unpublished: int | None = None
+    """-CRL makes and stores the CRLs, does not reach one of the places, and fails with this HRESULT."""
+    denied_templates: frozenset[str] = frozenset()
+    """Templates (their names) of which this officer may revoke nothing."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,21 +33,15 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from carecover.errors import CarecoverError, UsageError
 from carecover.model import TABLES, CaseFacts, Disposition, RevocationReason, SerialNumber
 from carecover.simulator import behaviour as known
-from carecover.simulator.authority import (
-    CLOCK_SKEW,
-    Authority,
-    CrlEntry,
-    DatabaseRow,
-    der,
-    stays_on_crl,
-    thumbprint,
-)
-from carecover.simulator.behaviour import EVERYTHING, Behaviour, Faults, Right
-from carecover.simulator.commandline import CommandLine, UnsupportedCallError
+from carecover.simulator import words
+from carecover.simulator.authority import Authority, DatabaseRow, der, thumbprint
+from carecover.simulator.behaviour import CA_ROLES, EVERYTHING, Behaviour, Faults, Right
+from carecover.simulator.commandline import SERVICE, CommandLine, RefusalError, UnsupportedCallError
 from carecover.simulator.database import Database, named_columns
 from carecover.simulator.dump import certificate_dump, crl_dump
-from carecover.simulator.hive import Hive
+from carecover.simulator.hive import CRLF_PUBLISH_EXPIRED_CERT_CRLS, EXIT_EVENTS, Hive
 from carecover.simulator.incident import RestoredState
+from carecover.simulator.publishing import Publisher
 from carecover.simulator.rebuild import (
     CrlCounter,
     certificate_record,
@@ -58,34 +53,24 @@ from carecover.simulator.rebuild import (
 from carecover.simulator.rendering import (
     CRL_COLUMNS,
     VIEW_COLUMNS,
-    CrlTableRow,
     DateStyle,
     ViewColumn,
     hex_number,
+    pem,
     schema_block,
     trailer,
     view_columns,
     view_csv,
     view_text,
 )
-from carecover.simulator.windows import OEM, CallResult, Folder
+from carecover.simulator.signing import HangError, Signer, command_serial, create, load, read
+from carecover.simulator.windows import CallResult, Folder
 
-
-class HangError(CarecoverError):
-    """certutil waits for a person at a dialog, for ever where nobody sees it."""
+__all__ = ["Call", "HangError", "KilledError", "SimulatedCA"]
 
 
 class KilledError(CarecoverError):
     """The batch was killed here, as by a power cut or a closed window."""
-
-
-class _RefusalError(Exception):
-    """The CA answers with an HRESULT; ``said`` is what certutil prints before its last two lines."""
-
-    def __init__(self, hresult: int, said: str = "") -> None:
-        super().__init__(f"{hresult:#010x}")
-        self.hresult = hresult
-        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +108,21 @@ class SimulatedCA:
         self.faults = faults or Faults()
         self.rights = rights
         self.calls: list[Call] = []
+        self._restored = database.newest
         self.now = now
         self._authority = authority
         self._own = dict(sorted(ca_certificates.items()))
         self._database = database
-        self._counters = dict(crl_counters)
-        self._crls: dict[int, bytes] = {}
         self._config = config
         self._style = style or DateStyle()
-        self.hive = hive or Hive.of(authority, behaviour.crl_period)
+        self.hive = hive or Hive.of(authority, behaviour.crl_period, deltas=behaviour.delta_crls != "none")
+        self.mails: Counter[str] = Counter()
+        """How many mails the exit module has sent, by their events (EXITEVENT_…)."""
+        self._number = 0
+        self._signer = Signer(authority, self._own, behaviour)
+        self._publisher = Publisher(authority, crl_counters, behaviour, database.revoked, now)
         if behaviour.publishes_at_start:
-            self._publish()
+            self._publish(now)
 
     @classmethod
     def from_evidence(
@@ -210,7 +199,17 @@ class SimulatedCA:
     @property
     def crls(self) -> Mapping[int, bytes]:
         """The CRLs published here, DER, by CA-key index."""
-        return dict(self._crls)
+        return dict(self._publisher.bases)
+
+    @property
+    def crls_elsewhere(self) -> Mapping[int, bytes]:
+        """The same at the place that ``Faults.unpublished`` keeps a publication from."""
+        return dict(self._publisher.elsewhere)
+
+    def room(self) -> int | None:
+        """How many bytes of what is written next fit on the disk; None is all of them."""
+        full_from = self.faults.disk_full_from
+        return None if full_from is None or self._number < full_from else self.faults.disk_keeps
 
     def table(self) -> pd.DataFrame:
         """The database as it is now, in the schema ca_rows."""
@@ -224,26 +223,32 @@ class SimulatedCA:
         Raises UnsupportedCallError for a call that carecover never makes, HangError where
         certutil would show a dialog and KilledError where the faults say so.
         """
-        number = len(self.calls) + 1
+        number = self._number = len(self.calls) + 1
         if number == self.faults.die_before:
             raise KilledError(f"The batch was killed when it made call {number} of certutil.")
+        if number == self.faults.hang_before:
+            raise HangError(f"call {number} of certutil does not answer; nothing of it happened.")
         call = CommandLine.parse(arguments)
         self.now += timedelta(seconds=1)
+        for moment in self._publisher.passed(self.now):
+            self._publish(moment)
+        language = self.behaviour.language
         code = 0
         try:
             self._stumble(number, call.verb)
             output = self._answer(call, folder)
-            output += known.completed(call.spelling, self.behaviour.language)
-        except _RefusalError as refusal:
+            output += words.completed(call.spelling, language)
+        except RefusalError as refusal:
             code = known.signed(refusal.hresult)
-            spelling = call.spelling
-            output = refusal.said + known.failed(spelling, refusal.hresult, self.behaviour.language)
+            output = refusal.said + words.failed(call.spelling, refusal.hresult, language)
         self.calls.append(Call(tuple(arguments), call.verb, code))
         if number == self.faults.die_after:
             raise KilledError(f"The batch was killed after call {number} of certutil.")
-        if self.behaviour.language == "none":
-            output = known.garbled(output)
-        return CallResult(code, output.replace("\n", "\r\n").encode(OEM, "replace"))
+        if number == self.faults.hang_after:
+            raise HangError(f"call {number} of certutil does not answer; it was carried out.")
+        if language == "none":
+            output = words.garbled(output)
+        return CallResult(code, words.encoded(output, language))
 
     def _answer(self, call: CommandLine, folder: Folder) -> str:
         if (
@@ -251,12 +256,13 @@ class SimulatedCA:
             and self._config is not None
             and call.options["config"].casefold() != self._config.casefold()
         ):
-            raise _RefusalError(known.RPC_UNAVAILABLE)
+            raise RefusalError(self.behaviour.unavailable)
         match call.verb:
             case "view":
                 return self._view(call)
             case "sign":
-                return self._sign(call, folder)
+                self._need("key")
+                return self._signer.sign(call, folder, self.now)
             case "importcert":
                 return self._import(call, folder)
             case "revoke":
@@ -268,10 +274,8 @@ class SimulatedCA:
             case "ca.cert":
                 return self._ca_cert(call, folder)
             case "ping":
-                name = self._authority.common_name
                 return (
-                    f"Connecting to {self._config or name} ...\n"
-                    f'Server "{name}" ICertRequest2 interface is alive (0ms)\n'
+                    f'{self._connecting}Server "{self._authority.common_name}" ICertRequest2 interface is alive (0ms)\n'
                 )
             case "hashfile":
                 return self._hashfile(call, folder)
@@ -292,14 +296,35 @@ class SimulatedCA:
                 )
         raise UnsupportedCallError(f"The simulated CA does not know certutil -{call.verb}.")
 
+    @property
+    def _connecting(self) -> str:
+        return f"Connecting to {self._config or self._authority.common_name} ...\n"
+
     def _stumble(self, number: int, verb: str) -> None:
         hresult = self.faults.fail_at.get(number, self.faults.fail_verb.get(verb))
-        if hresult is not None:
-            raise _RefusalError(hresult)
+        down = self.faults.down_from is not None and number >= self.faults.down_from
+        if hresult is None and down and verb in SERVICE:
+            hresult = self.behaviour.unavailable
+        if hresult is None:
+            return
+        said = ""
+        if verb == "ping":
+            why = f"{words.sentence(hresult, self.behaviour.language)} {words.code_text(hresult)}"
+            said = f"{self._connecting}Server could not be reached: {why} -- (0ms)\n\n"
+        raise RefusalError(hresult, said)
 
-    def _need(self, right: Right) -> None:
+    def _need(self, right: Right, said: str = "") -> None:
+        """Refuse who lacks a right; with role separation whoever has two roles may do nothing ("Using role separation",
+        Windows Server 2003)."""
+        if right != "key" and self.hive.number("RoleSeparationEnabled") and len(self.rights & CA_ROLES) > 1:
+            raise RefusalError(self.behaviour.role_conflict, said)
         if right not in self.rights:
-            raise _RefusalError(known.ACCESS_DENIED)
+            raise RefusalError(self.behaviour.access_denied, said)
+
+    def _mail(self, event: str) -> None:
+        """The exit module sends what EventFilter lets it."""
+        if self.hive.mailed & EXIT_EVENTS[event]:
+            self.mails[event] += 1
 
     # --------------------------------------------------------------------------------- -view
 
@@ -314,13 +339,12 @@ class SimulatedCA:
         style = self._dates(call)
         if words == ["crl"]:
             return self._view_crl_table(out, style)
-        form = {"padded": self.behaviour.high_serials_padded}
         try:
-            columns = named_columns(out.split(",") if out else VIEW_COLUMNS, **form)
-            rows = self._database.select(restriction, ignore_case=self.behaviour.restriction_ignores_case, **form)
+            columns = named_columns(out.split(",") if out else VIEW_COLUMNS, self.behaviour)
+            rows = self._database.select(restriction, self.behaviour)
         except UsageError:
             # What certutil says of a column that it does not know is assumed.
-            raise _RefusalError(known.INVALID_PARAMETER) from None
+            raise RefusalError(known.INVALID_PARAMETER) from None
         if words:
             return "".join(view_csv(rows, columns, style))
         # The last piece is the English line of success, which certutil() writes in its language.
@@ -332,100 +356,43 @@ class SimulatedCA:
         return replace(self._style, zone=zone, seconds="seconds" in call.flags)
 
     def _view_crls(self, restriction: str, out: str | None) -> str:
-        """The numbers of each key's last CRL; that the column can be asked for like this is assumed."""
+        """The numbers in the CRL table; that the column can be asked for like this is assumed."""
         match = re.fullmatch(r"CRLNumber>([0-9]+)", restriction)
         if out != "CRLNumber" or not match or not self.behaviour.view_crl_numbers:
-            raise _RefusalError(known.INVALID_PARAMETER)
-        numbers = [c.number for _, c in sorted(self._counters.items()) if c.number > int(match[1])]
+            raise RefusalError(known.INVALID_PARAMETER)
+        numbers = [row.number for row in self._publisher.table() if row.number > int(match[1])]
         shown = [f"Row {row}:\n  CRL Number: {hex_number(number)}\n\n" for row, number in enumerate(numbers, start=1)]
         column = ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda _row: None)
         cells = (len(numbers), 4 * len(numbers), 4 if numbers else 0)
         return "".join([schema_block([column]), "\n", *shown, trailer(len(numbers), cells)])
 
     def _view_crl_table(self, out: str | None, style: DateStyle) -> str:
-        """The CRL table: here the last base CRL of each key; a real one keeps many."""
         try:
             columns = view_columns(out.split(",") if out else CRL_COLUMNS, CRL_COLUMNS)
         except UsageError:
-            raise _RefusalError(known.INVALID_PARAMETER) from None
-        rows = []
-        for row_id, (key, counter) in enumerate(sorted(self._counters.items()), start=1):
-            at = counter.published_at
-            end = at and at + self.behaviour.crl_period + self.behaviour.crl_overlap
-            name_id = self._authority.issuer_name_id(self._authority.certificate_of_key(key))
-            rows.append(CrlTableRow(row_id, counter.number, name_id, at and at - CLOCK_SKEW, end, at))
-        return "".join([*view_text(rows, columns, style)][:-1])
+            raise RefusalError(known.INVALID_PARAMETER) from None
+        return "".join([*view_text(self._publisher.table(), columns, style)][:-1])
 
-    # ---------------------------------------------------------------- dummies and their import
-
-    def _sign(self, call: CommandLine, folder: Folder) -> str:
-        self._need("key")
-        if len(call.values) not in (2, 3):
-            raise UnsupportedCallError(
-                "certutil -sign takes a serial number or a file, a new file and a validity here."
-            )
-        text, target, *validity = call.values
-        again = folder.exists(text) if "." in text else False
-        if validity and not again:
-            # "Validity period and other options must not be present" with a serial number (Microsoft's page).
-            raise _RefusalError(known.INVALID_PARAMETER if "." not in text else known.FILE_NOT_FOUND)
-        serial = SerialNumber(_load(_read(folder, text)).serial_number) if again else _command_serial(text)
-        chosen = call.options.get("cert")
-        if chosen is None or not self.behaviour.cert_option_suppresses_dialog:
-            raise HangError(
-                "certutil -sign shows its Certificate List dialog and waits for somebody to choose; run "
-                "prepare.cmd at the server's screen."
-            )
-        index = self._index_of(chosen)
-        if folder.exists(target):
-            # Without -f an existing file is not overwritten.
-            raise _RefusalError(known.FILE_EXISTS)
-        life = _validity(validity[0]) if validity else self.behaviour.dummy_validity
-        last = self._authority.certificates[index].not_valid_after_utc
-        extensions: list[x509.Extension[x509.ExtensionType]] = []
-        if self.behaviour.dummy_is_ca:
-            basic = x509.BasicConstraints(ca=True, path_length=None)
-            extensions.append(x509.Extension(basic.oid, True, basic))
-        if self.behaviour.dummy_eku:
-            eku = x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in self.behaviour.dummy_eku])
-            extensions.append(x509.Extension(eku.oid, False, eku))
-        made = self._authority.sign_dummy(
-            serial,
-            not_before=self.now - CLOCK_SKEW,
-            not_after=last if life == "ca" else min(last, self.now + life),
-            ca_cert_index=index,
-            subject=x509.Name([]) if self.behaviour.dummy_subject == "empty" else None,
-            extensions=extensions,
-        )
-        folder.write(target, der(made))
-        return ""
-
-    def _index_of(self, text: str) -> int:
-        """Index of the CA certificate whose serial number ``-Cert`` names."""
-        try:
-            wanted = SerialNumber.parse(text).value
-        except UsageError:
-            raise _RefusalError(known.CRYPT_E_NOT_FOUND) from None
-        index = next((i for i, own in self._own.items() if own.serial_number == wanted), None)
-        if index is None:
-            raise _RefusalError(known.CRYPT_E_NOT_FOUND)
-        return index
+    # ------------------------------------------------------------------- the import
 
     def _import(self, call: CommandLine, folder: Folder) -> str:
         self._need(self.behaviour.importcert_right)
-        certificate = _load(_read(folder, call.exactly(1)[0]))
+        certificate = load(read(folder, call.exactly(1)[0]))
         index = self._issuer_index(certificate)
         if index is None:
-            raise _RefusalError(self.behaviour.bad_signature)
+            raise RefusalError(self.behaviour.bad_signature)
         serial = SerialNumber(certificate.serial_number)
         if self._database.of_serial(serial.value) and self.behaviour.duplicate_import_refused:
-            raise _RefusalError(self.behaviour.duplicate_import)
+            raise RefusalError(self.behaviour.duplicate_import)
         data = der(certificate)
+        hashes = {"own": thumbprint(data), "other": thumbprint(data + b"\0"), "none": None}
+        newest = self._database.newest
+        gap = self.behaviour.request_ids_skipped if newest == self._restored else 0
         # The new row has an ID of its own and nothing of a request ([MS-CSRA] 3.1.4.1.26).
         self._database.put(
             DatabaseRow(
-                request_id=self._database.newest + 1,
-                disposition=Disposition.ISSUED,
+                request_id=newest + 1 + gap,
+                disposition=self.behaviour.imported_disposition,
                 submitted_at=self.now,
                 requester=None,
                 subject=certificate.subject.rfc4514_string() or None,
@@ -434,10 +401,12 @@ class SimulatedCA:
                 not_after=certificate.not_valid_after_utc,
                 resolved_at=self.now,
                 issuer_name_id=self._authority.issuer_name_id(index),
-                thumbprint=thumbprint(data),
+                thumbprint=hashes[self.behaviour.imported_hash],
                 certificate=data,
             )
         )
+        if self.behaviour.import_mails:
+            self._mail("EXITEVENT_CERTIMPORTED")
         return ""
 
     def _issuer_index(self, certificate: x509.Certificate) -> int | None:
@@ -451,7 +420,6 @@ class SimulatedCA:
     # -------------------------------------------------------------------------- -revoke and -crl
 
     def _revoke(self, call: CommandLine) -> str:
-        self._need("officer")
         if len(call.values) not in (1, 2):
             raise UnsupportedCallError("certutil -revoke takes a serial number and a reason.")
         text, reason_text = call.values[0], call.values[1] if len(call.values) == 2 else "0"
@@ -461,28 +429,37 @@ class SimulatedCA:
         try:
             reason = RevocationReason(code)
         except ValueError:
-            raise _RefusalError(known.INVALID_PARAMETER, f'Revoking "{text}" -- Reason: {code}\n') from None
+            raise RefusalError(known.INVALID_PARAMETER, f'Revoking "{text}" -- Reason: {code}\n') from None
         said = f'Revoking "{text}" -- Reason: {reason.designation}\n'
+        self._need("officer", said)
         try:
-            serial = _command_serial(text)
-        except _RefusalError as refusal:
-            code_said = known.code_text(refusal.hresult)
-            sentence = known.sentence(refusal.hresult, self.behaviour.language)
-            raise _RefusalError(
+            serial = command_serial(text)
+        except RefusalError as refusal:
+            code_said = words.code_text(refusal.hresult)
+            sentence = words.sentence(refusal.hresult, self.behaviour.language)
+            raise RefusalError(
                 refusal.hresult, f"{said}ICertAdmin::RevokeCertificate: {sentence} {code_said}\n"
             ) from None
         rows = [row for row in self._database.of_serial(serial.value) if row.disposition in _REVOCABLE]
         if not rows:
-            raise _RefusalError(self.behaviour.revoke_unknown_serial, said)
+            raise RefusalError(self.behaviour.revoke_unknown_serial, said)
+        if any(row.template is not None and row.template.name in self.faults.denied_templates for row in rows):
+            raise RefusalError(self.behaviour.restricted_officer, said)
         if reason is RevocationReason.UNREVOKE and any(row.reason != RevocationReason.CERTIFICATE_HOLD for row in rows):
-            raise _RefusalError(self.behaviour.unrevoke_not_held, said)
+            raise RefusalError(self.behaviour.unrevoke_not_held, said)
         for row in rows:
             self._database.put(self._revoked(row, reason))
+            # A release comes through the same event (the exit module's own documentation lists no other).
+            self._mail("EXITEVENT_CERTREVOKED")
         return said
 
     def _revoked(self, row: DatabaseRow, reason: RevocationReason) -> DatabaseRow:
         if reason is RevocationReason.UNREVOKE:
-            # That a release clears these columns is assumed.
+            match self.behaviour.release:
+                case "keeps row":
+                    return replace(row, reason=int(RevocationReason.REMOVE_FROM_CRL))
+                case "keeps reason":
+                    return replace(row, disposition=Disposition.ISSUED)
             return replace(row, disposition=Disposition.ISSUED, revoked_at=None, effective_revoked_at=None, reason=None)
         # A second revocation overwrites date and reason (ICertAdmin::RevokeCertificate).
         return replace(
@@ -490,55 +467,36 @@ class SimulatedCA:
             disposition=Disposition.REVOKED,
             revoked_at=self.now,
             effective_revoked_at=self.now,
-            reason=int(reason),
+            reason=None
+            if reason is RevocationReason.UNSPECIFIED and self.behaviour.reason_zero == "empty"
+            else int(reason),
         )
 
     def _crl(self, call: CommandLine) -> str:
         self._need("manager")
         if call.values:
             raise UnsupportedCallError(f"carecover publishes with certutil -CRL alone, not with {call.values}.")
-        self._publish()
+        self._publish(self.now, everywhere=self.faults.unpublished is None)
+        if self.faults.unpublished is not None:
+            raise RefusalError(self.faults.unpublished)
         return ""
 
-    def _publish(self) -> None:
-        """One new base CRL for each key (PublishCRL, [MS-CSRA] 3.1.4.1.6)."""
-        revoked: dict[int, list[CrlEntry]] = {key: [] for key in self._authority.keys}
-        for row in self._database.revoked():
-            key = (row.issuer_name_id or 0) >> 16
-            previous = self._counters[key].published_at if key in self._counters else None
-            ended = row.not_after is not None and row.not_after < self.now
-            if (
-                row.serial is not None
-                and key in revoked
-                and not (ended and row.not_after and not stays_on_crl(row.not_after, previous))
-            ):
-                since = row.effective_revoked_at or row.revoked_at or self.now
-                revoked[key].append(CrlEntry(row.serial, since, row.reason or 0))
-        for key, entries in revoked.items():
-            number = self._counters.get(key, CrlCounter(0)).number + 1
-            publish = self.now + self.behaviour.crl_period
-            crl = self._authority.sign_crl(
-                entries,
-                number=number,
-                this_update=self.now - CLOCK_SKEW,
-                next_update=publish + self.behaviour.crl_overlap,
-                next_publish=publish,
-                key_index=key,
-            )
-            self._crls[key] = der(crl)
-            self._counters[key] = CrlCounter(number, self.now)
+    def _publish(self, moment: datetime, *, everywhere: bool = True) -> None:
+        keep_expired = bool(self.hive.number("CRLFlags") & CRLF_PUBLISH_EXPIRED_CERT_CRLS)
+        self._publisher.publish(moment, keep_expired=keep_expired, everywhere=everywhere)
+        self._mail("EXITEVENT_CRLISSUED")
 
     def _ca_cert(self, call: CommandLine, folder: Folder) -> str:
-        """One CA certificate, in DER, by default the newest: assumed. What an unknown index gives is assumed, too."""
+        """One CA certificate. What an unknown index gives is assumed."""
         name, *index = call.values
-        wanted = int(index[0]) if index and index[0].isdigit() else max(self._own)
         if len(index) > 1 or (index and not index[0].isdigit()):
             raise UnsupportedCallError("certutil -ca.cert takes a file and an index here.")
+        default = max(self._own) if self.behaviour.ca_cert_default == "newest" else min(self._own)
+        wanted = int(index[0]) if index else default
         if wanted not in self._own:
-            raise _RefusalError(known.INVALID_PARAMETER)
-        if folder.exists(name):
-            raise _RefusalError(known.FILE_EXISTS)
-        folder.write(name, der(self._own[wanted]))
+            raise RefusalError(known.INVALID_PARAMETER)
+        data = der(self._own[wanted])
+        create(folder, name, pem(data).encode("ascii") if self.behaviour.ca_cert_form == "base64" else data)
         return ""
 
     def _getcrl(self, call: CommandLine, folder: Folder) -> str:
@@ -552,12 +510,10 @@ class SimulatedCA:
             raise UnsupportedCallError("certutil -GetCRL takes a file, a CRL index and the word delta here.")
         keys = self._authority.key_index if self.behaviour.getcrl_index == "certificate" else self._authority.keys
         index = int(call.values[1]) if len(call.values) > 1 else len(keys) - 1
-        # No delta CRLs are made here.
-        if delta or index >= len(keys) or keys[index] not in self._crls:
-            raise _RefusalError(known.FILE_NOT_FOUND)
-        if folder.exists(call.values[0]):
-            raise _RefusalError(known.FILE_EXISTS)
-        folder.write(call.values[0], self._crls[keys[index]])
+        lists = self._publisher.deltas if delta else self._publisher.bases
+        if index >= len(keys) or keys[index] not in lists:
+            raise RefusalError(known.FILE_NOT_FOUND)
+        create(folder, call.values[0], lists[keys[index]])
         return ""
 
     # ------------------------------------------------------------------- -hashfile and -getreg
@@ -566,33 +522,35 @@ class SimulatedCA:
         name, algorithm = call.values[0], (call.values[1] if len(call.values) > 1 else "SHA1").upper()
         if algorithm not in ("SHA1", "SHA256"):
             raise UnsupportedCallError(f"certutil -hashfile {algorithm} is not answered here.")
-        digest = hashlib.new(algorithm.lower(), _read(folder, name), usedforsecurity=False).digest()
-        return f"{algorithm} hash of {name}:\n{digest.hex(' ') if self.behaviour.hash_spaced else digest.hex()}\n"
+        digest = hashlib.new(algorithm.lower(), read(folder, name), usedforsecurity=False).digest()
+        text = digest.hex(" ") if self.behaviour.hash_spaced else digest.hex()
+        return f"{algorithm} hash of {name}:\n{text.upper() if self.behaviour.hash_upper else text}\n"
 
     def _dump(self, call: CommandLine, folder: Folder) -> str:
-        data = _read(folder, call.exactly(1)[0])
+        data = read(folder, call.exactly(1)[0])
         style = self._dates(call)
         try:
-            return crl_dump(x509.load_der_x509_crl(data), style)
+            crl = x509.load_der_x509_crl(data)
         except ValueError:
-            return certificate_dump(_load(data), style)
+            return certificate_dump(load(data), style)
+        return crl_dump(crl, style, padded=self.behaviour.high_serials_padded)
 
     def _backup(self, call: CommandLine, folder: Folder) -> str:
         """The database and its log in a folder; names of Microsoft's page on backups, what certutil says is assumed."""
-        self._need("backup")
+        self._need(self.behaviour.backup_right)
         name, *more = call.values or ("",)
         if not name or [word.lower() for word in more] not in ([], ["keeplog"]):
             raise UnsupportedCallError("certutil -backupDB takes a folder and KeepLog here.")
         try:
             empty = folder.is_empty(name)
         except NotADirectoryError:
-            raise _RefusalError(known.INVALID_PARAMETER) from None
+            raise RefusalError(known.INVALID_PARAMETER) from None
         if not empty:
-            raise _RefusalError(known.DIRECTORY_NOT_EMPTY)
+            raise RefusalError(self.behaviour.backup_folder_full)
         folder.make(f"{name}\\DataBase")
         state = hashlib.sha256(repr(self._database.table().to_csv()).encode()).hexdigest()
         for file in ("certbkxp.dat", f"{self._authority.common_name}.edb", "edb00001.log"):
-            folder.write(f"{name}\\DataBase\\{file}", f"simulated: {state}\r\n".encode("ascii"))
+            create(folder, f"{name}\\DataBase\\{file}", f"simulated: {state}\r\n".encode("ascii"))
         lines = ["Backing up Database files: 100%", "Backing up Log files: 100%"]
         lines += [] if more else ["Truncating Logs: 100%"]
         lines += [f"Backed up database to {name}."] + ([] if more else ["Database logs successfully truncated."])
@@ -602,42 +560,11 @@ class SimulatedCA:
     def _getreg(self, call: CommandLine) -> str:
         said, values = self.hive.getreg(call.exactly(1)[0])
         if values is None:
-            raise _RefusalError(known.FILE_NOT_FOUND, said)
+            raise RefusalError(known.FILE_NOT_FOUND, said)
         return said + values
 
 
 _REVOCABLE: Final = frozenset({Disposition.ISSUED, Disposition.REVOKED})
-
-
-def _command_serial(text: str) -> SerialNumber:
-    """A serial number as -revoke wants it: an even number of hex digits, 00 only before a high bit."""
-    if not re.fullmatch(r"(?:00(?=[89a-fA-F]))?(?!00)(?:[0-9a-fA-F]{2}){1,20}", text, re.ASCII):
-        raise _RefusalError(known.INVALID_PARAMETER)
-    return SerialNumber(int(text, 16))
-
-
-def _validity(text: str) -> timedelta:
-    """``now+dd:hh``: how long the file lives that -sign makes of another."""
-    match = re.fullmatch(r"now\+([0-9]{1,6}):([0-9]{1,2})", text)
-    if not match:
-        raise UnsupportedCallError(f"carecover signs files again for now+DAYS:HOURS, not for {text!r}.")
-    return timedelta(days=int(match[1]), hours=int(match[2]))
-
-
-def _read(folder: Folder, name: str) -> bytes:
-    try:
-        return folder.read(name)
-    except OSError:
-        raise _RefusalError(known.FILE_NOT_FOUND) from None
-
-
-def _load(data: bytes) -> x509.Certificate:
-    try:
-        return (
-            x509.load_pem_x509_certificate(data) if data.startswith(b"-----") else x509.load_der_x509_certificate(data)
-        )
-    except ValueError:
-        raise _RefusalError(known.INVALID_DATA) from None
 
 
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

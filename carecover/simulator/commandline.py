@@ -22,6 +22,21 @@ _SPELLING: Final[Mapping[str, str]] = {
 }
 
 
+# Verbs that ask the service or its database; the others work on files, the registry and the key.
+SERVICE: Final = frozenset(
+    {"view", "importcert", "revoke", "crl", "getcrl", "ca.cert", "cainfo", "ping", "backupdb"},
+)
+
+
+class RefusalError(Exception):
+    """certutil answers with an HRESULT; ``said`` is what it prints before its last two lines."""
+
+    def __init__(self, hresult: int, said: str = "") -> None:
+        super().__init__(f"{hresult:#010x}")
+        self.hresult = hresult
+        self.said = said
+
+
 class UnsupportedCallError(CarecoverError):
     """A call of certutil that no batch of carecover makes, so the simulated CA has no answer."""
 

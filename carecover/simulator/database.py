@@ -20,6 +20,7 @@ import pandas as pd
 from carecover.errors import EvidenceError, UsageError
 from carecover.model import TABLES, Disposition, SerialNumber
 from carecover.simulator.authority import DatabaseRow, Template
+from carecover.simulator.behaviour import Behaviour
 from carecover.simulator.commandline import UnsupportedCallError
 from carecover.simulator.rendering import VIEW_COLUMNS, Cell, ViewColumn, view_columns
 
@@ -118,12 +119,20 @@ class Database:
         else:
             self._revoked.discard(row.request_id)
 
-    def select(self, restriction: str, *, ignore_case: bool, padded: bool) -> list[DatabaseRow]:
+    def select(self, restriction: str, behaviour: Behaviour) -> list[DatabaseRow]:
         """The rows that a restriction lets through; commas mean "and", ``$`` is the highest request ID.
 
         Raises UsageError for an unknown column or a value that is no number where one must be.
         """
-        clauses = [self._clause(part, padded=padded) for part in restriction.split(",") if part.strip()]
+        clauses = [self._clause(part, behaviour) for part in restriction.split(",") if part.strip()]
+        match behaviour.repeated_column:
+            case "refused" if len({column.name for column, _, _ in clauses}) < len(clauses):
+                raise UsageError(f"A column is restricted twice in '{restriction}'.")
+            case "first":
+                clauses = list({clause[0].name: clause for clause in reversed(clauses)}.values())
+            case "last":
+                clauses = list({clause[0].name: clause for clause in clauses}.values())
+        ignore_case = behaviour.restriction_ignores_case
         ids: Sequence[int] = self._ids
         for column, sign, value in clauses:
             if column.name == "SerialNumber" and sign == "=":
@@ -144,11 +153,11 @@ class Database:
     def _row(self, request_id: int) -> DatabaseRow:
         return self._changed.get(request_id) or self._load(request_id)
 
-    def _clause(self, text: str, *, padded: bool) -> tuple[ViewColumn, str, str | int]:
+    def _clause(self, text: str, behaviour: Behaviour) -> tuple[ViewColumn, str, str | int]:
         match = _CLAUSE.fullmatch(text)
         if not match:
             raise UsageError(f"'{text}' is no restriction.")
-        column = named_columns([match[1]], padded=padded)[0]
+        column = named_columns([match[1]], behaviour)[0]
         sign, value = match[2].replace("==", "="), match[3]
         if column.type == "Long":
             if value == "$":
@@ -161,20 +170,21 @@ class Database:
         return column, sign, value
 
 
-def named_columns(names: Iterable[str], *, padded: bool) -> tuple[ViewColumn, ...]:
+def named_columns(names: Iterable[str], behaviour: Behaviour) -> tuple[ViewColumn, ...]:
     """Columns as certutil takes their names: ``Disposition`` stands for ``Request.Disposition`` too.
 
-    With ``padded`` a serial number whose first bit is set is written with ``00`` in front.
+    Where ``high_serials_padded``, a serial number whose first bit is set is written with ``00`` in front.
     Raises UsageError for a name that the database does not have.
     """
     known = {name.casefold() for name in VIEW_COLUMNS}
 
     def full(name: str) -> str:
         bare, prefixed = name.strip().casefold(), f"request.{name.strip().casefold()}"
-        return prefixed if bare not in known and prefixed in known else name
+        short = behaviour.short_disposition or bare != "disposition"
+        return prefixed if bare not in known and prefixed in known and short else name
 
     columns = view_columns(full(name) for name in names)
-    if not padded:
+    if not behaviour.high_serials_padded:
         return columns
     return tuple(replace(c, value=_padded_serial) if c.name == "SerialNumber" else c for c in columns)
 

@@ -27,13 +27,18 @@ _REASONS: Final = {
 }
 
 
-def crl_dump(crl: x509.CertificateRevocationList, style: DateStyle) -> str:
-    """A CRL; entries without a reason have no block of extensions."""
+def crl_dump(crl: x509.CertificateRevocationList, style: DateStyle, *, padded: bool = False) -> str:
+    """A CRL; entries without a reason have no block of extensions.
+
+    ``padded``: serial numbers with their top bit set have ``00`` in front.
+    """
     lines = ["X509 Certificate Revocation List:", "Version: 2", *_name("Issuer", crl.issuer)]
     end = "EMPTY" if crl.next_update_utc is None else style.text(crl.next_update_utc)
     lines += [f" ThisUpdate: {style.text(crl.last_update_utc)}", f" NextUpdate: {end}", f"CRL Entries: {len(crl)}"]
     for entry in crl:
-        lines.append(f"  Serial Number: {SerialNumber(entry.serial_number)}")
+        serial = SerialNumber(entry.serial_number).text
+        sign = "00" if padded and serial[0] in "89abcdef" else ""
+        lines.append(f"  Serial Number: {sign}{serial}")
         lines.append(f"   Revocation Date: {style.text(entry.revocation_date_utc)}")
         for extension in entry.extensions:
             if isinstance(extension.value, x509.CRLReason):

@@ -85,7 +85,9 @@ class Hive:
     keys: Mapping[str, Mapping[str, Value]]
 
     @classmethod
-    def of(cls, authority: Authority, crl_period: timedelta, *, audit_filter: int | None = None) -> Self:
+    def of(
+        cls, authority: Authority, crl_period: timedelta, *, deltas: bool = False, audit_filter: int | None = None
+    ) -> Self:
         """The settings under which a simulated CA works, with an SMTP exit module that sends everything.
 
         A CA that nobody told to audit has no value AuditFilter.
@@ -99,7 +101,7 @@ class Hive:
                 "CRLPeriod": "Days",
                 "CRLPeriodUnits": crl_period.days,
                 "CRLDeltaPeriod": "Days",
-                "CRLDeltaPeriodUnits": 0,
+                "CRLDeltaPeriodUnits": int(deltas),
                 "CRLPublicationURLs": (
                     "65:C:\\Windows\\system32\\CertSrv\\CertEnroll\\%3%8%9.crl",
                     f"6:{authority.publication_url}/%3%8%9.crl",
@@ -138,7 +140,7 @@ class Hive:
 
     def number(self, name: str) -> int:
         """A number of the CA's own key; 0 where it is missing or no number."""
-        value = self.keys[""].get(name)
+        value = self.keys.get("", {}).get(name)
         return value if isinstance(value, int) else 0
 
     @property

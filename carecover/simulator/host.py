@@ -48,6 +48,11 @@ class SimulatedHost:
         self._logs = dict(logs or {})
         self._outside = {_CERT_ENROLL + name: data for name, data in (enrolled or {}).items()}
 
+    @property
+    def details(self) -> Mapping[str, str]:
+        """Nothing: there is no machine."""
+        return {}
+
     def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
         """Run ``script`` in ``directory``, where it leaves its logs, and return its exit code.
 
@@ -62,7 +67,7 @@ class SimulatedHost:
         try:
             return run(
                 Script.parse(data, script),
-                Folder(directory, self._outside),
+                Folder(directory, self._outside, self._ca.room),
                 self.programs,
                 arguments=arguments,
                 now=lambda: self._ca.now,

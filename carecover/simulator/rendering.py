@@ -139,6 +139,8 @@ class CrlTableRow:
     this_update: datetime | None
     next_update: datetime | None
     published_at: datetime | None
+    min_base: int = 0
+    """The number of the base that a delta CRL belongs to; 0 for a base."""
 
 
 # Schema names from [MS-CSRA] 3.1.1.4.1 and certsrv.h; the English labels are assumed.
@@ -148,7 +150,7 @@ CRL_COLUMNS: Final[dict[str, ViewColumn]] = {
         ViewColumn("CRLRowId", "CRL Row ID", "Long", "4 -- Indexed", lambda r: r.row_id),
         ViewColumn("CRLNumber", "CRL Number", "Long", "4 -- Indexed", lambda r: r.number),
         ViewColumn("CRLNameId", "CRL Name ID", "Long", "4", lambda r: r.name_id),
-        ViewColumn("CRLMinBase", "CRL Minimum Base", "Long", "4", lambda _r: 0),
+        ViewColumn("CRLMinBase", "CRL Minimum Base", "Long", "4", lambda r: r.min_base),
         ViewColumn("CRLCount", "CRL Count", "Long", "4", lambda _r: None),
         ViewColumn("CRLThisUpdate", "CRL This Update", "Date", "8", lambda r: r.this_update),
         ViewColumn("CRLNextUpdate", "CRL Next Update", "Date", "8 -- Indexed", lambda r: r.next_update),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from errno import ENOSPC
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -52,9 +53,18 @@ class Folder:
     ROOT: Final = "C:\\carecover\\"
     _DEVICES: Final = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))})
 
-    def __init__(self, directory: Path, outside: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """``directory`` must exist; the current directory is its root."""
+    def __init__(
+        self,
+        directory: Path,
+        outside: Mapping[str, bytes] = MappingProxyType({}),
+        room: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """``directory`` must exist; the current directory is its root.
+
+        ``room`` says how many bytes of what is written next still fit on the disk; None is all of them.
+        """
         self._directory = directory.resolve(strict=True)
+        self._room = room
         self._outside = dict(outside)
         self._current: tuple[str, ...] = ()
 
@@ -113,9 +123,18 @@ class Folder:
         return sorted(fitting, key=str.lower)
 
     def write(self, name: str, data: bytes, *, append: bool = False) -> None:
-        """Write or extend a file; raises OSError where its directory is missing."""
+        """Write or extend a file; raises OSError where its directory is missing.
+
+        What does not fit on the disk is cut off without a word, as what a program prints is.
+        """
         with self.path(name).open("ab" if append else "wb") as file:
-            file.write(data)
+            file.write(data[: self._room()])
+
+    def store(self, name: str, data: bytes) -> None:
+        """Write a file and look whether it fits; raises OSError, and leaves what did fit."""
+        self.write(name, data)
+        if self.path(name).stat().st_size < len(data):
+            raise OSError(ENOSPC, "There is not enough space on the disk.")
 
     def make(self, name: str) -> None:
         """Make a directory, with those above it, where it is not there; raises OSError."""
@@ -273,7 +292,10 @@ def wevtutil(logs: Mapping[str, bytes]) -> Program:
             return CallResult(5, error=b"Failed to export log. Access is denied." + NEWLINE)
         if folder.exists(name):
             return CallResult(80, error=b"Failed to export log. The file exists." + NEWLINE)
-        folder.write(name, logs[channel])
+        try:
+            folder.store(name, logs[channel])
+        except OSError:
+            return CallResult(112, error=b"Failed to export log. There is not enough space on the disk." + NEWLINE)
         return CallResult(0)
 
     return answer
@@ -293,7 +315,10 @@ def reg(export: str, *, cluster: bool = False) -> Program:
             return CallResult(1, error=text + NEWLINE)
         if len(arguments) != 3 or arguments[0] != "export" or not arguments[1].startswith("HKLM\\"):
             return CallResult(1, error=b"ERROR: Invalid syntax." + NEWLINE)
-        folder.write(arguments[2], "\ufeff".encode("utf-16-le") + export.encode("utf-16-le"))
+        try:
+            folder.store(arguments[2], "\ufeff".encode("utf-16-le") + export.encode("utf-16-le"))
+        except OSError:
+            return CallResult(1, error=b"ERROR: There is not enough space on the disk." + NEWLINE)
         return CallResult(0, b"The operation completed successfully." + NEWLINE)
 
     return answer
