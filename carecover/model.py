@@ -403,7 +403,7 @@ _EVIDENCE_ID: Final[tuple[str, ColumnKind, str]] = ("evidence_id", "text", "the 
 _LOCATION: Final[tuple[str, ColumnKind, str]] = (
     "location",
     "text",
-    "where in the evidence: 'byte 1234', 'line 56', 'row 7', 'member name'",
+    "where in the evidence: 'byte 1234', 'line 56'; in an archive 'folder/in.mbox, byte 1', 'a.zip!in.mbox, byte 1'",
 )
 
 TABLES: Final[dict[str, TableSchema]] = {
@@ -414,7 +414,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             "a file handed in",
             ("evidence_id", "text", "short name within the case: E0001, E0002, …"),
             ("path", "text", "where it was when it was added"),
-            ("kind", "text", "what it holds: mbox, mail, view_text, view_csv, certificate, crl, events, registry, …"),
+            ("kind", "text", "what it holds: mbox, mail, view_text, view_csv, certificate, crl, archive, …"),
             ("size", "integer", "bytes"),
             ("sha256", "text", "SHA-256 of its bytes, lower-case hex"),
             ("added_at", "time", "when it was added"),

@@ -69,11 +69,16 @@ def test_nobody_can_tell_a_perfect_forgery_and_it_is_left_to_a_person(tmp_path: 
     assert done.right["suspect_notification"], "a CRL contradicts those that are dated before it"
 
 
-def test_a_zipped_mailbox_is_rejected_with_a_reason_and_never_skipped(tmp_path: Path) -> None:
-    make_incident(Scenario(seed=3, certificates=20, format="zip")).write(tmp_path / "incident")
-    case = Case.create(tmp_path / "case")
-    assert case.add([tmp_path / "incident" / "evidence" / "mail"])["rejected"].sum() == 1
-    assert "zip" in case.table("rejects")["reason"].iloc[0]
+def test_a_zipped_mailbox_tells_what_the_mailbox_tells(tmp_path: Path) -> None:
+    found = []
+    for form in ("mbox", "zip"):
+        make_incident(Scenario(seed=3, certificates=20, format=form)).write(tmp_path / form)
+        case = Case.create(tmp_path / f"case of {form}")
+        accounting = case.add([tmp_path / form / "evidence"])
+        findings = case.findings[["kind", "serial", "request_id", "confidence"]]
+        found.append((int(accounting["units"].sum()), findings.to_dict("records")))
+    assert found[0] == found[1]
+    assert found[0][1]
 
 
 # ---------------------------------------------------------------------------- the harness itself

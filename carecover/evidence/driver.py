@@ -1,11 +1,15 @@
 """The driver: tells a file's kind, runs its reader, counts its units, builds the tables.
 
 Only the driver opens files, counts and makes frames. A new format is one module and one
-line in ``READERS``.
+line in ``READERS``. An archive is read as if its members had been handed in; where a row
+comes from is then told as ``folder/inbox.mbox, byte 123``, and in an archive in an archive as
+``mails.zip!inbox.mbox, byte 123``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import mmap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,10 +19,11 @@ from typing import Final
 import pandas as pd
 
 from carecover.errors import PathError
-from carecover.evidence import events, mail, ocsp, other, registry, view_csv, view_text, x509
+from carecover.evidence import archives, events, mail, mbox, ocsp, other, registry, unpacking, view_csv, view_text, x509
 from carecover.evidence.dates import DateReader
 from carecover.evidence.tables import TableBuilder
 from carecover.evidence.units import (
+    HEAD_BYTES,
     Buffer,
     Context,
     Duplicate,
@@ -28,20 +33,29 @@ from carecover.evidence.units import (
     Rejected,
     Row,
     Source,
+    Unit,
 )
 from carecover.model import TABLES, Accounting, Reading
 
 UNKNOWN: Final = "unknown"
+ARCHIVE: Final = "archive"
 _WITHOUT_ID: Final = {name for name, schema in TABLES.items() if "evidence_id" not in {c.name for c in schema.columns}}
+_WITHOUT_PLACE: Final = {name for name, schema in TABLES.items() if "location" not in {c.name for c in schema.columns}}
+_NO_PATH: Final = Path()
 NOTHING_KNOWN: Final = Context()
 # Below this a file is simply read; above it is mapped, so that an archive need not fit into memory.
 _MAP_FROM: Final = 16 * 1024 * 1024
 
+# A member of an archive above this is only held in memory where its start says what it is.
+_HELD_UNSEEN: Final = 64 * 1024 * 1024
+# What begins so is told by its whole: DER of more than 64 kB.
+_TOLD_BY_THE_WHOLE: Final = (b"0\x83", b"0\x84")
+
 # The first that recognises a file reads it. Mails come first: they may quote anything else.
 READERS: Final[tuple[Reader, ...]] = (
     events.EVTX_READER,
-    mail.MBOX_READER,
-    mail.MAIL_READER,
+    mbox.READER,
+    mail.READER,
     view_text.READER,
     view_csv.READER,
     events.XML_READER,
@@ -64,22 +78,11 @@ def read_all(
     inferred from all of them together. A view is another export each, and stands alone.
     Raises like ``read``.
     """
-    shared, counted = _Tally(), []
-    frames: dict[str, list[pd.DataFrame]] = {}
+    gathered, counted = _Gathering(), []
     for evidence_id, path in files:
         with _opened(path) as source:
-            reader = _reader_of(source)
-            alone = reader in (view_text.READER, view_csv.READER)
-            tally = _Tally() if alone else shared
-            before = tally.accounting()
-            tally.evidence_id = evidence_id
-            _read_into(tally, source, reader, before, lambda _position: None)
-            kind = UNKNOWN if reader is None else reader.kind
-            counted.append((evidence_id, kind, tally.accounting().since(before)))
-            if alone:
-                _collect(frames, tally.tables(DateReader(context)))
-    _collect(frames, shared.tables(DateReader(context)))
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items()}, counted
+            counted.append((evidence_id, *gathered.take(source, evidence_id)))
+    return gathered.tables(DateReader(context), lambda: DateReader(context)), counted
 
 
 def read(
@@ -93,36 +96,22 @@ def read(
     """
     with _opened(path) as source:
         dates = DateReader(context)
-        reader = _reader_of(source)
-        tally = _Tally()
+        gathered = _Gathering()
 
         def done(position: int) -> None:
             if progress is not None:
                 progress(min(position, source.size), source.size)
 
-        _read_into(tally, source, reader, tally.accounting(), done)
-        kind = UNKNOWN if reader is None else reader.kind
-        return Reading(kind, tally.tables(dates), tally.accounting())
+        kind, accounting = gathered.take(source, None, done)
+        return Reading(kind, gathered.tables(dates, lambda: DateReader(context)), accounting)
 
 
-def _read_into(
-    tally: _Tally, source: Source, reader: Reader | None, before: Accounting, done: Callable[[int], None]
-) -> None:
-    if reader is None:
-        tally.take(_untold(source))
-        return
-    for unit in reader.read(source, done):
-        tally.take(unit)
-    if tally.accounting() == before:
-        tally.take(Irrelevant())
-
-
-def _collect(frames: dict[str, list[pd.DataFrame]], tables: dict[str, pd.DataFrame]) -> None:
-    for name, table in tables.items():
-        frames.setdefault(name, []).append(table)
+def _nothing(_position: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def _reader_of(source: Source) -> Reader | None:
+    """The reader of a file that is no archive, or None where nobody reads it."""
     if not source.size or other.is_container(source):
         return None
     return next((reader for reader in READERS if reader.recognises(source)), None)
@@ -160,6 +149,192 @@ def _opened(path: Path) -> Iterator[Source]:
             yield Source.of(path, data)
 
 
+class _Gathering:
+    """What many files give, archives and all that is in them, as the tables of one reading."""
+
+    def __init__(self) -> None:
+        self._shared = _Tally()
+        self._alone: list[_Tally] = []
+
+    def take(
+        self, source: Source, evidence_id: str | None, done: Callable[[int], None] = _nothing
+    ) -> tuple[str, Accounting]:
+        """Read one file that was handed in: its kind, and what was counted."""
+        return _OneFile(self._shared, self._alone, evidence_id, source.size).read(source, done)
+
+    def tables(self, dates: DateReader, others: Callable[[], DateReader]) -> dict[str, pd.DataFrame]:
+        """The frames; each view has its own reader of dates from ``others``, all the rest shares ``dates``."""
+        frames: dict[str, list[pd.DataFrame]] = {}
+        for tally, reader in (*((each, others()) for each in self._alone), (self._shared, dates)):
+            for name, table in tally.tables(reader).items():
+                frames.setdefault(name, []).append(table)
+        return {
+            name: parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True) for name, parts in frames.items()
+        }
+
+
+class _OneFile:
+    """One file that was handed in: it is counted as a whole, whatever archives lie in it."""
+
+    def __init__(self, shared: _Tally, alone: list[_Tally], evidence_id: str | None, size: int) -> None:
+        shared.evidence_id = evidence_id
+        shared.keys = set()
+        self._shared, self._alone = shared, alone
+        self._before = shared.accounting()
+        self._counted_alone = Accounting()
+        self._budget = unpacking.Budget(size)
+        self._seen: dict[bytes, int] = {}
+
+    def read(self, source: Source, done: Callable[[int], None]) -> tuple[str, Accounting]:
+        kind = self._source(source, "", 0, done)
+        return kind, self._counted()
+
+    def _counted(self) -> Accounting:
+        return _together(self._shared.accounting().since(self._before), self._counted_alone)
+
+    def _source(self, source: Source, place: str, depth: int, done: Callable[[int], None]) -> str:
+        """Read a file, or a member that is in memory; ``place`` is where it is in what was handed in."""
+        kind = archives.archive_kind(source.head)
+        if kind is not None and depth < unpacking.MAX_DEPTH:
+            before = self._counted()
+            self._members(archives.members(source, kind, self._budget, done), place, depth)
+            if self._counted() == before:
+                self._tell(place, Rejected.of("byte 0", "open", f"The {kind} archive is empty.", source.data))
+            return ARCHIVE
+        if kind is not None:
+            reason = (
+                f"The archive lies in more than {unpacking.MAX_DEPTH} others: it was made to be deep, and is not read."
+            )
+            self._tell(place, Rejected.of("byte 0", "open", reason, source.data))
+            return ARCHIVE
+        reader = _reader_of(source)
+        if reader is None:
+            self._tell(place, _untold(source))
+            return UNKNOWN
+        self._units(reader, reader.read(source, done), place)
+        return reader.kind
+
+    def _units(self, reader: Reader, units: Iterable[Unit], place: str) -> None:
+        tally = self._shared
+        if reader.alone:
+            tally = _Tally()
+            tally.evidence_id = self._shared.evidence_id
+            self._alone.append(tally)
+        before = tally.accounting()
+        tally.place = place
+        for unit in units:
+            tally.take(unit)
+        if tally.accounting() == before:
+            tally.take(Irrelevant())
+        tally.place = ""
+        if tally is not self._shared:
+            self._counted_alone = _together(self._counted_alone, tally.accounting())
+
+    def _tell(self, place: str, unit: Unit) -> None:
+        self._shared.place = place
+        self._shared.take(unit)
+        self._shared.place = ""
+
+    def _members(self, found: Iterator[unpacking.Member | Rejected], place: str, depth: int) -> None:
+        names: dict[str, int] = {}
+        where = place
+        for member in found:
+            if isinstance(member, Rejected):
+                self._tell(place, member)
+                continue
+            number = names[member.name] = names.get(member.name, 0) + 1
+            name = member.name if number == 1 else f"{member.name} #{number}"
+            where = f"{place}!{name}" if place else name
+            if member.refused is None:
+                self._member(member, where, depth + 1)
+            else:
+                self._tell(where, _hashed("byte 0", member.refused, b"", member.content))
+            if member.trouble is not None:
+                self._tell(where, Rejected.of("its end", "open", member.trouble, b""))
+        if self._budget.over is not None and not self._budget.told:
+            self._budget.told = True
+            reason = f"{self._budget.over} Nothing is read from what follows. Unpack it, and hand in what is wanted."
+            self._tell(where, Rejected.of("its end", "open", reason, b""))
+
+    def _member(self, member: unpacking.Member, place: str, depth: int) -> None:
+        """Read a member in memory where it fits in; by its stream where it does not, or need not."""
+        content = member.content
+        head = content.peek(HEAD_BYTES)
+        kind = archives.archive_kind(head)
+        if kind not in (None, "zip") and depth < unpacking.MAX_DEPTH:
+            before = self._counted()
+            self._members(archives.stream_members(content, kind, self._budget), place, depth)
+            if self._counted() == before:
+                self._tell(place, Rejected.of("byte 0", "open", f"The {kind} archive is empty.", head))
+            # Its checksum stands at its end.
+            for _ in content:
+                pass
+            return
+        with io.BytesIO() as spool:
+            limit = min(_HELD_UNSEEN, unpacking.MAX_HELD - self._budget.held)
+            reader = None
+            for piece in content:
+                if spool.tell() + len(piece) > limit:
+                    reader = _reader_of(Source.of(_NO_PATH, head))
+                    limit = unpacking.MAX_HELD - self._budget.held
+                    wanted = kind is not None or reader is not None or head.startswith(_TOLD_BY_THE_WHOLE)
+                    if (reader is not None and reader.read_stream) or not wanted or spool.tell() + len(piece) > limit:
+                        self._large(reader, _chained(spool.getvalue(), piece, content), place, wanted=wanted)
+                        return
+                spool.write(piece)
+            data = spool.getvalue()
+        self._in_memory(data, place, depth)
+
+    def _in_memory(self, data: bytes, place: str, depth: int) -> None:
+        digest = hashlib.sha256(data).digest()
+        if digest in self._seen:
+            self._shared.take_again(self._seen[digest])
+            return
+        before = self._counted()
+        self._budget.held += len(data)
+        self._source(Source.of(_NO_PATH, data), place, depth, _nothing)
+        self._budget.held -= len(data)
+        self._seen[digest] = self._counted().since(before).units
+
+    def _large(self, reader: Reader | None, pieces: Iterable[bytes], place: str, *, wanted: bool) -> None:
+        """A member that is not held in memory: read by pieces, or told with its size and hash."""
+        if reader is not None and reader.read_stream is not None:
+            self._units(reader, reader.read_stream(pieces), place)
+            return
+        reason = "The member is of no kind that carecover reads."
+        if wanted:
+            reason = (
+                f"The member has more than the {unpacking.MAX_HELD} bytes that are held in memory at once. Unpack it, "
+                "and hand in the file itself."
+            )
+        self._tell(place, _hashed("byte 0", reason, b"", pieces))
+
+
+def _together(left: Accounting, right: Accounting) -> Accounting:
+    return Accounting(
+        left.parsed + right.parsed,
+        left.irrelevant + right.irrelevant,
+        left.duplicate + right.duplicate,
+        left.rejected + right.rejected,
+    )
+
+
+def _chained(start: bytes, piece: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    yield start
+    del start
+    yield piece
+    yield from rest
+
+
+def _hashed(location: str, reason: str, start: bytes, pieces: Iterable[bytes]) -> Rejected:
+    """A reject of bytes that are never in memory together."""
+    digest, size = hashlib.sha256(start), len(start)
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return Rejected(location, "open", reason, size, digest.hexdigest())
+
+
 class _Tally:
     """Counts units and collects rows; the one place that does."""
 
@@ -167,8 +342,15 @@ class _Tally:
         self._parsed = self._irrelevant = self._duplicate = self._rejected = 0
         self._tables: dict[str, TableBuilder] = {}
         self.evidence_id: str | None = None
+        self.place = ""
+        self.keys: set[bytes] = set()
 
-    def take(self, unit: Parsed | Irrelevant | Duplicate | Rejected) -> None:
+    def take(self, unit: Unit) -> None:
+        if not isinstance(unit, Duplicate) and unit.key is not None:
+            if unit.key in self.keys:
+                self._duplicate += 1
+                return
+            self.keys.add(unit.key)
         match unit:
             case Parsed(rows, units, columns):
                 self._parsed += units
@@ -185,9 +367,15 @@ class _Tally:
                 row = {"location": location, "stage": stage, "reason": reason, "size": size, "sha256": sha256}
                 self._add("rejects", row)
 
+    def take_again(self, units: int) -> None:
+        """Count units that were there before, as a whole member."""
+        self._duplicate += units
+
     def _add(self, table: str, row: Row) -> None:
         if table not in self._tables:
             self._tables[table] = TableBuilder(table)
+        if self.place and table not in _WITHOUT_PLACE:
+            row = {**row, "location": f"{self.place}, {row.get('location')}"}
         if self.evidence_id is not None and table not in _WITHOUT_ID:
             row = {**row, "evidence_id": self.evidence_id}
         self._tables[table].add(row)

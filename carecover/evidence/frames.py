@@ -25,20 +25,21 @@ _WHAT: Final = {
     "events": "an event log",
     "registry": "a listing of the registry",
     "certutil": "certutil output without a view",
+    "archive": "an archive",
 }
 
 
 def read_mail(
     path: str | os.PathLike[str], *, time_zone: str | None = None, date_order: DateOrder | None = None
 ) -> pd.DataFrame:
-    """Table ``notifications`` from an mbox, a mail file, or a folder of them (links are not followed).
+    """Table ``notifications`` from an mbox, a mail file, an archive or a folder of them (links are not followed).
 
     ``time_zone`` (IANA name) and ``date_order`` say how the CA printed its dates. Raises
     PathError for a missing path, EvidenceError where a file is no mail, UsageError for an
     unknown zone.
     """
     context = Context(time_zone, date_order)
-    return _table(path, "notifications", ("mbox", "mail"), "mails", context, folder=True)
+    return _table(path, "notifications", ("mbox", "mail", "archive"), "mails", context, folder=True)
 
 
 def read_view(
@@ -46,12 +47,12 @@ def read_view(
 ) -> pd.DataFrame:
     """Table ``ca_rows`` from the text or csv form of ``certutil -view``; errors as ``read_mail``."""
     context = Context(time_zone, date_order)
-    return _table(path, "ca_rows", ("view_text", "view_csv"), "a certutil -view export", context)
+    return _table(path, "ca_rows", ("view_text", "view_csv", "archive"), "a certutil -view export", context)
 
 
 def read_certificates(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Table ``certificates`` from DER, PEM or base64 (a folder of them too); errors as ``read_mail``."""
-    return _table(path, "certificates", ("certificate", "crl"), "certificates", Context(), folder=True)
+    return _table(path, "certificates", ("certificate", "crl", "archive"), "certificates", Context(), folder=True)
 
 
 def read_crl(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

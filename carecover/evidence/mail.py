@@ -1,4 +1,4 @@
-"""Mails: mbox archives and single messages → notifications.
+"""Mails: one message, and what is attached to it → notifications. Mailboxes are in ``mbox``.
 
 A mail is written by strangers, so nothing is parsed before its size, header blocks, part
 separators and nesting have been counted in the raw bytes (linear time); what is over a
@@ -13,20 +13,16 @@ import hashlib
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import parseaddr
-from itertools import pairwise
 from typing import Final
 
 from carecover.evidence import profiles, transport
 from carecover.evidence.units import (
-    Buffer,
-    Duplicate,
     Irrelevant,
     Parsed,
     Reader,
@@ -69,10 +65,7 @@ _CHARSETS: Final = frozenset(
 )
 _NO_SUCH_CODEC: Final = {"ks_c_5601-1987": "cp949", "shift-jis": "shift_jis"}
 
-# Behind an empty line, or with a time in it; and a header must follow: prose begins with "From" too.
-_FROM_LINE = re.compile(rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))From (?=[^\r\n]*\r?\n[!-9;-~]{1,100}[ \t]*:)")
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
-_ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 _CONTENT_TYPE = re.compile(rb"(?i)(?:\A|[\r\n])content-type[ \t]*:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*")
 _COMPOSITE = re.compile(rb"(?i)multipart/|message/")
@@ -94,22 +87,12 @@ _MAIL_HEADERS: Final = frozenset(
 # ------------------------------------------------------------------------------ mail → units
 
 
-@dataclass(slots=True)
-class _Seen:
-    """Hashes of the notifications of one file, to tell the same mail twice."""
-
-    digests: set[bytes] = field(default_factory=set)
-
-    def before(self, *parts: str | None) -> bool:
-        """Whether these were seen before; the date counts, or a copy dated elsewhere would take the mail's place."""
-        key = hashlib.sha256("\n".join(part or "" for part in parts).encode("utf-8", "surrogatepass")).digest()
-        if key in self.digests:
-            return True
-        self.digests.add(key)
-        return False
+def _key(*parts: str | None) -> bytes:
+    """What tells the same mail twice; the date counts, or a copy dated elsewhere would take the mail's place."""
+    return hashlib.sha256("\n".join(part or "" for part in parts).encode("utf-8", "surrogatepass")).digest()
 
 
-def units_of_mail(raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
+def units_of_mail(raw: bytes, location: str) -> Iterator[Unit]:
     """The units of one mail: itself and the mails that it carries as attachments."""
     if len(raw) > MAX_MAIL_BYTES:
         yield Rejected.of(location, "parse", f"The mail has more than {MAX_MAIL_BYTES} bytes.", raw)
@@ -128,17 +111,17 @@ def units_of_mail(raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
         yield Rejected.of(location, "parse", problem, raw)
         return
     message = BytesParser(policy=compat32).parsebytes(light)
-    yield from _units(message, headers, raw, location, seen)
+    yield from _units(message, headers, raw, location)
 
 
-def _units(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Iterator[Unit]:
+def _units(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str) -> Iterator[Unit]:
     """A mail and the mails inside it; a reject of an inner mail carries the hash of the outermost."""
-    yield _unit(message, headers, raw, location, seen)
+    yield _unit(message, headers, raw, location)
     for number, nested in enumerate(_nested(message), 1):
         inner: dict[bytes, bytes] = {}
         for name, value in nested.raw_items():
             _keep(inner, name.lower().encode("ascii", "replace"), str(value).encode("utf-8", "surrogateescape"))
-        yield from _units(nested, inner, raw, f"{location}, attached mail {number}", seen)
+        yield from _units(nested, inner, raw, f"{location}, attached mail {number}")
 
 
 def _children(part: Message) -> list[Message]:
@@ -162,7 +145,7 @@ def _nested(message: Message) -> Iterator[Message]:
             yield from children
 
 
-def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str, seen: _Seen) -> Unit:
+def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location: str) -> Unit:
     subject = _decoded(headers.get(b"subject", b""))
     flags: list[str] = []
     recognised = profiles.recognise(subject)
@@ -177,17 +160,16 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
         flags.append("forwarded")
     message_id = _printable(headers.get(b"message-id"))
     sent_at, zone = transport.sent_at(headers.get(b"date"))
-    if seen.before(message_id, str(sent_at), subject, body):
-        return Duplicate()
+    key = _key(message_id, str(sent_at), subject, body)
     if sent_at is None:
         flags.append("date_header_unreadable")
     # When and where somebody forwarded a mail says nothing about the CA.
     reading = profiles.read(wording, ca_name, body, *((None, None) if forwarded else (sent_at, zone)))
     if reading.problem and forwarded:
         # An answer that quotes, not a notification that is damaged.
-        return Irrelevant()
+        return Irrelevant(key=key)
     if reading.problem:
-        return Rejected.of(location, "validate", reading.problem, raw)
+        return Rejected.of(location, "validate", reading.problem, raw, key)
     certificates = _carried(reading, location)
     row: dict[str, object] = {
         **reading.fields,
@@ -198,7 +180,7 @@ def _unit(message: Message, headers: Mapping[bytes, bytes], raw: bytes, location
         "message_id": message_id,
         **({} if forwarded else transport.witnesses(headers)),
     }
-    return Parsed((("notifications", row), *certificates))
+    return Parsed((("notifications", row), *certificates), key=key)
 
 
 def _carried(reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
@@ -424,13 +406,18 @@ def text_of_html(markup: str) -> str:
     return html.unescape("".join(out)).replace("\u00a0", " ")
 
 
-# ---------------------------------------------------------------------------------- containers
+# ------------------------------------------------------------------------------------- files
+
+
+def leading(head: bytes) -> int:
+    """Bytes before the first header line: a BOM, empty lines, the blanks of a copy from a web page."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    return len(head) - len(rest)
 
 
 def looks_like_mail(head: bytes) -> bool:
     """True where a file begins with a mail's header."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    block, _, _ = _head_of(start)
+    block, _, _ = _head_of(head[leading(head) :])
     lines = block.splitlines()
     if not lines or not _HEADER_LINE.match(lines[0]):
         return False
@@ -439,67 +426,12 @@ def looks_like_mail(head: bytes) -> bool:
     return len(known) >= 2 or (len(known) == 1 and len(names) == 1)
 
 
-def looks_like_mbox(head: bytes) -> bool:
-    """True where a file begins with the "From " line of an mbox."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    return start.startswith(b"From ") and _FROM_LINE.match(start) is not None
-
-
-def split_mbox(data: Buffer) -> Iterator[tuple[int, int]]:
-    """Start and end of every mail in an mbox; lines "From " that no header follows split nothing."""
-    start: int | None = None
-    for match in _FROM_LINE.finditer(data):
-        line = match.end() - len(b"From ")
-        if start is not None:
-            yield start, line
-        start = line
-    if start is not None:
-        yield start, len(data)
-
-
-def _read_mbox(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    seen = _Seen()
-    data = source.data
-    skip = _leading(source.head)
-    for start, end in split_mbox(data) if skip == 0 else _shifted(data, skip):
-        if end - start > MAX_MAIL_BYTES:
-            digest = hashlib.sha256()
-            for at in range(start, end, 1 << 20):
-                digest.update(data[at : min(end, at + (1 << 20))])
-            reason = f"The mail has more than {MAX_MAIL_BYTES} bytes."
-            yield Rejected(f"byte {start}", "split", reason, end - start, digest.hexdigest())
-            continue
-        raw = bytes(data[start:end])
-        first = raw.find(b"\n") + 1
-        raw = raw[first:]
-        if b"\n>" in raw:
-            raw = _ESCAPED_FROM.sub(rb"\1", raw)
-        if raw.startswith(b"From "):
-            raw = raw[raw.find(b"\n") + 1 :]
-        yield from units_of_mail(raw.rstrip(b"\r\n") + b"\n", f"byte {start}", seen)
-        progress(end)
-
-
-def _leading(head: bytes) -> int:
-    """Bytes before the first header line: a BOM, empty lines, the blanks of a copy from a web page."""
-    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    return len(head) - len(rest)
-
-
-def _shifted(data: Buffer, skip: int) -> Iterator[tuple[int, int]]:
-    """As split_mbox, where something stands before the first mail that hides its line start."""
-    following = [skip, *(start for start, _ in split_mbox(data) if start > skip), len(data)]
-    yield from pairwise(following)
-
-
 def _read_mail(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    skip = _leading(source.head)
     if source.size > MAX_MAIL_BYTES:
         yield Rejected.of("byte 0", "open", f"The mail has more than {MAX_MAIL_BYTES} bytes.", source.data)
         return
-    yield from units_of_mail(bytes(source.data[skip:]), "byte 0", _Seen())
+    yield from units_of_mail(bytes(source.data[leading(source.head) :]), "byte 0")
     progress(source.size)
 
 
-MBOX_READER: Final = Reader("mbox", lambda source: looks_like_mbox(source.head), _read_mbox)
-MAIL_READER: Final = Reader("mail", lambda source: looks_like_mail(source.head), _read_mail)
+READER: Final = Reader("mail", lambda source: looks_like_mail(source.head), _read_mail)

@@ -13,11 +13,6 @@ from carecover.evidence.x509 import what_der_is
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"!BDN", "an Outlook data file (.pst or .ost). Export its folders as mbox or .eml"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Outlook message (.msg) or another OLE file. Save the mail as .eml"),
-    (b"PK\x03\x04", "a zip archive. Unpack it and hand in its files"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x1f\x8b", "a gzip archive. Unpack it and hand in its files"),
-    (b"BZh", "a bzip2 archive. Unpack it and hand in its files"),
-    (b"\xfd7zXZ\0", "an xz archive. Unpack it and hand in its files"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it and hand in its files"),
     (b"LZIP", "an lzip archive. Unpack it and hand in its files"),
     (b"Rar!", "a rar archive. Unpack it and hand in its files"),

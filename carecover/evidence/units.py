@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from pathlib import Path
@@ -76,19 +76,23 @@ class Parsed:
 
     Rows that belong to no unit of their own (the description of a view, the certificate that
     a mail carries) come with the unit's rows or with ``units=0``. ``columns`` are rows by the
-    hundred thousand: pairs of table name and packed columns (a CRL's entries).
+    hundred thousand: pairs of table name and packed columns (a CRL's entries). Of units with
+    the same ``key`` (the same mail in two folders of an archive) only the first counts, in
+    all that is handed in as one file.
     """
 
     rows: tuple[tuple[str, Row], ...]
     units: int = 1
     columns: tuple[tuple[str, ColumnBatch], ...] = ()
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """Units that are none of carecover's business."""
+    """Units that are none of carecover's business; ``key`` as in ``Parsed``."""
 
     units: int = 1
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +102,19 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One unit that could not be used: where it is, why, and which bytes it was."""
+    """One unit that could not be used: where it is, why, and which bytes it was; ``key`` as in ``Parsed``."""
 
     location: str
     stage: Stage
     reason: str
     size: int
     sha256: str
+    key: bytes | None = None
 
     @classmethod
-    def of(cls, location: str, stage: Stage, reason: str, data: Buffer) -> Rejected:
+    def of(cls, location: str, stage: Stage, reason: str, data: Buffer, key: bytes | None = None) -> Rejected:
         """A reject that hashes the unit's bytes itself."""
-        return cls(location, stage, reason, len(data), hashlib.sha256(data).hexdigest())
+        return cls(location, stage, reason, len(data), hashlib.sha256(data).hexdigest(), key)
 
 
 Unit: TypeAlias = Parsed | Irrelevant | Duplicate | Rejected
@@ -120,8 +125,13 @@ class Reader:
     """One kind of evidence: its name, how it is recognised, and how it is read.
 
     ``read`` is handed the source and a function to call with the bytes done so far.
+    ``read_stream`` reads what does not fit into memory, piece by piece, where a kind can be
+    read so; its units are those that ``read`` gives. The views of one file are an export each,
+    and so ``alone``: what order of day and month others have says nothing about them.
     """
 
     kind: str
     recognises: Callable[[Source], bool]
     read: Callable[[Source, Callable[[int], None]], Iterator[Unit]]
+    read_stream: Callable[[Iterable[bytes]], Iterator[Unit]] | None = None
+    alone: bool = False

@@ -154,4 +154,4 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     yield Parsed((("views", view),), units=0)
 
 
-READER: Final = Reader("view_csv", _recognises, _read)
+READER: Final = Reader("view_csv", _recognises, _read, alone=True)

@@ -506,4 +506,4 @@ def _recognises(source: Source) -> bool:
     )
 
 
-READER: Final = Reader("view_text", _recognises, _read)
+READER: Final = Reader("view_text", _recognises, _read, alone=True)

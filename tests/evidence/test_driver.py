@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from carecover.errors import PathError
 from carecover.evidence import driver, read
 from carecover.evidence.mail import looks_like_mail
-from carecover.model import TABLES, Accounting, Reading
+from carecover.model import TABLES, Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_mail import make_mail, make_mbox
 from tests.evidence.test_registry import listing
@@ -57,7 +56,6 @@ def test_kinds_are_told_by_content(tmp_path: Path, kind: str) -> None:
         (b"", "empty"),
         (b"\0" * 1000, "of no kind"),
         (b"!BDN....", "Outlook data file"),
-        (b"PK\x03\x04....", "zip"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".msg"),
         (b"....\xef\xcd\xab\x89", "ESE"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PRIVATE KEY"),
@@ -124,14 +122,3 @@ def test_no_bytes_raise(tmp_path: Path, data: bytes) -> None:
 def test_a_text_that_mentions_a_header_is_no_mail() -> None:
     assert not looks_like_mail(b"Connecting to: x\nServer: y\n")
     assert looks_like_mail(b"Received: by x\nSubject: y\n\n")
-
-
-def test_a_certificate_stored_in_an_archive_is_not_the_archives_own(tmp_path: Path) -> None:
-    """An uncompressed zip shows its mails in clear; a certificate in one must never count as handed in."""
-    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-    with zipfile.ZipFile(tmp_path / "mails.zip", "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("mail.eml", f"From: a@example\nSubject: x\n\n{pem}")
-    reading = read(tmp_path / "mails.zip")
-    assert reading.kind == "unknown"
-    assert reading.accounting == Accounting(rejected=1)
-    assert "zip" in reading.tables["rejects"]["reason"].iloc[0]

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carecover.errors import EvidenceError, PathError, UsageError
-from carecover.evidence import Context, mail, read, read_mail, transport, values
-from carecover.evidence.mail import split_mbox
+from carecover.evidence import Context, mail, mbox, read, read_mail, transport, values
+from carecover.evidence.mbox import split_mbox
 from carecover.model import Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_x509 import make_certificate
@@ -634,7 +634,7 @@ def test_what_would_take_long_never_reaches_the_parser(
 def test_a_mail_over_the_cap_in_an_mbox_is_rejected_and_the_rest_read(
     read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "MAX_MAIL_BYTES", 10_000)
+    monkeypatch.setattr(mbox, "MAX_MAIL_BYTES", 10_000)
     reading = read_bytes(make_mbox(make_mail(), make_mail(body="x" * 20_000, number=2), make_mail(number=3)))
     assert (reading.accounting.parsed, reading.accounting.rejected) == (2, 1)
     assert reading.tables["rejects"]["size"].iloc[0] > 20_000

@@ -1,0 +1,165 @@
+"""Mailboxes in mbox form: where each mail begins and ends, in every dialect.
+
+There is no mark in an mbox but a line that begins with "From ", and bodies have such lines
+too. mboxo and mboxrd write ">From" into bodies, mboxcl2 writes nothing and says in a
+Content-Length header how long the body is, and some programs do none of this. So a "From "
+line counts where an empty line stands before it or a time in it, and a header follows; and a
+Content-Length counts where it leads to such a line or the end. Gmail's own ("From
+1844…@xxx"), LF and CRLF, and what stands before the first mail change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, pairwise
+from typing import Final
+
+from carecover.evidence.mail import MAX_HEADER_BYTES, MAX_MAIL_BYTES, leading, units_of_mail
+from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
+
+# A "From " line names a sender and a date; a longer one is prose.
+_HEADER_FOLLOWS: Final = rb"From (?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]*:)"
+_FROM_LINE = re.compile(
+    rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))" + _HEADER_FOLLOWS,
+)
+_ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
+_LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
+_NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+# What is read of a stream before it is split; a mail of any size may lie over the edge.
+_WINDOW: Final = 8 * 1024 * 1024
+# More than a "From " line and the header name behind it are long.
+_OVERLAP: Final = 4096
+
+
+def looks_like_mbox(head: bytes) -> bool:
+    """True where a file begins with the "From " line of an mbox."""
+    start = head[leading(head) :]
+    return start.startswith(b"From ") and _FROM_LINE.match(start) is not None
+
+
+def mail_starts(data: Buffer, skip: int, *, by_length: bool, whole: bool = True) -> Iterator[int]:
+    """Where the mails of an mbox begin, the first at ``skip``.
+
+    ``by_length`` says that Content-Length headers are there to be believed where they fit. Where
+    ``data`` is not the ``whole``, the last place is the first that more bytes may change.
+    """
+    yield skip
+    until = _length_ends(data, skip, whole=whole) if by_length else 0
+    for match in _FROM_LINE.finditer(data):
+        at = match.end() - len(b"From ")
+        if at <= skip or at < until:
+            continue
+        yield at
+        if by_length:
+            until = _length_ends(data, at, whole=whole)
+
+
+def _length_ends(data: Buffer, start: int, *, whole: bool) -> int:
+    """Up to where no other mail can begin by the Content-Length of the mail at ``start``; 0 where it has none."""
+    blank = _BLANK_LINE.search(data, start, start + MAX_HEADER_BYTES)
+    if blank is None:
+        return 0
+    stated = _LENGTH.search(data, start, blank.start() + 2)
+    if stated is None or int(stated[1]) > MAX_MAIL_BYTES:
+        return 0
+    end = blank.end() + int(stated[1])
+    if not whole and end + _OVERLAP > len(data):
+        return len(data) + 1
+    if end > len(data):
+        return 0
+    return end if _NEXT_MAIL.match(data, end) else 0
+
+
+def split_mbox(data: Buffer) -> Iterator[tuple[int, int]]:
+    """Start and end of every mail in an mbox."""
+    head = bytes(data[:MAX_HEADER_BYTES])
+    starts = mail_starts(data, leading(head), by_length=_has_lengths(head))
+    return pairwise(chain(starts, (len(data),)))
+
+
+def _has_lengths(head: bytes) -> bool:
+    return _LENGTH.search(head) is not None
+
+
+def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    data = source.data
+    for start, end in split_mbox(data):
+        if end - start > MAX_MAIL_BYTES:
+            pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
+            yield _too_long(start, pieces)
+        else:
+            yield from _units(bytes(data[start:end]), start)
+        progress(end)
+
+
+def _units(entry: bytes, start: int) -> Iterator[Unit]:
+    """The units of one mail with its "From " line."""
+    raw = entry[entry.find(b"\n") + 1 :]
+    if b"\n>" in raw:
+        raw = _ESCAPED_FROM.sub(rb"\1", raw)
+    if raw.startswith(b"From "):
+        raw = raw[raw.find(b"\n") + 1 :]
+    return units_of_mail(raw.rstrip(b"\r\n") + b"\n", f"byte {start}")
+
+
+def _too_long(start: int, pieces: Iterable[bytes]) -> Rejected:
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    reason = f"The mail has more than {MAX_MAIL_BYTES} bytes."
+    return Rejected(f"byte {start}", "split", reason, size, digest.hexdigest())
+
+
+def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
+    """The units of an mbox that comes piece by piece: those that it has as a file."""
+    stream, base, held, over = iter(pieces), 0, bytearray(), False
+    by_length: bool | None = None
+    while not over:
+        want = len(held) + max(_WINDOW, MAX_HEADER_BYTES)
+        while len(held) < want and not over:
+            piece = next(stream, None)
+            held += piece or b""
+            over = piece is None
+        data = bytes(held)
+        if by_length is None:
+            by_length = _has_lengths(data[:MAX_HEADER_BYTES])
+            skip = leading(data[:MAX_HEADER_BYTES])
+        starts = list(mail_starts(data, skip, by_length=by_length, whole=over))
+        for start, end in pairwise((*starts, len(data)) if over else starts):
+            if end - start > MAX_MAIL_BYTES:
+                yield _too_long(base + start, (data[start:end],))
+            else:
+                yield from _units(data[start:end], base + start)
+        if over:
+            return
+        skip = 0
+        base += starts[-1]
+        held = bytearray(data[starts[-1] :])
+        if len(held) > MAX_MAIL_BYTES + MAX_HEADER_BYTES + _OVERLAP:
+            reject, held, over = _passed_over(base, held, stream)
+            base += reject.size
+            yield reject
+
+
+def _passed_over(start: int, held: bytearray, stream: Iterator[bytes]) -> tuple[Rejected, bytearray, bool]:
+    """A mail that is longer than any may be: its reject, what was read behind it, and whether that is all."""
+    digest, size = hashlib.sha256(), 0
+    while True:
+        found = next((m.end() - 5 for m in _FROM_LINE.finditer(held) if m.end() > len(b"From ")), None)
+        piece = None if found is not None else next(stream, None)
+        keep = found if found is not None else len(held) if piece is None else max(0, len(held) - _OVERLAP)
+        digest.update(held[:keep])
+        size += keep
+        del held[:keep]
+        if found is not None or piece is None:
+            reason = f"The mail has more than {MAX_MAIL_BYTES} bytes."
+            reject = Rejected(f"byte {start}", "split", reason, size, digest.hexdigest())
+            return reject, held, not held
+        held += piece
+
+
+READER: Final = Reader("mbox", lambda source: looks_like_mbox(source.head), _read, read_stream)
