@@ -6,6 +6,7 @@ reaches the user.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -30,6 +31,9 @@ DAMAGED: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+# "ParseError { kind: ExtraData, location: ["TBSCertList::signature"] }", as the library's Rust prints it.
+_PARSE_ERROR = re.compile(r"ParseError \{ kind: (\w{1,40})(?:.{0,200}?location: \[(.{0,400}?)\])?")
+_FIELD = re.compile(r'"([A-Za-z_:]{1,80})"')
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -117,6 +121,11 @@ def distribution_urls(points: Iterable[x509.DistributionPoint]) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """What a library says, safe to print: one line of printable ASCII."""
-    text = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    """What a library says, safe to print: one line of printable ASCII; of asn1's errors the field and what is odd."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    if parse := _PARSE_ERROR.search(text):
+        fields = _FIELD.findall(parse[2])
+        what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", parse[1]).lower()
+        text = f"{what} in {fields[-1]}" if fields else what
+    text = text[:160]
     return text.encode("ascii", "backslashreplace").decode("ascii").rstrip(". ") or type(error).__name__

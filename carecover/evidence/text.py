@@ -30,8 +30,8 @@ OEM: Final = "cp850"
 MAX_LINE_CHARS: Final = 1024 * 1024
 
 
-def encoding_of(data: Buffer) -> tuple[str, int]:
-    """The encoding of a text and the length of its BOM; ``cp850`` where it must be guessed."""
+def told_encoding(data: Buffer) -> tuple[str, int]:
+    """The encoding that the first bytes tell and the length of the BOM; UTF-8 where they tell none."""
     start = bytes(data[:_SAMPLE])
     for bom, name in _BOMS:
         if start.startswith(bom):
@@ -40,6 +40,14 @@ def encoding_of(data: Buffer) -> tuple[str, int]:
         even, odd = start[0::2].count(0), start[1::2].count(0)
         if max(even, odd) > _NUL_SHARE * len(start) / 2:
             return ("utf-16-be" if even > odd else "utf-16-le"), 0
+    return "utf-8", 0
+
+
+def encoding_of(data: Buffer) -> tuple[str, int]:
+    """The encoding of a text and the length of its BOM; ``cp850`` where it must be guessed."""
+    encoding, skip = told_encoding(data)
+    if skip or encoding != "utf-8":
+        return encoding, skip
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     try:
         for at in range(0, len(data), _PIECE):
