@@ -19,7 +19,20 @@ from typing import Final
 import pandas as pd
 
 from carecover.errors import PathError
-from carecover.evidence import archives, events, mail, mbox, ocsp, other, registry, unpacking, view_csv, view_text, x509
+from carecover.evidence import (
+    archives,
+    events,
+    ldif,
+    mail,
+    mbox,
+    ocsp,
+    other,
+    registry,
+    unpacking,
+    view_csv,
+    view_text,
+    x509,
+)
 from carecover.evidence.dates import DateReader
 from carecover.evidence.tables import TableBuilder
 from carecover.evidence.units import (
@@ -59,6 +72,8 @@ READERS: Final[tuple[Reader, ...]] = (
     view_text.READER,
     view_csv.READER,
     events.XML_READER,
+    ldif.READER,
+    ldif.CSVDE_READER,
     x509.CERTIFICATE_READER,
     x509.CRL_READER,
     ocsp.READER,

@@ -22,6 +22,7 @@ _WHAT: Final = {
     "certificate": "a certificate file",
     "crl": "a CRL",
     "ocsp": "an OCSP response",
+    "ldif": "an LDIF export",
     "events": "an event log",
     "registry": "a listing of the registry",
     "certutil": "certutil output without a view",
@@ -51,13 +52,14 @@ def read_view(
 
 
 def read_certificates(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Table ``certificates`` from DER, PEM or base64 (a folder of them too); errors as ``read_mail``."""
-    return _table(path, "certificates", ("certificate", "crl", "archive"), "certificates", Context(), folder=True)
+    """Table ``certificates`` from DER, PEM, base64, PKCS #7 or LDIF (a folder of them too); errors as ``read_mail``."""
+    kinds = ("certificate", "crl", "ldif", "archive")
+    return _table(path, "certificates", kinds, "certificates", Context(), folder=True)
 
 
 def read_crl(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables ``crls`` and ``crl_entries`` from a file of one CRL or more; errors as ``read_mail``."""
-    reading = _one(Path(path), ("crl", "certificate"), "a CRL", Context())
+    reading = _one(Path(path), ("crl", "certificate", "ldif"), "a CRL", Context())
     crls, entries = (_of(reading, name) for name in ("crls", "crl_entries"))
     for frame in (crls, entries):
         _describe(frame, [reading])

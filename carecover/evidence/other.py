@@ -31,15 +31,6 @@ _CERTIFICATE_DUMP = re.compile(
     r"(?im)^[ \t]*(?:x509 certificate:|serial number: ?\S|cert hash\(sha1\):|={5,} \S{1,80} \d{1,9} ={5,})"
 )
 _EVENT_TEXT = re.compile(r"(?im)^[ \t]*(?:request id:|timecreated[ \t]*:|event ?id[ \t]*:|id[ \t]*:[ \t]*\d{4}[ \t]*$)")
-_LDIF_START = re.compile(r"(?i)dn::? ?\S")
-
-
-def _is_ldif(text: str) -> bool:
-    """True where the first line that is no comment and no version is a distinguished name."""
-    for line in text.split("\n", 200)[:200]:
-        if line.strip() and not line.startswith("#") and not line.lower().startswith("version:"):
-            return _LDIF_START.match(line) is not None
-    return False
 
 
 def is_container(source: Source) -> bool:
@@ -58,8 +49,6 @@ def what_it_is(source: Source) -> str | None:
     if (words := what_der_is(source.data)) is not None:
         return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
     text = head_text(head)
-    if _is_ldif(text):
-        return "This is an LDIF export. It is not read yet; hand in the certificates as files."
     if _CRL_DUMP.search(text):
         return "This is the text of a CRL (certutil -dump). It proves nothing; hand in the .crl file itself."
     if _CERTIFICATE_DUMP.search(text):

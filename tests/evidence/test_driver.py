@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ SAMPLES = {
     "certificate": make_certificate(),
     "crl": pem(make_crl(), "X509 CRL"),
     "events": b"<Event><System><EventID>4887</EventID></System></Event>",
+    "ldif": b"dn: cn=x\nuserCertificate:: " + base64.b64encode(make_certificate()) + b"\n",
     "registry": listing().encode(),
     "certutil": b"CertUtil: -ping command completed successfully.\n",
 }
@@ -59,7 +61,6 @@ def test_kinds_are_told_by_content(tmp_path: Path, kind: str) -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".msg"),
         (b"....\xef\xcd\xab\x89", "ESE"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PRIVATE KEY"),
-        (b"dn: cn=x\nuserCertificate:: AAAA\n", "LDIF"),
         (b"hello\n", "of no kind"),
         # Patterns that would go back over what they have read have nothing to go back over.
         (b"\n" * 300_000, "of no kind"),
