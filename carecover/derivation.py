@@ -173,7 +173,7 @@ class Derivation:
         tables = self.holding.readings
         return analysis.make_activity(
             tables["notifications"], tables["audit_events"], self.baseline.rows, tables["certificates"],
-            tables["registry"], self.looked.layout, facts=self.holding.facts,
+            tables["registry"], self.looked.layout, self.looked.findings, facts=self.holding.facts,
         )  # fmt: skip
 
     def _first_steps(self) -> pd.DataFrame:

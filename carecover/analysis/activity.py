@@ -89,16 +89,19 @@ def make_activity(
     certificates: pd.DataFrame,
     registry: pd.DataFrame,
     layout: CaLayout,
+    findings: pd.DataFrame | None = None,
     *,
     facts: CaseFacts,
 ) -> pd.DataFrame:
     """Table ``activity``: the days from a week before the backup to the cut, in the case's time zone.
 
     ``rows`` is the baseline, ``layout`` how the CA makes its serial numbers. Mails of another CA
-    do not count. Without backup and without a row of before the cut there is no window and so
-    no day; a window of more than ``MAX_DAYS`` days is shown by its last ones.
+    do not count, nor do those that ``findings`` call suspect. Without backup and without a row of
+    before the cut there is no window and so no day; a window of more than ``MAX_DAYS`` days is
+    shown by its last ones.
     """
     mails = mails_of(notifications, facts)
+    mails = mails if findings is None else believed(mails, findings)
     owed = find_owed(mails, audit_events, rows, certificates, read_settings(registry, facts.ca), layout, facts.cut)
     days = list_days(direct(mails), audit_events, rows, owed, facts=facts)
     return TABLES["activity"].frame(
@@ -127,6 +130,16 @@ def mails_of(notifications: pd.DataFrame, facts: CaseFacts) -> pd.DataFrame:
         mails = mails[mails["ca_name"].isna() | mails["ca_name"].isin(mine)]
     # Two mailboxes may hold one mail.
     return mails.drop_duplicates(["event", "request_id", "serial", "sent_at"])
+
+
+def believed(mails: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
+    """Without the mails that do not add up: a forged date must not move the mailbox's edges, nor fill a silent day."""
+    suspect = findings.loc[findings["kind"] == "suspect_notification", "evidence"]
+    places = {str(where).rsplit(" (", 1)[0] for evidence in suspect for where in evidence}
+    if not places:
+        return mails
+    where = mails["evidence_id"].fillna("").str.cat(mails["location"].fillna(""), sep=" ")
+    return mails[~where.isin(places)]
 
 
 def direct(mails: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from carecover.analysis import sources
-from carecover.analysis.activity import direct, find_owed, list_days, mails_of
+from carecover.analysis.activity import believed, direct, find_owed, list_days, mails_of
 from carecover.analysis.baseline import Baseline, is_window
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
 from carecover.analysis.layout import CaLayout, learn_layout
@@ -54,7 +54,7 @@ def assess_coverage(
     events = TABLES["audit_events"].empty() if audit_events is None else audit_events
     settings = read_settings(TABLES["registry"].empty() if registry is None else registry, facts.ca)
     views = TABLES["views"].empty() if views is None else views
-    mails = _believed(mails_of(notifications, facts), findings)
+    mails = believed(mails_of(notifications, facts), findings)
     rows, mine = baseline.rows, crls[true(crls["signed_by_ca"])]
     if layout is None:
         values = TABLES["registry"].empty() if registry is None else registry
@@ -104,16 +104,6 @@ def assess_lists(
     mine = crls[true(crls["signed_by_ca"])]
     dated = direct(mails_of(notifications, facts))
     return TABLES["coverage"].frame(list(_crls(mine, dated, audit_events, ca_certificates, facts)))
-
-
-def _believed(mails: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
-    """Without the mails that do not add up: a forged date must not move the mailbox's edges."""
-    suspect = findings.loc[findings["kind"] == "suspect_notification", "evidence"]
-    places = {str(where).rsplit(" (", 1)[0] for evidence in suspect for where in evidence}
-    if not places:
-        return mails
-    where = mails["evidence_id"].fillna("").str.cat(mails["location"].fillna(""), sep=" ")
-    return mails[~where.isin(places)]
 
 
 def _trail(
@@ -536,7 +526,8 @@ def _units(accounting: pd.DataFrame) -> dict[str, Any]:
     rejected, units = int(accounting["rejected"].sum()), int(accounting["units"].sum())
     if rejected:
         why = "Rejected units may hold evidence: carecover table CASE rejects says where and why."
-        return aspect("evidence read", f"{rejected} of {units} rejected", "gap", why)
+        # A mail that the recovery itself caused may be one of them: nothing is missing for certain.
+        return aspect("evidence read", f"{rejected} of {units} rejected", "unknown", why)
     return aspect("evidence read", f"{units} units", "good", "Nothing was rejected.")
 
 
@@ -545,9 +536,12 @@ def _verdict(told: Sequence[Mapping[str, Any]], trail: Trail) -> dict[str, Any]:
     gaps = [str(row["aspect"]) for row in told if row["verdict"] == "gap"]
     unknown = [str(row["aspect"]) for row in told if row["verdict"] == "unknown"]
     figure = f"{many(len(gaps), 'gap')}, {len(unknown)} open, {len(told) - len(gaps) - len(unknown)} good"
-    seen = (
-        f"{trail.seen} of {trail.span} request IDs of the gap left a trace" if trail.span else "no request ID is seen"
-    )
+    if trail.span:
+        seen = f"{trail.seen} of {trail.span} request IDs of the gap left a trace"
+    elif trail.newest_known is None and trail.traces:
+        seen = "where the gap's request IDs begin is not known, as the database has none"
+    else:
+        seen = "nothing shows a request ID above those of the backup"
     if gaps:
         why = (
             f"Something is missing for certain ({', '.join(gaps)}); {seen}. What was found counts all the same, but "

@@ -398,7 +398,9 @@ def _close_gaps(s: Situation) -> Iterator[dict[str, Any]]:
         )
         return
     steps: dict[str, list[str]] = {}
-    for row in s.coverage[s.coverage["verdict"] == "gap"].to_dict("records"):
+    # What could not be read may be anything: nothing is missing for certain, but somebody has to look.
+    unread = (s.coverage["aspect"] == "evidence read") & (s.coverage["verdict"] == "unknown")
+    for row in s.coverage[true(unread | (s.coverage["verdict"] == "gap"))].to_dict("records"):
         name = str(row["aspect"])
         if name.startswith(_ELSEWHERE):
             continue

@@ -123,38 +123,44 @@ def _edges(mails: pd.DataFrame, facts: CaseFacts, known: Service) -> list[dict[s
         both = " and ".join(text for _, text in said)
         why = f"The mailbox {both}; it is silent for as long elsewhere ({length(longest)})."
         return [aspect("edges of the mailbox", figure, "unknown", why)]
-    if not known.logged and end is not None and named is not None and named - max(last, end) > _ABOUT:
+    # A shutdown that only a mail tells is an end only where people put the failure there as well: a CA that was
+    # started again and whose later mails are lost leaves the same mailbox. Clocks and memories may differ by an hour.
+    if not known.logged and end is not None and (named is None or named - max(last, end) > _ABOUT):
+        what = "failure" if facts.failure is not None else "restore"
+        since = "and when the CA was lost nobody said" if named is None else f"{length(named - last)} before the {what}"
         why = (
-            f"The mailbox ends {length(named - last)} before the failure, with a shutdown; only a mail tells of that. "
-            "If the CA was started again, its mails are missing."
+            f"The mailbox ends with a shutdown, {since}; only a mail tells of that. If the CA was started again, its "
+            "mails are missing."
         )
         return [aspect("edges of the mailbox", figure, "unknown", why)]
     return [aspect("edges of the mailbox", figure, "good", "It reaches over the window on both sides.")]
 
 
 def daily(days: Sequence[Day], facts: CaseFacts) -> list[dict[str, Any]]:
-    """Outages by the day, in the window."""
-    window = [
-        d
-        for d in days
-        if (facts.backup is None or d.begins + timedelta(days=1) > facts.backup)
-        and (facts.failure is None or d.begins <= facts.failure)
-    ]
+    """Outages by the day, in the window; those that the picture marks around it are named as well."""
+
+    def in_gap(day: Day) -> bool:
+        begun = facts.backup is None or day.begins + timedelta(days=1) > facts.backup
+        return begun and (facts.failure is None or day.begins <= facts.failure)
+
+    window = [d for d in days if in_gap(d)]
     if not window or all(d.outage is None for d in window):
         return []
     certain = [d for d in window if d.outage and d.certain]
     odd = [d for d in window if d.outage and not d.certain]
     marked = len(certain) + len(odd)
+    outside = [d for d in days if d.outage and not in_gap(d)]
+    around = f" Outside the gap: {_dates(outside)}." if outside else ""
     figure = f"{many(len(window), 'day')}, {many(sum(d.mails for d in window), 'mail')}, {many(marked, 'day')} marked"
     if certain:
         why = f"Mails are missing for certain on {_dates(certain)}. {certain[0].why}"
         if odd:
             why += f" Unlike their like: {_dates(odd)}."
-        return [aspect("mails day by day", figure, "gap", why + " See table activity.")]
+        return [aspect("mails day by day", figure, "gap", f"{why}{around} See table activity.")]
     if odd:
-        why = f"{_dates(odd)}: {odd[0].why} See table activity."
+        why = f"{_dates(odd)}: {odd[0].why}{around} See table activity."
         return [aspect("mails day by day", figure, "unknown", why)]
-    why = "No day stands out. A few missing mails would not show here."
+    why = f"No day of the gap stands out.{around} A few missing mails would not show here."
     return [aspect("mails day by day", figure, "good", why)]
 
 

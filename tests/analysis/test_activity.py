@@ -24,7 +24,8 @@ LAYOUT = CaLayout(firsts={"number": frozenset({"44"})})
 def days(
     *, mails: list[dict[str, Any]] | None = None, events: list[dict[str, Any]] | None = None,
     rows: list[dict[str, Any]] | None = None, certificates: list[dict[str, Any]] | None = None,
-    registry: list[dict[str, Any]] | None = None, facts: CaseFacts = FACTS,
+    registry: list[dict[str, Any]] | None = None, findings: list[dict[str, Any]] | None = None,
+    facts: CaseFacts = FACTS,
 ) -> pd.DataFrame:  # fmt: skip
     table = make_activity(
         TABLES["notifications"].frame(mails or []),
@@ -33,6 +34,7 @@ def days(
         TABLES["certificates"].frame(certificates or []),
         TABLES["registry"].frame(registry or []),
         LAYOUT,
+        TABLES["findings"].frame(findings or []),
         facts=facts,
     )
     return table.set_index(table["day"].dt.strftime("%Y-%m-%d"))
@@ -182,6 +184,17 @@ def test_mails_of_another_ca_do_not_count_and_a_mail_in_two_mailboxes_counts_onc
     mine = [{**m, "ca_name": "This CA"} for m in every_day()]
     theirs = [{**mail(BACKUP + timedelta(days=1), n), "ca_name": "Other CA"} for n in range(5)]
     assert days(mails=mine + mine + theirs, facts=facts).equals(days(mails=mine, facts=facts))
+
+
+def test_a_mail_that_does_not_add_up_counts_on_no_day() -> None:
+    """As for the coverage: what the picture marks, and what is said about it, is counted by the same mails."""
+    forged = {**mail(BACKUP + timedelta(days=5, hours=9), 7), "evidence_id": "E2", "location": "byte 7"}
+    suspect = {"kind": "suspect_notification", "finding_id": "s", "evidence": ["E2 byte 7 (issued mail, suspect)"]}
+    silent = every_day(skip=(5,))
+    day = (BACKUP + timedelta(days=5)).date().isoformat()
+    assert days(mails=[*silent, forged]).loc[day, "mails"] == 1
+    told = days(mails=[*silent, forged], findings=[suspect])
+    assert (told.loc[day, "mails"], told.loc[day, "outage"]) == (0, True)
 
 
 def test_a_window_of_years_is_shown_by_its_end() -> None:

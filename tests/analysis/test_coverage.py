@@ -87,9 +87,10 @@ def test_an_unbroken_range_is_good_but_never_called_complete() -> None:
     assert seen["notifications"][0] == "unknown"
 
 
-def test_rejected_units_and_a_view_that_begins_late_are_gaps() -> None:
+def test_a_view_that_begins_late_is_a_gap_and_what_could_not_be_read_is_open() -> None:
+    """A rejected unit may be anything, such as a mail that the recovery caused: that is nothing missing for certain."""
     seen = verdicts(mails=[], rows=[row(500)], rejected=2)
-    assert seen["evidence read"] == ("gap", "2 of 10 rejected")
+    assert seen["evidence read"] == ("unknown", "2 of 10 rejected")
     assert seen["database view"][0] == "gap"
 
 
@@ -117,8 +118,29 @@ def test_the_last_row_is_the_verdict_and_is_never_good() -> None:
     assert told[-1]["why"].startswith("Nothing is known to be missing; ")
     assert "does not prove" in told[-1]["why"]
     worse = assessed(**{**everything_well, "rejected": 1}, facts=FACTS)
-    assert worse[-1]["verdict"] == "gap"
+    assert worse[-1]["verdict"] == "unknown"
     assert "evidence read" in worse[-1]["why"]
+    assert "for certain" not in worse[-1]["why"]
+
+
+def test_the_verdict_says_of_request_ids_what_the_findings_say() -> None:
+    seen = assessed(mails=[mail(4), mail(7)], rows=[row(3)])[-1]["why"]
+    assert "2 of 4 request IDs of the gap left a trace" in seen
+    without = assessed(mails=[mail(4)], rows=[{"serial": "44", "disposition": 20}])[-1]["why"]
+    assert "no request ID" not in without, "the mail shows one; only where the gap begins is not known"
+    assert "where the gap's request IDs begin" in without
+    assert "nothing shows a request ID above those of the backup" in assessed(rows=[row(3)])[-1]["why"]
+
+
+def test_a_day_that_the_picture_marks_is_named_by_the_coverage_too() -> None:
+    """The picture begins a week before the backup; a day that it marks there is no day of the gap, but it is marked."""
+    early = BACKUP - timedelta(days=3)
+    failed = {"event_id": 46, "recorded_at": early, "detail": "EXITEVENT_CERTISSUED to pki@example.net."}
+    (told,) = [r for r in assessed(mails=steady_mails(), events=[failed], facts=FACTS)
+               if r["aspect"] == "mails day by day"]  # fmt: skip
+    assert "No day of the gap stands out" in told["why"]
+    assert early.date().isoformat() in told["why"]
+    assert told["verdict"] == "good"
 
 
 @settings(deadline=None, max_examples=30)
@@ -264,6 +286,29 @@ def test_a_mailbox_that_begins_late_or_ends_early_is_a_gap() -> None:
     assert edges(end=timedelta(days=19))[0] == "unknown"
     text = why("edges of the mailbox", mails=steady_mails(begin=timedelta(days=4)), facts=FACTS)
     assert "begins 4 d 12 h after the backup" in text
+
+
+def test_a_shutdown_that_only_a_mail_tells_is_no_end_of_the_mailbox_by_itself() -> None:
+    """The last mail of a planned shutdown: whether the CA was started again, and mailed on, no mail can tell."""
+    name = "edges of the mailbox"
+
+    def told(last: timedelta, facts: CaseFacts, events: Rows | None = None) -> str:
+        mails = [m for m in steady_mails(end=timedelta(days=60)) if m["sent_at"] < BACKUP + last]
+        mails.append({"event": "shutdown", "sent_at": BACKUP + last})
+        return verdicts(mails=mails, facts=facts, events=events)[name][0]
+
+    at = FAILURE - BACKUP
+    assert told(at - timedelta(minutes=20), FACTS) == "good", "the shutdown is the failure, by clocks that may differ"
+    assert told(at - timedelta(hours=7), FACTS) == "unknown"
+    nothing_said = CaseFacts(backup=BACKUP)
+    assert told(at, nothing_said) == "unknown", "nobody said when the CA was lost"
+    logged = [{"event_id": 4881, "recorded_at": FAILURE}]
+    assert told(at, nothing_said, logged) == "good"
+    assert "before the restore" in why(
+        name,
+        mails=[*steady_mails(end=timedelta(days=19)), {"event": "shutdown", "sent_at": FAILURE - timedelta(hours=3)}],
+        facts=CaseFacts(backup=BACKUP, restored=RESTORED),
+    )
 
 
 def test_a_forwarded_or_forged_date_does_not_move_the_edges() -> None:

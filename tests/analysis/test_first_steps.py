@@ -239,6 +239,12 @@ def test_every_gap_has_a_step_and_gaps_with_one_remedy_share_it() -> None:
     assert not asked("Fill from elsewhere", coverage=[gap("mails day by day"), logged])
 
 
+def test_what_could_not_be_read_is_looked_at_though_nothing_is_missing_for_certain() -> None:
+    open_ = {"aspect": "evidence read", "figure": "1 of 9 rejected", "verdict": "unknown", "why": "x"}
+    assert asked("Look at what could not be read", coverage=[open_])
+    assert not asked("Look at what could not be read", coverage=[{**open_, "verdict": "good"}])
+
+
 # ---------------------------------------------------------------- decisions
 
 
