@@ -91,7 +91,7 @@ class Behaviour:
     duplicate_import: int = CRYPT_E_EXISTS
     """-importcert of a known serial is refused (ICertAdmin::ImportCertificate); the code is assumed."""
     duplicate_import_refused: bool = True
-    """False: a duplicate serial gets a second row. Against the documentation, to see what the batch does."""
+    """Documented on the same page. False: a duplicate serial gets a second row, to see what the batch does."""
     bad_signature: int = CERT_SIGNATURE
     """-importcert of a certificate of another CA is refused (same page); the code is assumed."""
     imported_disposition: Disposition = Disposition.ISSUED
@@ -135,8 +135,8 @@ class Behaviour:
     publishes_by_timer: timedelta | None = None
     """Assumed: the period does not end while a batch runs. Otherwise the service publishes by itself, so often."""
     delta_crls: Literal["none", "same number", "own number"] = "none"
-    """Whether the CA makes delta CRLs (a setting), and which number one has: that of its base (4872 events of one
-    publication show one number), or the next one."""
+    """Whether the CA makes delta CRLs (a setting), and which number one has: assumed that of its base (4872 events of
+    one publication show one number), else the next one."""
     crl_numbers: Literal["one", "per key"] = "one"
     """Assumed: all keys' CRLs of one publication have one number (4872 events of one publication show one)."""
     crl_numbers_behind: int = 2
@@ -155,11 +155,11 @@ class Behaviour:
     ca_cert_form: Literal["der", "base64"] = "der"
     """Assumed: -ca.cert writes DER."""
     hash_spaced: bool = False
-    """-hashfile prints pairs with blanks up to Windows Server 2012 R2, one string later."""
+    """General knowledge: -hashfile prints pairs with blanks up to Windows Server 2012 R2, one string later."""
     hash_upper: bool = False
-    """-hashfile prints lower case: general knowledge."""
+    """General knowledge: -hashfile prints lower case."""
     backup_right: Right = "backup"
-    """-backupDB takes the right "Back up files and directories" (role of the backup operator): general knowledge."""
+    """General knowledge: -backupDB takes the right "Back up files and directories" (role of the backup operator)."""
     backup_folder_full: int = DIRECTORY_NOT_EMPTY
     """-backupDB refuses a folder that holds something (``-f`` would overwrite): the code is assumed."""
     unavailable: int = RPC_UNAVAILABLE
@@ -171,7 +171,8 @@ class Behaviour:
     role_conflict: int = ROLE_CONFLICT
     """With role separation an account of two roles may do nothing ("Using role separation"); the code is assumed."""
     language: Language = "en"
-    """Of certutil's status lines; ``none`` garbles every word to show that no batch reads words."""
+    """Of certutil's status lines, as sources show them (words.py). What a view is like in another language is unknown:
+    ``none`` garbles every word, to show that no batch reads words."""
 
     @property
     def assumptions(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The text of ``certutil -dump`` of a CRL or a certificate.
 
-A CRL up to its entries is printed as a capture shows it; the extensions behind them, and a certificate, are assumed.
+The times and entries of a CRL are printed as a capture shows them; its extensions, and a certificate, are assumed. What
+nobody here reads is left out (signature algorithm, MD5 of names).
 Line ends are LF here.
 """
 
