@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cache
@@ -27,11 +27,15 @@ from cryptography import x509
 from carecover import evidence
 from carecover.bundles import Handed, read_back
 from carecover.errors import RefusedError, RunError
-from carecover.model import TABLES, Disposition, Plan, PlanItem
+from carecover.model import TABLES, Disposition, Plan, PlanItem, sha256_hex
 from carecover.proof import judge
-from carecover.simulator import Behaviour, Faults, SimulatedCA
+from carecover.remediation import prepare_bundle
+from carecover.simulator import Behaviour, Faults, Incident, Scenario, SimulatedCA, SimulatedHost, make_incident
 from carecover.simulator import behaviour as known
+from carecover.simulator.authority import der
 from carecover.simulator.behaviour import EVERYTHING, ROLES
+from carecover.simulator.database import Database
+from carecover.simulator.rebuild import CrlCounter
 from tests.planned_bundle import ABORTED, DONE, OPEN, REFUSED, Bundle, incident, make_plan, planned
 
 # What each switch could be instead of its default. Of codes one that means something else to a batch, and one unknown.
@@ -248,8 +252,8 @@ def _proved(bundle: Bundle) -> None:
             assert serial not in entries
 
 
-def _verdicts(bundle: Bundle) -> set[str]:
-    """What carecover verify says of the planned revocations, from the logs and lists of the folder."""
+def _verdicts(bundle: Bundle, serials: Iterable[str] | None = None) -> set[str]:
+    """What carecover verify says of planned revocations, here all, from the logs and lists of the folder."""
     files = [
         Handed(path, path.name) for name in ("logs", "out") for path in sorted((bundle.directory / name).iterdir())
     ]
@@ -266,7 +270,8 @@ def _verdicts(bundle: Bundle) -> set[str]:
         now=bundle.ca.now + timedelta(minutes=1),
         ca_certificates=own,
     )
-    return set(outcomes.loc[outcomes["action"] == "revoke", "verdict"])
+    wanted = outcomes["action"] == "revoke" if serials is None else outcomes["serial"].isin(list(serials))
+    return set(outcomes.loc[wanted, "verdict"])
 
 
 # ------------------------------------------------------------------------ values and their pairs
@@ -448,3 +453,86 @@ def together(several: Sequence[Circumstance]) -> Circumstance:
     for one in several:
         changed |= {f.name: getattr(one.faults, f.name) for f in fields(Faults) if getattr(one.faults, f.name)}
     return Circumstance(Faults(**changed), any(one.separated for one in several), any(one.accounts for one in several))
+
+
+# --------------------------------------------------------------------------- a CA with two keys
+
+
+@cache
+def two_keys() -> Incident:
+    """A CA that was renewed with a new key; certificates of both have lost their revocation."""
+    return make_incident(Scenario(seed=7, certificates=60, lost=6, renewal="new_key", lost_revocations=4, releases=0))
+
+
+def plan_of_two_keys() -> Plan:
+    rows = SimulatedCA.from_state(two_keys().restored).table().set_index("serial")
+    own = list(SimulatedCA.from_state(two_keys().restored).stand_in_certificates["certificate_sha256"])
+    model = next(item for item in make_plan().items if item.kind == "lost_revocation")
+    items = []
+    for number, lost in enumerate(two_keys().truth["lost_revocations"], start=1):
+        index = int(rows.loc[lost["serial"], "issuer_name_id"]) >> 16
+        known_row = {"expected_thumbprint": rows.loc[lost["serial"], "thumbprint"], "reason": lost["reason"]}
+        place = {"serial": lost["serial"], "finding_id": lost["serial"], "ca_cert_index": index, "ca_key_index": index}
+        items.append(replace(model, number=number, **place, **known_row))
+    return replace(
+        make_plan(),
+        ca_certificate_sha256=own[-1],
+        signer_sha256={"0": own[0], "1": own[1]},
+        newest_request_id=int(rows["request_id"].max()),
+        last_crl_numbers=dict.fromkeys("01", str(two_keys().truth["crl"]["last_published"])),
+        items=tuple(items),
+    )
+
+
+class TwoKeys(Bundle):
+    """The same bundle on that CA; the number of the first key's lists lies ``behind`` that of the second's."""
+
+    def __init__(self, directory: Path, setting: Behaviour, behind: int) -> None:
+        self.behind = behind
+        state = two_keys().restored
+        own = {sha256_hex(der(c)): der(c) for c in state.authority.certificates}
+        self.host, self.directory, self.plan = SimulatedHost, directory, plan_of_two_keys()
+        self.behaviour, self.lines = setting, []
+        self.ca = SimulatedCA(
+            authority=state.authority,
+            ca_certificates=dict(enumerate(state.authority.certificates)),
+            database=Database.of_rows(state.rows),
+            crl_counters={0: CrlCounter(state.crl_number - behind), 1: CrlCounter(state.crl_number)},
+            now=state.exported_at,
+            behaviour=setting,
+        )
+        self.write(prepare_bundle(self.plan, own))
+
+    def whole_way(self) -> list[int]:
+        """Exit codes of preflight, apply and publish."""
+        steps = (["preflight"], ["apply", *_without_backup(self)], ["publish"])
+        return [self.run("revoke.cmd", *words) for words in steps]
+
+
+@pytest.mark.parametrize("behind", [0, 9])
+@pytest.mark.parametrize(
+    "setting", [{}, *({name: value} for name in ("getcrl_index", "crl_numbers") for value in OTHERS[name])]
+)
+def test_each_key_has_its_list_and_only_what_stands_in_it_is_proved(
+    tmp_path: Path, setting: Setting, behind: int
+) -> None:
+    bundle = TwoKeys(tmp_path, behaviour(setting), behind)
+    assert bundle.whole_way() == [DONE, DONE, DONE], bundle.lines
+    last = int(bundle.plan.last_crl_numbers["0"])
+    for key in (0, 1):
+        crl = x509.load_der_x509_crl((tmp_path / "out" / f"crl-{key}.crl").read_bytes())
+        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        listed = {item.serial for item in bundle.plan.items if item.ca_key_index == key}
+        for serial in listed:
+            assert crl.get_revoked_certificate_by_serial_number(int(serial, 16)) is not None
+        # Where keys count for themselves, publish looks at the highest number; verify looks at each list.
+        passed = number > last
+        assert passed is not (setting == {"crl_numbers": "per key"} and behind > 0 and key == 0)
+        assert (_verdicts(bundle, listed) == {"proved"}) is passed
+
+
+def test_where_the_first_ca_certificate_is_handed_out_no_step_begins(tmp_path: Path) -> None:
+    bundle = TwoKeys(tmp_path, behaviour({"ca_cert_default": "first"}), 0)
+    assert bundle.whole_way() == [REFUSED, REFUSED, REFUSED]
+    assert bundle.ca.crls == {}
+    assert not {"importcert", "revoke", "crl"} & {call.verb for call in bundle.ca.calls}
