@@ -41,6 +41,7 @@ from carecover.simulator.database import Database, named_columns
 from carecover.simulator.dump import certificate_dump, crl_dump
 from carecover.simulator.hive import CRLF_PUBLISH_EXPIRED_CERT_CRLS, EXIT_EVENTS, Hive
 from carecover.simulator.incident import RestoredState
+from carecover.simulator.life import HOST
 from carecover.simulator.publishing import Publisher
 from carecover.simulator.rebuild import (
     CrlCounter,
@@ -195,6 +196,11 @@ class SimulatedCA:
             certificate_record(certificate, self._authority.issuer_name_id(index))
             for index, certificate in enumerate(self._authority.certificates)
         )
+
+    @property
+    def computer(self) -> str:
+        """The NetBIOS name of its server: of the configuration string, or the one in every incident that is made up."""
+        return (self._config or HOST).partition("\\")[0].partition(".")[0][:15].upper()
 
     @property
     def crls(self) -> Mapping[int, bytes]:

@@ -24,8 +24,8 @@ class SimulatedHost:
     """The server of one simulated CA.
 
     ``elevated`` tells how the command prompt was opened, ``administrator`` whether its account is one, ``environment``
-    which variables were set in it, ``logs`` what its event logs hold (channel → XML), ``enrolled`` what lies in
-    CertEnroll (file name → bytes), ``cluster`` whether it is a node of a failover cluster.
+    which variables were set in it (COMPUTERNAME is the CA's server), ``logs`` what its event logs hold (channel →
+    XML), ``enrolled`` what lies in CertEnroll (file name → bytes), ``cluster`` whether it is a node of a cluster.
     """
 
     name: Final = "simulator"
@@ -44,7 +44,7 @@ class SimulatedHost:
         self._ca = ca
         self._whoami = whoami(elevated=elevated, administrator=administrator)
         self._cluster = cluster
-        self._environment = dict(environment or {})
+        self._environment = {"COMPUTERNAME": ca.computer, **(environment or {})}
         self._logs = dict(logs or {})
         self._outside = {_CERT_ENROLL + name: data for name, data in (enrolled or {}).items()}
 
