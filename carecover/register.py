@@ -31,6 +31,7 @@ READ_TABLES: Final = (
     "registry",
     "crl_rows",
     "ocsp_responses",
+    "printed",
     "rejects",
     "accounting",
 )

@@ -21,6 +21,7 @@ import pandas as pd
 from carecover.errors import PathError
 from carecover.evidence import (
     archives,
+    dump,
     events,
     ldif,
     mail,
@@ -79,6 +80,8 @@ READERS: Final[tuple[Reader, ...]] = (
     ocsp.READER,
     registry.FILE_READER,
     registry.TEXT_READER,
+    dump.HEX_READER,
+    dump.READER,
     other.CERTUTIL_READER,
 )
 

@@ -23,6 +23,7 @@ _WHAT: Final = {
     "crl": "a CRL",
     "ocsp": "an OCSP response",
     "ldif": "an LDIF export",
+    "dump": "a text of certificates or CRLs",
     "events": "an event log",
     "registry": "a listing of the registry",
     "certutil": "certutil output without a view",

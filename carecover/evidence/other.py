@@ -25,11 +25,9 @@ _ESE: Final = b"\xef\xcd\xab\x89"
 # Blanks only, no line ends, before a word: the head may be 256 kB of empty lines.
 _STATUS = re.compile(r"(?im)^certutil:[ \t]*\S")
 _VERB = re.compile(r"(?im)^certutil:[ \t]*(-[a-z]{2,20})\b", re.ASCII)
+# What certutil prints of certificates and lists that it was shown.
+_ABOUT_FILES: Final = frozenset({"-store", "-viewstore", "-dump", "-verify", "-sign", "-decode", "-encode"})
 _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
-_CRL_DUMP = re.compile(r"(?im)^[ \t]*(?:x509 certificate revocation list|crl entries|revocation date):")
-_CERTIFICATE_DUMP = re.compile(
-    r"(?im)^[ \t]*(?:x509 certificate:|serial number: ?\S|cert hash\(sha1\):|={5,} \S{1,80} \d{1,9} ={5,})"
-)
 _EVENT_TEXT = re.compile(r"(?im)^[ \t]*(?:request id:|timecreated[ \t]*:|event ?id[ \t]*:|id[ \t]*:[ \t]*\d{4}[ \t]*$)")
 
 
@@ -49,10 +47,6 @@ def what_it_is(source: Source) -> str | None:
     if (words := what_der_is(source.data)) is not None:
         return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
     text = head_text(head)
-    if _CRL_DUMP.search(text):
-        return "This is the text of a CRL (certutil -dump). It proves nothing; hand in the .crl file itself."
-    if _CERTIFICATE_DUMP.search(text):
-        return "This is the text of certificates (certutil -dump, -store). Hand in the .cer files themselves."
     if _EVENT_TEXT.search(text):
         return "This looks like the text of Windows events. Export them as XML or .evtx and hand that in."
     return None
@@ -71,7 +65,8 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     else:
         verb = _VERB.search(text)
         what = f"certutil {verb[1].lower()} printed" if verb else "certutil printed"
-        reason = f"This is what {what}, not a view of the database. Nothing is taken from it; hand in certutil -view."
+        instead = "the certificate or CRL itself" if verb and verb[1].lower() in _ABOUT_FILES else "certutil -view"
+        reason = f"This is what {what}, not a view of the database. Nothing is taken from it; hand in {instead}."
     yield Rejected.of("line 1", "parse", reason, source.data)
 
 
