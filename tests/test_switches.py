@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -191,13 +192,21 @@ def _steps(end: Evening, circumstance: Circumstance) -> None:
         assert bundle.ca.table().equals(restored())
         assert bundle.behaviour.publishes_by_timer or bundle.ca.crls == lists
         return
+    if b'set "PHASE=backup"' in (bundle.directory / "revoke.cmd").read_bytes():
+        shutil.rmtree(bundle.directory / "backup", ignore_errors=True)
+        step("backup", "revoke.cmd", "backup")
     step("officer", "revoke.cmd", "apply", *_without_backup(bundle))
     step("manager", "revoke.cmd", "publish")
     step("officer", "revoke.cmd", "status")
 
 
 def _without_backup(bundle: Bundle, script: str = "revoke.cmd") -> list[str]:
-    return ["NOBACKUP"] if b"NOBACKUP" in (bundle.directory / script).read_bytes() else []
+    """The word that a person must say where there is no backup of the database."""
+    needed = b"NOBACKUP" in (bundle.directory / script).read_bytes()
+    whole = (bundle.directory / "backup" / "DataBase" / "certbkxp.dat").exists() and not (
+        bundle.directory / "work" / "backup-begun.txt"
+    ).exists()
+    return ["NOBACKUP"] if needed and not whole else []
 
 
 def _nothing_else(plan: Plan, before: pd.DataFrame, after: pd.DataFrame) -> None:
