@@ -95,11 +95,12 @@ class Folder:
             elif part not in ("", "."):
                 self._check(part, name)
                 parts.append(part)
-        real = self._directory
+        real, linked = self._directory, False
         for part in parts:
             real = self._child(real, part)
+            linked = linked or real.is_symlink()
         # A link inside the folder must not carry a write to somewhere else.
-        if not real.resolve().is_relative_to(self._directory):
+        if linked and not real.resolve().is_relative_to(self._directory):
             raise RefusedError(f"{name!r} is a link out of the batch's folder; put the file itself there.")
         return real
 
