@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, pairwise
 from typing import Final
 
-from carecover.evidence.mail import MAX_HEADER_BYTES, MAX_MAIL_BYTES, leading, units_of_mail
+from carecover.evidence.mail import MAX_MAIL_BYTES, leading, units_of_mail
+from carecover.evidence.mime import MAX_HEADER_BYTES
 from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
 
 # A "From " line names a sender and a date; a longer one is prose.

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carecover.errors import EvidenceError, PathError, UsageError
-from carecover.evidence import Context, mail, mbox, read, read_mail, transport, values
+from carecover.evidence import Context, mbox, mime, read, read_mail, transport, values
 from carecover.evidence.mbox import split_mbox
 from carecover.model import Reading
 from tests.evidence.conftest import check
@@ -601,7 +601,7 @@ def hostile_mails() -> dict[str, bytes]:
 def test_hostile_mails_end_with_an_account(read_bytes: ReadBytes, name: str) -> None:
     reading = read_bytes(hostile_mails()[name])
     assert reading.accounting.parsed == 0
-    assert reading.accounting.units <= mail.MAX_NESTING + 1
+    assert reading.accounting.units <= mime.MAX_NESTING + 1
 
 
 @pytest.mark.parametrize(
@@ -611,21 +611,13 @@ def test_hostile_mails_end_with_an_account(read_bytes: ReadBytes, name: str) -> 
         "500 nested multiparts",
         "1 M folded header lines",
         "200k parameters",
-        "40k parameters below the header limit",
         "1 M boundary hits",
         "1 M boundary hits in CR",
         "100k parts",
-        "delivery report of a million blocks",
         "a part of headers alone",
     ],
 )
-def test_what_would_take_long_never_reaches_the_parser(
-    read_bytes: ReadBytes, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def parse(*_: object) -> None:
-        raise AssertionError("the parser was called")
-
-    monkeypatch.setattr("email.parser.BytesParser.parsebytes", parse)
+def test_what_would_take_long_is_told_and_not_done(read_bytes: ReadBytes, name: str) -> None:
     reading = read_bytes(hostile_mails()[name])
     assert reading.accounting.rejected == 1
     assert "more than" in reading.tables["rejects"]["reason"].iloc[0]

@@ -1,0 +1,370 @@
+"""The parts of a mail: an own walk over the bytes, without recursion, bounded in every direction.
+
+Everything is found by position in the raw bytes, outermost first, and nothing is copied before
+it is asked for; so the work is linear in the mail's size for each level, and levels, parts,
+separators and headers are counted. What a part is called and where it ends is what the
+standard library's parser (``compat32``) says, which tests compare; two things go beyond it:
+an attached mail may be encoded as base64, and one that is attached as a file is one too.
+RFC 2045, 2046, 2231.
+"""
+
+from __future__ import annotations
+
+import binascii
+import quopri
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Final
+
+from carecover.evidence.charsets import header_text
+
+# Real header blocks reach some 30 kB (long Received and ARC chains).
+MAX_HEADER_BYTES: Final = 256 * 1024
+# Of all parts together; a mail that holds a hundred others has some 3 MB.
+MAX_HEADERS_BYTES: Final = 4 * 1024 * 1024
+# Parts of one mail, those of attached mails as well.
+MAX_PARTS: Final = 1000
+# Lines that may separate parts.
+MAX_SEPARATOR_LINES: Final = 5000
+# Parts in parts: each level is looked through once more.
+MAX_NESTING: Final = 50
+# A Content-Type of more is made to be slow: the library splits parameters in quadratic time.
+MAX_STRUCTURED_HEADER: Final = 8 * 1024
+# Attached mails, decoded, all together: one in another counts twice.
+MAX_ATTACHED_BYTES: Final = 256 * 1024 * 1024
+# What is looked through for separators, each level again: a large mail of eight levels.
+MAX_LOOKED_THROUGH: Final = 512 * 1024 * 1024
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
+# What the library takes for a line of a header block: a name, or a fold; a "From " line at the start.
+_HEADER_LIKE = re.compile(rb"[\t ]|[!-9;-~]*[\t ]*:|From ")
+_NAME = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
+_PLAIN_PARAMETER = re.compile(
+    rb';[ \t\r\n]*([A-Za-z-]{1,30})[ \t]*=[ \t]*(?:"([^"\\;]*)"|([^\s";*<][^\s";]*))[ \t\r\n]*(?=;|\Z)'
+)
+_NAMES: Final = ("boundary", "charset", "name", "filename")
+# message/delivery-status and its like have the form of mails and are none.
+_ATTACHED_MAIL: Final = frozenset({"message/rfc822", "message/global", "message/news"})
+_CODINGS: Final = frozenset({"base64", "quoted-printable", "x-uuencode", "uuencode", "uue", "x-uue"})
+
+
+class TooMuchError(Exception):
+    """A sentence about a mail that is over a limit; never leaves the room."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A part that holds no others: ``data`` is as it was sent, ``coding`` its transfer encoding."""
+
+    kind: str
+    charset: str
+    coding: str
+    is_attachment: bool
+    data: bytes
+
+    def decoded(self, limit: int | None = None) -> bytes:
+        """The bytes without their transfer encoding, of no more than the first ``limit`` as sent.
+
+        What is no such encoding stays as it is.
+        """
+        return _decoded(self.data if limit is None else self.data[:limit], self.coding)
+
+
+@dataclass(slots=True)
+class Letter:
+    """A mail: its headers (first of a name, names in lower case), its parts in order, and the mails attached to it.
+
+    ``files`` are attached Outlook messages (.msg), decoded.
+    """
+
+    headers: dict[bytes, bytes]
+    parts: list[Part] = field(default_factory=list)
+    attached: list[Letter] = field(default_factory=list)
+    files: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """Bytes that are a mail or a part, and the letter that it belongs to."""
+
+    raw: bytes
+    start: int
+    end: int
+    letter: Letter
+    depth: int
+    is_mail: bool = False
+    default: str = "text/plain"
+
+
+@dataclass(slots=True)
+class _Counts:
+    parts: int = 0
+    separators: int = 0
+    headers: int = 0
+    attached: int = 0
+    looked: int = 0
+
+
+def letter_of(raw: bytes) -> Letter:
+    """The whole of a mail; raises TooMuchError where it is over a limit."""
+    counts, whole = _Counts(), Letter({})
+    waiting = [_Entity(raw, 0, len(raw), whole, 0, is_mail=True)]
+    while waiting:
+        entity = waiting.pop()
+        headers, body = head_of(entity.raw, entity.start, entity.end)
+        _count(counts, body - entity.start, entity.depth)
+        if entity.is_mail:
+            entity.letter.headers = headers
+        waiting.extend(reversed(list(_inside(entity, headers, body, counts))))
+    return whole
+
+
+def _count(counts: _Counts, header: int, depth: int) -> None:
+    counts.parts += 1
+    counts.headers += header
+    if header > MAX_HEADER_BYTES:
+        raise TooMuchError(f"The mail has a header of more than {MAX_HEADER_BYTES} bytes.")
+    if counts.headers > MAX_HEADERS_BYTES:
+        raise TooMuchError(f"The mail's parts have headers of more than {MAX_HEADERS_BYTES} bytes.")
+    if counts.parts > MAX_PARTS:
+        raise TooMuchError(f"The mail has more than {MAX_PARTS} parts.")
+    if depth > MAX_NESTING:
+        raise TooMuchError(f"The mail has more than {MAX_NESTING} parts inside each other.")
+
+
+def head_of(raw: bytes, start: int, end: int) -> tuple[dict[bytes, bytes], int]:
+    """The headers that count, unfolded, and where the body begins.
+
+    The header ends at an empty line, or before the first line that has no header's form. Of
+    several headers of a name the first counts, of Received the last (servers put theirs on top).
+    """
+    if raw[start : start + 1] in (b"\n", b"\r"):
+        first = _LINE_END.match(raw, start, end)
+        return {}, first.end() if first else start
+    limit = min(end, start + MAX_HEADER_BYTES + 4)
+    blank = _BLANK_LINE.search(raw, start, limit)
+    if blank is None and limit < end:
+        return {}, limit
+    stop, body = (blank.start(), blank.end()) if blank else (limit, limit)
+    headers: dict[bytes, bytes] = {}
+    at, name, value = start, b"", [b""]
+    lines = raw[start:stop].splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if line[:1] in (b" ", b"\t"):
+            value.append(line.rstrip(b"\r\n"))
+        elif _HEADER_LIKE.match(line) and not (number == len(lines) > 1 and line.startswith(b"From ")):
+            _keep(headers, name, value)
+            name = b""
+            if _NAME.match(line):
+                name, _, first_line = line.rstrip(b"\r\n").partition(b":")
+                value = [first_line]
+        else:
+            # A line that is no header's: the body begins without an empty line before it.
+            body = at
+            break
+        at += len(line)
+    _keep(headers, name, value)
+    return headers, body
+
+
+def _keep(headers: dict[bytes, bytes], name: bytes, value: list[bytes]) -> None:
+    name = name.rstrip().lower()
+    if name == b"received" or (name and name not in headers):
+        headers[name] = b"".join(value)
+
+
+def _inside(entity: _Entity, headers: Mapping[bytes, bytes], body: int, counts: _Counts) -> Iterator[_Entity]:
+    """What a part holds: other parts, or an attached mail; a part that holds nothing is put down in its letter."""
+    kind, parameters = content_type(headers, entity.default)
+    coding = headers.get(b"content-transfer-encoding", b"").strip().lower().decode("ascii", "replace")
+    if kind.startswith("multipart/"):
+        boundary = parameters("boundary")
+        if boundary is not None:
+            default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+            for start, end in _parts(entity.raw, body, entity.end, boundary.rstrip(), counts):
+                yield _Entity(entity.raw, start, end, entity.letter, entity.depth + 1, default=default)
+        return
+    if kind in _ATTACHED_MAIL:
+        raw = entity.raw[body : entity.end]
+        yield _attached(_decoded(raw, coding) if coding in _CODINGS else raw, entity, counts)
+        return
+    disposition = headers.get(b"content-disposition", b"")
+    name = "" if kind == "text/plain" and not disposition else _file_name(disposition, parameters)
+    charset = parameters("charset") if kind.startswith("text/") else ""
+    part = Part(
+        kind,
+        "us-ascii" if charset is None else charset,
+        coding,
+        disposition.split(b";", 1)[0].strip().lower() == b"attachment",
+        entity.raw[body : entity.end],
+    )
+    if name.endswith(".eml"):
+        yield _attached(part.decoded(), entity, counts)
+    elif name.endswith(".msg"):
+        entity.letter.files.append(part.decoded())
+    elif not kind.startswith("message/"):
+        entity.letter.parts.append(part)
+
+
+def _attached(raw: bytes, entity: _Entity, counts: _Counts) -> _Entity:
+    counts.attached += len(raw)
+    if counts.attached > MAX_ATTACHED_BYTES:
+        raise TooMuchError(f"The mails attached to the mail have more than {MAX_ATTACHED_BYTES} bytes.")
+    letter = Letter({})
+    entity.letter.attached.append(letter)
+    return _Entity(raw, 0, len(raw), letter, entity.depth + 1, is_mail=True)
+
+
+def _parts(raw: bytes, start: int, end: int, boundary: str, counts: _Counts) -> Iterator[tuple[int, int]]:
+    """Start and end of each part between the separator lines of a multipart (RFC 2046 5.1)."""
+    try:
+        separator = b"--" + boundary.encode("latin-1")
+    except UnicodeEncodeError:
+        return
+    counts.looked += end - start
+    if counts.looked > MAX_LOOKED_THROUGH:
+        raise TooMuchError("The mail is large, and its parts are in each other more often than any program puts them.")
+    begin: int | None = None
+    at = start
+    while (at := raw.find(separator, at, end)) >= 0:
+        counts.separators += 1
+        if counts.separators > MAX_SEPARATOR_LINES:
+            raise TooMuchError(f"The mail has more than {MAX_SEPARATOR_LINES} lines that may separate parts.")
+        behind = at + len(separator)
+        last = raw[behind : behind + 2] == b"--"
+        if last:
+            behind += 2
+        while raw[behind : behind + 1] in (b" ", b"\t") and behind < end:
+            behind += 1
+        line_end = _LINE_END.match(raw, behind, end)
+        if (at > start and raw[at - 1 : at] not in (b"\n", b"\r")) or (line_end is None and behind < end):
+            at += 1
+            continue
+        if begin is not None and at > begin:
+            yield begin, _before_line_end(raw, begin, at)
+        if last and at != begin:
+            return
+        begin = at = line_end.end() if line_end else end
+    if begin is not None:
+        yield begin, _before_line_end(raw, begin, end)
+
+
+def _before_line_end(raw: bytes, begin: int, end: int) -> int:
+    """The line end before a separator belongs to the separator."""
+    if raw[end - 2 : end] == b"\r\n":
+        end -= 2
+    elif raw[end - 1 : end] in (b"\n", b"\r"):
+        end -= 1
+    return max(begin, end)
+
+
+# ---------------------------------------------------------------------------------- Content-Type
+
+
+class Parameters:
+    """The parameters of a header, of which the common forms are read at once and the others by the library."""
+
+    __slots__ = ("_common", "_value")
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+        self._common: dict[str, str] | None = None
+
+    def __call__(self, wanted: str) -> str | None:
+        """The value of a parameter, or None."""
+        if self._common is None:
+            self._common = {}
+            at = self._value.find(b";")
+            while at >= 0 and (match := _PLAIN_PARAMETER.match(self._value, at)):
+                found = match[2] if match[2] is not None else match[3]
+                self._common.setdefault(match[1].decode("ascii").lower(), found.decode("latin-1"))
+                at = match.end() if match.end() < len(self._value) else -1
+            if at >= 0:
+                self._common = _by_the_library(self._value)
+        return self._common.get(wanted)
+
+
+def _by_the_library(value: bytes) -> dict[str, str]:
+    """Parameters in any other form, in more pieces than one, in a charset of their own."""
+    if len(value) > MAX_STRUCTURED_HEADER:
+        raise TooMuchError(f"The mail has a Content-Type header of more than {MAX_STRUCTURED_HEADER} bytes.")
+    message = Message()
+    message["content-type"] = value.decode("latin-1")
+    found: dict[str, str] = {}
+    for name in _NAMES:
+        text = message.get_param(name)
+        if isinstance(text, str):
+            found[name] = text
+        elif text is not None:
+            # Charset, language and text, by RFC 2231.
+            found[name] = str(text[2])
+    return found
+
+
+def content_type(headers: Mapping[bytes, bytes], default: str = "text/plain") -> tuple[str, Parameters]:
+    """``text/plain`` and the like, in lower case, and the parameters."""
+    value = headers.get(b"content-type")
+    if value is None:
+        return default, Parameters(b"")
+    kind = value.split(b";", 1)[0].strip().lower().decode("latin-1")
+    return (kind if kind.count("/") == 1 else "text/plain"), Parameters(value.strip())
+
+
+def _file_name(disposition: bytes, parameters: Parameters) -> str:
+    """The end of the name under which a part is attached, in lower case."""
+    name = (Parameters(disposition)("filename") if disposition else None) or parameters("name") or ""
+    if "=?" in name:
+        name = header_text(name.encode("latin-1", "replace"))
+    return name.strip().lower()[-8:]
+
+
+# ------------------------------------------------------------------------------ transfer encodings
+
+
+def _decoded(data: bytes, coding: str) -> bytes:
+    if coding == "quoted-printable":
+        return quopri.decodestring(data)
+    if coding == "base64":
+        return _base64(b"".join(data.splitlines()))
+    if coding in _CODINGS:
+        return _uudecoded(data)
+    return data
+
+
+def _base64(data: bytes) -> bytes:
+    """What base64 gives, damaged or not; what gives nothing stays as it is."""
+    missing = -len(data) % 4
+    for text, strict in ((data + b"=" * missing, True), (data, False), (data + b"==", False)):
+        try:
+            return binascii.a2b_base64(text, strict_mode=strict)
+        except binascii.Error:
+            continue
+    return data
+
+
+def _uudecoded(data: bytes) -> bytes:
+    """The file between "begin 644 name" and "end"; the data itself where there is none."""
+    lines = iter(data.splitlines())
+    for line in lines:
+        mode, _, name = line.removeprefix(b"begin ").partition(b" ")
+        if line.startswith(b"begin ") and mode.isdigit() and name:
+            break
+    else:
+        return data
+    out = []
+    for line in lines:
+        if not line or line.strip(b" \t\r\n\f") == b"end":
+            break
+        try:
+            out.append(binascii.a2b_uu(line))
+        except binascii.Error:
+            # Some programs write more or fewer blanks at the end than the length says.
+            wanted = (((line[0] - 32) & 63) * 4 + 5) // 3
+            try:
+                out.append(binascii.a2b_uu(line[:wanted]))
+            except binascii.Error:
+                return data
+    return b"".join(out)
