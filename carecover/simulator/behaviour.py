@@ -13,6 +13,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, Literal
 
+from carecover.errors import UsageError
 from carecover.model import Disposition
 
 # HRESULTs by their symbols ([MS-ERREF] 2.1.1; winerror.h).
@@ -174,6 +175,11 @@ class Behaviour:
     """Of certutil's status lines, as sources show them (words.py). What a view is like in another language is unknown:
     ``none`` garbles every word, to show that no batch reads words."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a timer of less than a second: no call would ever end."""
+        if self.publishes_by_timer is not None and self.publishes_by_timer < timedelta(seconds=1):
+            raise UsageError(f"A CA publishes at most once a second by itself, not every {self.publishes_by_timer}.")
+
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What a rehearsal under these settings takes for granted, in sentences for a report."""
@@ -181,12 +187,14 @@ class Behaviour:
         dialog = "shows no dialog" if self.cert_option_suppresses_dialog else "waits at a dialog"
         again = "refused" if self.duplicate_import_refused else "taken as a second row"
         start = "publishes a CRL" if self.publishes_at_start else "publishes nothing"
+        row = {"own": "the certificate's own hash", "other": "another hash", "none": "no hash"}[self.imported_hash]
+        step = "two" if self.delta_crls == "own number" else "one"
         return (
             f"A dummy made by certutil -sign lives {life}; how long it really lives is documented nowhere.",
             f"certutil -sign with -Cert {dialog}.",
             f"Importing a serial number that the database has is {again}.",
-            f"Importing takes the right '{self.importcert_right}', and the row carries the certificate's own hash.",
-            f"Starting the service {start}; each certutil -crl raises the number by one for every key.",
+            f"Importing takes the right '{self.importcert_right}', and the row carries {row}.",
+            f"Starting the service {start}; each certutil -crl raises the number by {step} for every key.",
         )
 
 

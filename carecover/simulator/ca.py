@@ -64,7 +64,7 @@ from carecover.simulator.rendering import (
     view_csv,
     view_text,
 )
-from carecover.simulator.signing import HangError, Signer, command_serial, create, load, read
+from carecover.simulator.signing import UNREADABLE, HangError, Signer, command_serial, create, load, read
 from carecover.simulator.windows import CallResult, Folder
 
 __all__ = ["Call", "HangError", "KilledError", "SimulatedCA"]
@@ -533,13 +533,17 @@ class SimulatedCA:
         return f"{algorithm} hash of {name}:\n{text.upper() if self.behaviour.hash_upper else text}\n"
 
     def _dump(self, call: CommandLine, folder: Folder) -> str:
-        data = read(folder, call.exactly(1)[0])
-        style = self._dates(call)
+        data, style = read(folder, call.exactly(1)[0]), self._dates(call)
         try:
             crl = x509.load_der_x509_crl(data)
-        except ValueError:
-            return certificate_dump(load(data), style)
-        return crl_dump(crl, style, padded=self.behaviour.high_serials_padded)
+        except UNREADABLE:
+            crl = None
+        try:
+            if crl is None:
+                return certificate_dump(load(data), style)
+            return crl_dump(crl, style, padded=self.behaviour.high_serials_padded)
+        except UNREADABLE:
+            raise RefusalError(known.INVALID_DATA) from None
 
     def _backup(self, call: CommandLine, folder: Folder) -> str:
         """The database and its log in a folder; names of Microsoft's page on backups, what certutil says is assumed."""

@@ -37,29 +37,36 @@ def crl_dump(crl: x509.CertificateRevocationList, style: DateStyle, *, padded: b
     end = "EMPTY" if crl.next_update_utc is None else style.text(crl.next_update_utc)
     lines += [f" ThisUpdate: {style.text(crl.last_update_utc)}", f" NextUpdate: {end}", f"CRL Entries: {len(crl)}"]
     for entry in crl:
-        serial = SerialNumber(entry.serial_number).text
+        serial = _serial(entry.serial_number)
         sign = "00" if padded and serial[0] in "89abcdef" else ""
         lines.append(f"  Serial Number: {sign}{serial}")
         lines.append(f"   Revocation Date: {style.text(entry.revocation_date_utc)}")
         for extension in entry.extensions:
             if isinstance(extension.value, x509.CRLReason):
-                reason = _REASONS[extension.value.reason]
+                reason = _REASONS.get(extension.value.reason)
                 lines += ["  Extensions: 1", "    2.5.29.21: Flags = 0, Length = 3", "    CRL Reason Code"]
-                lines.append(f"        {reason.designation} ({reason.value})")
+                lines.append(f"        {reason.designation} ({reason.value})" if reason else "        Unknown")
         lines.append("")
-    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    lines += ["", "CRL Extensions: 1", "    2.5.29.20: Flags = 0, Length = 3", "    CRL Number"]
-    return "".join(f"{line}\n" for line in [*lines, f"        CRL Number={number:02x}", ""])
+    for extension in crl.extensions:
+        if isinstance(extension.value, x509.CRLNumber):
+            lines += ["", "CRL Extensions: 1", "    2.5.29.20: Flags = 0, Length = 3", "    CRL Number"]
+            lines += [f"        CRL Number={extension.value.crl_number:02x}", ""]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def certificate_dump(certificate: x509.Certificate, style: DateStyle) -> str:
     """A certificate without its keys and extensions."""
-    lines = ["X509 Certificate:", "Version: 3", f"Serial Number: {SerialNumber(certificate.serial_number)}"]
+    lines = ["X509 Certificate:", "Version: 3", f"Serial Number: {_serial(certificate.serial_number)}"]
     lines += [*_name("Issuer", certificate.issuer)]
     lines.append(f" NotBefore: {style.text(certificate.not_valid_before_utc)}")
     lines += [f" NotAfter: {style.text(certificate.not_valid_after_utc)}", ""]
     lines += [*_name("Subject", certificate.subject), f"Cert Hash(sha1): {thumbprint(der(certificate))}"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _serial(number: int) -> str:
+    """Lower-case hex of an even length; of a number that is none of a certificate, its digits."""
+    return SerialNumber(number).text if 0 < number < 1 << 160 else f"{number:x}"
 
 
 def _name(label: str, name: x509.Name) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Signer:
         if validity and not again:
             # "Validity period and other options must not be present" with a serial number (Microsoft's page).
             raise RefusalError(known.FILE_NOT_FOUND if "." in text else known.INVALID_PARAMETER)
-        serial = SerialNumber(load(read(folder, text)).serial_number) if again else command_serial(text)
+        serial = _serial_of(load(read(folder, text))) if again else command_serial(text)
         chosen = call.options.get("cert")
         if chosen is None or not self._behaviour.cert_option_suppresses_dialog:
             raise HangError(
@@ -104,12 +104,25 @@ def command_serial(text: str) -> SerialNumber:
     return SerialNumber(int(text, 16))
 
 
+def _serial_of(certificate: x509.Certificate) -> SerialNumber:
+    try:
+        return SerialNumber(certificate.serial_number)
+    except UsageError:
+        raise RefusalError(known.INVALID_DATA) from None
+
+
 def _validity(text: str) -> timedelta:
     """``now+dd:hh``: how long the file lives that -sign makes of another."""
     match = _VALIDITY.fullmatch(text)
     if not match:
         raise UnsupportedCallError(f"carecover signs files again for now+DAYS:HOURS, not for {text!r}.")
     return timedelta(days=int(match[1]), hours=int(match[2]))
+
+
+# What cryptography raises where a certificate or CRL is built differently from what it looked like.
+UNREADABLE: Final = (
+    *(ValueError, OverflowError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, x509.InvalidVersion),
+)
 
 
 def read(folder: Folder, name: str) -> bytes:
@@ -140,5 +153,5 @@ def load(data: bytes) -> x509.Certificate:
         return (
             x509.load_pem_x509_certificate(data) if data.startswith(b"-----") else x509.load_der_x509_certificate(data)
         )
-    except ValueError:
+    except UNREADABLE:
         raise RefusalError(known.INVALID_DATA) from None

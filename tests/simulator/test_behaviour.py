@@ -6,18 +6,22 @@ import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from carecover.errors import PathError, RunError
+from carecover.errors import PathError, RunError, UsageError
 from carecover.model import Disposition, SerialNumber
 from carecover.simulator import Behaviour, Faults, SimulatedCA, SimulatedHost
 from carecover.simulator import behaviour as known
 from carecover.simulator.authority import der, thumbprint
 from carecover.simulator.behaviour import EVERYTHING, ROLES
 from carecover.simulator.ca import HangError
+from carecover.simulator.publishing import MAX_MISSED
 from carecover.simulator.windows import Folder, whoami
 from tests.simulator.test_ca import Desk, a_row, incident, lost
 
@@ -426,3 +430,45 @@ def test_a_certificate_is_dumped_with_its_serial_number_and_times(desk: MakeDesk
     assert place.code("-dump", "no.cer") == known.FILE_NOT_FOUND
     (place.directory / "junk").write_bytes(der(one)[:50])
     assert place.code("-dump", "junk") == known.INVALID_DATA
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_whatever_lies_in_a_file_certutil_answers(desk: MakeDesk, data: st.DataObject) -> None:
+    place = dumped(desk)
+    whole = bytearray((place.directory / data.draw(st.sampled_from(["new.crl", "one.cer"]))).read_bytes())
+    for _ in range(data.draw(st.integers(0, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    (place.directory / "odd.bin").write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    for arguments in (["-dump", "odd.bin"], ["-importcert", "odd.bin"]):
+        answer = place.call(*arguments)
+        assert b"CertUtil: " in answer.output
+    place.call("-Cert", signer(place), "-sign", "odd.bin", "made.cer", "now+1:00")
+
+
+@cache
+def dumped(make: MakeDesk) -> Desk:
+    """A desk with a CRL and a certificate of its own."""
+    place = make()
+    place.text("-revoke", a_row(20), "1")
+    place.text("-crl")
+    place.text("-getcrl", "new.crl", "0")
+    place.text("-Cert", signer(place), "-sign", "5a01", "one.cer")
+    return place
+
+
+def test_a_clock_that_jumps_does_not_publish_for_ever(desk: MakeDesk) -> None:
+    place = desk(Behaviour(publishes_by_timer=timedelta(seconds=1)))
+    place.ca.now += timedelta(days=4000)
+    place.text("-ping")
+    assert number_of(place.ca.crls[0]) <= first_number() + MAX_MISSED
+    place.text("-ping")
+    with pytest.raises(UsageError, match="once a second"):
+        Behaviour(publishes_by_timer=timedelta(0))
+
+
+def test_what_a_rehearsal_takes_for_granted_follows_the_switches() -> None:
+    said = " ".join(Behaviour(imported_hash="none", delta_crls="own number").assumptions)
+    assert "the row carries no hash" in said
+    assert "raises the number by two" in said
