@@ -46,6 +46,7 @@ MAX_XML_BYTES: Final = 2 * 1024 * 1024 * 1024
 MAX_EVTX_BYTES: Final = 2 * 1024 * 1024 * 1024
 
 _START = re.compile(rb"<Event(?=[\s>])")
+_NAMESPACE: Final = b"http://schemas.microsoft.com/win/2004/08/events/event"
 _DECLARATION = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _TREE_MARK = re.compile(rb"(?m)^[ \t]*[-+][ \t]+(?=<)")
 # Copies from the Event Viewer leave "<<" of flag names unescaped.
@@ -111,25 +112,32 @@ def _row(xml: bytes, location: str) -> dict[str, object] | None:
         "location": location,
     }
     named = _named(root)
-    if event_id in AUDIT_IDS:
-        row.update(_columns(named))
-        row["detail"] = _detail(event_id, named)
-    elif event_id == LOG_CLEARED:
+    row |= said_by(event_id, named) if event_id in AUDIT_IDS else {}
+    if event_id == LOG_CLEARED:
         row["detail"] = _by(named)
-    else:
+    elif event_id not in AUDIT_IDS:
         row["detail"] = _service_detail(event_id, root)
     return row
 
 
+def said_by(event_id: int, named: Mapping[str, str]) -> dict[str, object]:
+    """The columns of an audit event, from its data by the manifest's names in lower case without blanks."""
+    return {**_columns(named), "detail": _detail(event_id, named)}
+
+
 def _matters(event_id: int, root: ElementTree.Element) -> bool:
-    """Whether an event is one of the CA's; a number says nothing without its provider."""
     element = root.find("System/Provider")
-    provider = element.get("Name", "").strip().casefold() if element is not None else ""
+    provider = element.get("Name", "") if element is not None else ""
+    return matters(event_id, provider, root.findtext("System/Channel") or "")
+
+
+def matters(event_id: int, provider: str, channel: str) -> bool:
+    """Whether an event is one of the CA's; a number says nothing without its provider."""
+    provider = provider.strip().casefold()
     if event_id in AUDIT_IDS:
         return provider in {"", _AUDIT_PROVIDER}
     if event_id == LOG_CLEARED:
-        channel = (root.findtext("System/Channel") or "").strip().casefold()
-        return provider == _LOG_PROVIDER and channel in {"", "security"}
+        return provider == _LOG_PROVIDER and channel.strip().casefold() in {"", "security"}
     return event_id in SERVICE_IDS and provider in _SERVICE_PROVIDERS
 
 
@@ -159,7 +167,7 @@ def _detail(event_id: int, named: Mapping[str, str]) -> str | None:
         answer = " ".join(named.get("isbasecrl", named.get("basecrl", "")).split())[:20].casefold()
         parts += ["base"] if answer in _YES else ["delta"] if answer in _NO else []
     for name, word in _DETAILS.get(event_id, {}).items():
-        if text := _plain(named.get(name)):
+        if text := one_line(named.get(name)):
             parts.append(f"{word} {text}")
     if by := _by(named):
         parts.append(by)
@@ -168,7 +176,7 @@ def _detail(event_id: int, named: Mapping[str, str]) -> str | None:
 
 def _by(named: Mapping[str, str]) -> str | None:
     """Who did it."""
-    name, domain = _plain(named.get("subjectusername")), _plain(named.get("subjectdomainname"))
+    name, domain = one_line(named.get("subjectusername")), one_line(named.get("subjectdomainname"))
     return f"by {domain}\\{name}" if name and domain else f"by {name}" if name else None
 
 
@@ -179,11 +187,15 @@ def _service_detail(event_id: int, root: ElementTree.Element) -> str | None:
         for part in ("EventData", "UserData")
         for element in root.iterfind(part)
         for word in element.itertext()
-        if (text := _plain(word))
+        if (text := one_line(word))
     ]
+    return told_by_the_service(event_id, texts, root.findtext("RenderingInfo/Message"))
+
+
+def told_by_the_service(event_id: int, texts: list[str], message: str | None) -> str | None:
+    """What an event of the CA's service says, from its data and its text; bounded, on one line."""
     if event_id == EXIT_MODULE_FAILED:
-        message = _plain(root.findtext("RenderingInfo/Message"))
-        for place, text in enumerate([*texts, message or ""]):
+        for place, text in enumerate([*texts, one_line(message)]):
             if match := _NOT_MAILED.search(text):
                 # The sentence may have been taken apart: then the recipient is the next datum.
                 alone = match[0] == text and place + 1 < len(texts)
@@ -192,7 +204,7 @@ def _service_detail(event_id: int, root: ElementTree.Element) -> str | None:
     return "; ".join(texts)[:_MAX_DETAIL] or None
 
 
-def _plain(text: str | None) -> str:
+def one_line(text: str | None) -> str:
     """A datum on one line, bounded, without control characters."""
     words = " ".join((text or "")[: 4 * _MAX_DETAIL].split())
     return "".join(c for c in words if c.isprintable())[:_MAX_DETAIL]
@@ -249,7 +261,9 @@ def _unit(xml: bytes, location: str) -> Unit:
 def _recognises_xml(source: Source) -> bool:
     encoding, skip = encoding_of(source.head)
     head = source.head[skip:].decode(encoding, "replace").encode("utf-8", "replace") if encoding else source.head
-    return _START.search(head[: 64 * 1024]) is not None and head.lstrip()[:1] in (b"<", b"-", b"+")
+    start = _START.search(head[: 64 * 1024])
+    # "Copy details as text" has the event's XML below its words.
+    return start is not None and (head.lstrip()[:1] in (b"<", b"-", b"+") or _NAMESPACE in head[: 64 * 1024])
 
 
 def _read_xml(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:

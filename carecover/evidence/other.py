@@ -12,7 +12,6 @@ from carecover.evidence.x509 import what_der_is
 
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"!BDN", "an Outlook data file (.pst or .ost). Export its folders as mbox or .eml"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Outlook message (.msg) or another OLE file. Save the mail as .eml"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it and hand in its files"),
     (b"LZIP", "an lzip archive. Unpack it and hand in its files"),
     (b"Rar!", "a rar archive. Unpack it and hand in its files"),
@@ -28,7 +27,6 @@ _VERB = re.compile(r"(?im)^certutil:[ \t]*(-[a-z]{2,20})\b", re.ASCII)
 # What certutil prints of certificates and lists that it was shown.
 _ABOUT_FILES: Final = frozenset({"-store", "-viewstore", "-dump", "-verify", "-sign", "-decode", "-encode"})
 _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
-_EVENT_TEXT = re.compile(r"(?im)^[ \t]*(?:request id:|timecreated[ \t]*:|event ?id[ \t]*:|id[ \t]*:[ \t]*\d{4}[ \t]*$)")
 
 
 def is_container(source: Source) -> bool:
@@ -46,9 +44,6 @@ def what_it_is(source: Source) -> str | None:
         return "This is an ESE database (.edb). It is not read yet; hand in a certutil -view export."
     if (words := what_der_is(source.data)) is not None:
         return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
-    text = head_text(head)
-    if _EVENT_TEXT.search(text):
-        return "This looks like the text of Windows events. Export them as XML or .evtx and hand that in."
     return None
 
 

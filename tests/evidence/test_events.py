@@ -66,7 +66,7 @@ def test_every_file_of_the_corpus_is_accounted_for(corpus: Path) -> None:
     for path in sorted((corpus / "evtx").iterdir()):
         reading = read(path)
         check(reading)
-        assert (reading.kind == "events") == (path.suffix == ".evtx" or ".xml" in path.name)
+        assert reading.kind == ("unknown" if path.name == "SOURCES.tsv" else "events")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -171,7 +171,7 @@ def test_real_events_carry_the_key(corpus: Path) -> None:
     ids = []
     for path in sorted((corpus / "evtx").iterdir()):
         table = read(path).tables.get("audit_events")
-        ids += [] if table is None else list(table["event_id"])
+        ids += list(table["event_id"]) if table is not None and (path.suffix == ".evtx" or ".xml" in path.name) else []
     # The other events of the corpus are other providers', and one is about a template (4898).
     assert sorted(ids) == [4886, 4886, 4886, 4887, 4887, 4887]
 
