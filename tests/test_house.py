@@ -21,7 +21,7 @@ LAYERS = [
     {"errors"},
     {"model"},
     {"journal", "facts", "folder"},
-    {"evidence", "analysis", "remediation", "proof", "simulator", "report"},
+    {"evidence", "analysis", "remediation", "proof", "simulator", "backends", "report"},
     {"register"},
     {"bundles", "ocsp_client"},
     {"derivation"},

@@ -167,6 +167,11 @@ class WineHost:
         self._overrides = wine.overrides(own_find=own_find)
         self.starts: list[Start] = []
 
+    @property
+    def details(self) -> Mapping[str, str]:
+        """Nothing that a journal would want."""
+        return {}
+
     def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
         """Run ``script`` in ``directory`` and return its exit code, as Backend says.
 
