@@ -651,7 +651,8 @@ def _print_outcomes(outcomes: pd.DataFrame) -> None:
         click.echo(f"{verdict}: {len(group)}")
         if verdict == "proved":
             for action, number in group["action"].value_counts(sort=False).items():
-                click.echo(f"  {number} {_one_line(str(action))}")
+                waived = ": nobody decided, as waived in writing; nothing was to be done"
+                click.echo(f"  {number} {_one_line(str(action))}{waived if action == 'undecided' else ''}")
             continue
         for why, part in group.groupby("why", sort=False):
             click.echo(_wrapped(_one_line(str(why)), "  "))

@@ -510,6 +510,14 @@ def test_what_is_not_proved_comes_first_with_its_whole_reason(
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+def test_what_nobody_decided_is_not_shown_as_something_that_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"action": a, "verdict": "proved", "why": "x", "serial": "44"} for a in ("revoke", "undecided")]
+    cli._print_outcomes(TABLES["outcomes"].frame(rows))
+    out = capsys.readouterr().out
+    assert "1 undecided: nobody decided" in out
+    assert "  1 revoke\n" in out
+
+
 def test_on_a_narrow_terminal_a_file_is_told_by_its_name(
     run: Run, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -369,7 +369,8 @@ class Judge:
         # One source that says so is enough: a forged template must not hide a domain controller.
         names = {template, *(self.template_names.get(t, t) for t in dossier.templates)}
         infrastructure = any(is_infrastructure(name, verified) for name in names)
-        replace = any(
+        # What is to be taken off hold is not to be revoked, so nothing has to be replaced before.
+        replace = kind != "lost_release" and any(
             replace_first(name, verified, ends, self.cut, infrastructure=infrastructure, revoked=state is not None)
             for name in names
         )

@@ -110,8 +110,12 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     for act, name in (("rehearsal", "rehearse it"), ("export", "export the bundle"), ("verify", "verify what it did")):
         there = (act, digest) in acts
         steps.append((name, there, "done for this plan" if there else "not for this plan"))
-    reported = any(act == "report" for act, _ in acts)
-    steps.append(("hand in the report", reported, "written" if reported else "not written"))
+    reported = max((place for place, (act, _) in enumerate(acts) if act == "report"), default=None)
+    # What is handed in tells of what was proved: a report of before that is one of how far it has come.
+    proved = max((place for place, act in enumerate(acts) if act == ("verify", digest)), default=None)
+    final = digest is not None and reported is not None and proved is not None and reported > proved
+    told = "written before it was verified: write it again" if reported is not None else "not written"
+    steps.append(("hand in the report", final and signed == 2, "written" if final else told))
     return steps
 
 

@@ -2,7 +2,7 @@
 
 A CA leaves a serial number out of its list when it was released from hold, or when the
 certificate has expired (AD CS keeps it for one more base CRL). Whatever else is missing
-from the new list was lost: clients take the certificate for good again.
+from the new list was lost: clients take the certificate as valid again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def warnings_about(changes: pd.DataFrame) -> list[str]:
         named = ", ".join(part["serial"].head(3)) + (" …" if len(part) > 3 else "")
         told.append(
             f"{len(part)} serial number(s) of CRL {old} are missing from CRL {new} (CA key {key}) and nobody planned "
-            f"that: clients take these certificates for good ({named}). See: carecover table CASE crl_changes"
+            f"that: clients take these certificates as valid ({named}). See: carecover table CASE crl_changes"
         )
     return told
 

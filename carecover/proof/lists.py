@@ -190,12 +190,14 @@ def newest_lists(
     before: Iterable[RevocationList] = (),
     fetched: Iterable[RevocationList] = (),
     failure: datetime | None = None,
+    again: Iterable[RevocationList] = (),
 ) -> Newest:
     """The list of this key that counts, or the sentence that says why none does.
 
     ``crls`` are those handed in after the work, ``last`` the highest number that was public
     before it, ``before`` the newest lists from before it, ``fetched`` what clients can get,
-    ``failure`` when the CA was lost: a list of before that was not made by the restored one.
+    ``failure`` when the CA was lost: a list of before that was not made by the restored one;
+    ``again`` are lists of before the work that came back as if they were new.
     """
     whose = "the CA's key" if key == 0 else f"the CA's key {key}"
     own = [one for one in revocation_lists(crls, ca) if one.key == key]
@@ -205,6 +207,11 @@ def newest_lists(
             return Newest(missing=f"Only a delta CRL of {whose} was handed in; a base CRL is needed.")
         if reasons := _reasons(crls, key, ca):
             return Newest(missing=f"No CRL of {whose} that proves anything was handed in: {reasons}.")
+        if (old := max((one.number for one in again if one.key == key), default=None)) is not None:
+            return Newest(
+                missing=f"CRL {old} of {whose} was published before the work: hand in one from after it (publish one "
+                "first)."
+            )
         return Newest(missing=f"No CRL of {whose} was handed in since: publish one and hand it to verify.")
     top = max(one.number for one in bases)
     newest = tuple(one for one in bases if one.number == top)
@@ -214,6 +221,11 @@ def newest_lists(
         missing = (
             f"No CRL of {whose} from before the work is known, so nothing shows that CRL {top} is newer than "
             "the last public one. Hand in the last list that was public."
+        )
+    elif top <= last and any(o.key == key and o.this_update >= newest[0].this_update for o in before):
+        missing = (
+            f"CRL {top} is dated {clock(newest[0].this_update)} and not newer than the last public one ({last}): it "
+            "was published before the work. Hand in one from after it."
         )
     elif top <= last:
         missing = (

@@ -7,13 +7,21 @@ answered) can hold a verdict back or contradict it, and can never replace that l
 what stays valid the database must say so too: a list that does not name a serial cannot
 tell a good certificate from one the CA does not know. A dummy's row must not end before
 the real certificate does: the CA would drop the serial number from its lists unasked.
+
+One thing no list has to show: a certificate that ended before the list was made. A complete
+list names the unexpired revoked ones (RFC 5280 5), and an entry may go once it stood on a
+regular list of after the end (3.3). There the database proves the revocation, and the end
+counts only where the CA signed it or holds it: a mail's date settles nothing. Code signing
+is different, as its signatures outlive it, and AD CS keeps it on its lists.
+
+The module is long because every verdict is a sentence, and all of them are here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pandas as pd
@@ -43,9 +51,12 @@ PENDING: Final = "pending"
 FAILED: Final = "failed"
 CONTRADICTED: Final = "contradicted"
 
+# EKUOIDsForPublishExpiredCertInCRL: what AD CS keeps on its lists after it has expired.
+_CODE_SIGNING: Final = frozenset({"1.3.6.1.5.5.7.3.3", "1.3.6.1.4.1.311.61.1.1"})
 _MUST_STAY: Final = "though it was to stay valid."
 # Local time that was taken for UTC may be anywhere within the zones.
 _ANY_ZONE: Final = timedelta(hours=14)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 # The readers' word for that, in column flags.
 _ZONE_ASSUMED: Final = "zone_assumed_utc"
 _REMOVED: Final = int(RevocationReason.REMOVE_FROM_CRL)
@@ -76,6 +87,8 @@ class _Certificate:
 
     points: frozenset[str]
     is_ca: bool
+    not_after: datetime | None
+    code_signing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +136,11 @@ def judge(
     last = last_public_numbers(plan.last_crl_numbers, before_crls, ca)
     old = set(before_crls["crl_sha256"].dropna())
     fresh = crls[~crls["crl_sha256"].isin(list(old))]
+    again = revocation_lists(crls[crls["crl_sha256"].isin(list(old))], ca)
     before = _newest_old(before_crls, ca)
     fetchable_lists = [] if cdp_crls is None else revocation_lists(cdp_crls, ca)
     public = {
-        key: newest_lists(fresh, key, last.get(key), now, ca, before.values(), fetchable_lists, failure)
+        key: newest_lists(fresh, key, last.get(key), now, ca, before.values(), fetchable_lists, failure, again)
         for key in {item.ca_key_index for item in plan.items}
     }
     if fetched is None:
@@ -148,11 +162,14 @@ def judge(
         newest = public[item.ca_key_index]
         if newest.missing is None and (unfit := _unfit(newest, known.get(item.serial), named)):
             newest = Newest(missing=unfit)
+        over = _over(item, found, known.get(item.serial), newest, entries)
         verdict = _strange(item, found, ca) or _verdict(
-            item, step, found, newest, entries, published=published, now=now
+            item, step, found, newest, entries, published=published, over=over
         )
         fetchable, told = _visible(item, newest, places, asked.get(item.serial, []), entries, now)
-        verdict = _held_back(_unsure(verdict, item, found, ca), [*fetchable, *told])
+        # What has ended no client accepts, whatever it is told about it.
+        seen = [] if over is not None and over.at is not None else [*fetchable, *told]
+        verdict = _held_back(_unsure(verdict, item, found, ca), seen)
         since = _since(item, before.get(item.ca_key_index), newest, entries)
         if verdict.word == PROVED and item.action == "revoke" and _later(*since):
             verdict = _Verdict(PROVED, f"{verdict.why} {_new_date(*since)}")
@@ -186,7 +203,7 @@ def _verdict(
     entries: Entries,
     *,
     published: bool,
-    now: datetime,
+    over: _Over | None,
 ) -> _Verdict:
     if public.missing is not None:
         if step is not None and step.code != 0:
@@ -213,7 +230,7 @@ def _verdict(
             f"The {refused[-1].name} {refused[-1].refused}: clients that use deltas cannot tell. Publish again.",
         )
     if item.action == "revoke":
-        return _verdict_revoked(item, step, rows, public, listed, published=published, now=now)
+        return _verdict_revoked(item, step, rows, public, listed, published=published, over=over)
     return _verdict_valid(item, step, rows, public, listed)
 
 
@@ -253,7 +270,7 @@ def _verdict_revoked(
     listed: int | None,
     *,
     published: bool,
-    now: datetime,
+    over: _Over | None,
 ) -> _Verdict:
     revoked = rows and rows[0].disposition == Disposition.REVOKED
     well = step is not None and step.well
@@ -275,14 +292,11 @@ def _verdict_revoked(
             f"{public.name}, signed by the CA and in force until {clock(public.lists[0].next_update)}, "
             f"lists it with the reason {reason_text(listed)}.",
         )
-    if (ended := _ended(item, now)) is not None:
-        return _Verdict(
-            PENDING,
-            f"{public.name} does not list it; the certificate ended on {ended}, and a CA leaves expired "
-            "certificates out of its lists. No list can prove this any more; no client accepts it any more.",
-        )
+    if over is not None and over.at is not None:
+        return _verdict_ended(item, step, rows, public, over.at)
+    note = "" if over is None else f" {over.why}"
     if step is not None and step.code != 0:
-        return _Verdict(FAILED, f"{_stopped(step)} {public.name} does not list it.")
+        return _Verdict(FAILED, f"{_stopped(step)} {public.name} does not list it.{note}")
     if well and rows and not revoked:
         return _Verdict(
             CONTRADICTED,
@@ -293,13 +307,49 @@ def _verdict_revoked(
             CONTRADICTED,
             f"The log says that it was revoked and that a CRL was published, but {public.name} does not list it. "
             "Hand in the list that 'revoke.cmd publish' wrote; if it is this one, look at the end of validity of "
-            "the database row: an expired row is dropped from the CRL.",
+            f"the database row: an expired row is dropped from the CRL.{note}",
         )
     if well or revoked:
         return _Verdict(
-            PENDING, f"It is revoked in the database, but {public.name} does not list it yet: publish a CRL."
+            PENDING, f"It is revoked in the database, but {public.name} does not list it yet: publish a CRL.{note}"
         )
-    return _Verdict(PENDING, f"{public.name} does not list it: the batch has not been applied to it yet.")
+    return _Verdict(PENDING, f"{public.name} does not list it: the batch has not been applied to it yet.{note}")
+
+
+def _verdict_ended(
+    item: PlanItem, step: Step | None, rows: list[_Row] | None, public: Newest, end: datetime
+) -> _Verdict:
+    """To be revoked, and ended before the list was made, which does not name it: the database must say so."""
+    why = (
+        f"{public.name} does not list it and need not list it: it ended on {clock(end)}, before that list was made, "
+        "and a CRL names the unexpired ones (RFC 5280 5). No client accepts it any more."
+    )
+    otherwise = "or decide to leave it (decide --action leave), as nothing is left to be revoked"
+    if rows and rows[0].disposition == Disposition.REVOKED:
+        if rows[0].reason is None:
+            return _Verdict(
+                PENDING, f"{why} The later view shows it as revoked, but not why: export RevokedReason too."
+            )
+        if rows[0].reason != item.reason:
+            return _Verdict(
+                CONTRADICTED,
+                f"The later view shows it as revoked with the reason {reason_text(rows[0].reason)}, the plan says "
+                f"{reason_text(item.reason)}. {why}",
+            )
+        reason = reason_text(item.reason)
+        return _Verdict(PROVED, f"The later view shows it as revoked, reason {reason}. {why}")
+    if step is not None and step.code != 0:
+        return _Verdict(FAILED, f"{_stopped(step)} {why}")
+    if not rows:
+        return _Verdict(PENDING, f"{why} Hand in a later view of the database that shows it as revoked, {otherwise}.")
+    state = _disposition(rows[0].disposition)
+    if step is not None and step.well:
+        return _Verdict(
+            CONTRADICTED, f"The log says that it was revoked, but the later view shows it as {state}. {why}"
+        )
+    return _Verdict(
+        PENDING, f"{why} The later view shows it as {state}: the batch has not been applied to it yet; {otherwise}."
+    )
 
 
 def _verdict_valid(
@@ -315,6 +365,12 @@ def _verdict_valid(
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} lists it as on hold.")
     if listed is not None:
         return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {reason_text(listed)}, {_MUST_STAY}")
+    if item.action == "undecided":
+        return _Verdict(
+            PROVED,
+            f"Nobody decided about it, which was waived in writing, so nothing was to be done: {public.name} does not "
+            "list it, and clients take it as valid.",
+        )
     if item.method == "none":
         return _Verdict(PROVED, f"Left as it is, as decided: {public.name} does not list it.")
     if step is not None and step.code != 0 and not rows:
@@ -357,6 +413,8 @@ def _strange(item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict
         "serial number from its CRL while the certificate is still valid. Have expired certificates kept on the CRL "
         "(certutil -setreg CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS, and restart the service), and publish again.",
     )
+
+
 
 
 def _needed(item: PlanItem, ca: Authority) -> datetime | None:
@@ -434,11 +492,43 @@ def _stopped(step: Step) -> str:
     return f"The batch stopped at its step '{step.step}' with exit code {step.code}."
 
 
-def _ended(item: PlanItem, now: datetime) -> str | None:
-    if item.not_after is None:
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """A certificate that is said to have ended before the list was made: ``at`` where that is certain, else why not."""
+
+    at: datetime | None
+    why: str = ""
+
+
+def _over(
+    item: PlanItem, rows: list[_Row] | None, certificate: _Certificate | None, public: Newest, entries: Entries
+) -> _Over | None:
+    """Whether it had ended when the newest list was made, by what the CA signed or holds; None where it had not.
+
+    A list that names it all the same is judged as any other; a dummy's row has an end of its own.
+    """
+    if not public.lists or any(_state(item.serial, one, entries) for one in public.lists):
         return None
-    end = datetime.fromisoformat(item.not_after)
-    return clock(end) if end < now else None
+    made = min(one.this_update for one in public.lists)
+    said = None if item.not_after is None else datetime.fromisoformat(item.not_after)
+    ends = [] if certificate is None or certificate.not_after is None else [certificate.not_after]
+    if rows and len(rows) == 1 and item.method != "dummy" and rows[0].not_after is not None:
+        zone = timedelta() if rows[0].zone_known else _ANY_ZONE
+        ends.append(min(rows[0].not_after, _LATEST) + zone)
+    # Where they disagree the later end counts.
+    last = max([*ends, *([] if said is None else [said])], default=None)
+    if last is None or last > made:
+        return None
+    if not ends:
+        return _Over(None, f"By the plan it ended on {clock(last)}, yet nothing that the CA signed or holds says so.")
+    named = "codesign" in "".join(filter(str.isalnum, item.template or "")).casefold()
+    if named or (certificate is not None and certificate.code_signing):
+        return _Over(
+            None,
+            f"It ended on {clock(last)}, but it is for code signing: signatures outlive it, and AD CS keeps such "
+            "certificates on its lists (EKUOIDsForPublishExpiredCertInCRL), unless somebody changed that.",
+        )
+    return _Over(last)
 
 
 def _state(serial: str, one: RevocationList, entries: Entries) -> tuple[int, ...]:
@@ -469,8 +559,8 @@ def _new_date(old: datetime | None, new: datetime | None) -> str:
     if old is None or new is None:
         return ""
     return (
-        f"It was revoked since {clock(old)} before the failure and is since {clock(new)} now: what was signed with it "
-        "in between passes for good wherever a signature is judged by its time."
+        f"Before the failure it counted as revoked from {clock(old)} on, by the new list it does from {clock(new)} on: "
+        "what was signed with it in between will count as valid wherever a signature is judged by its time."
     )
 
 
@@ -493,7 +583,12 @@ def _certificates(certificates: pd.DataFrame | None, wanted: set[str]) -> dict[s
     verified = certificates[true(certificates["signed_by_ca"]) & certificates["serial"].isin(list(wanted))]
     found: dict[str, dict[str, _Certificate]] = {}
     for row in verified.to_dict("records"):
-        about = _Certificate(frozenset(row["crl_urls"]), present(row["is_ca"]) and bool(row["is_ca"]))
+        about = _Certificate(
+            points=frozenset(row["crl_urls"]),
+            is_ca=present(row["is_ca"]) and bool(row["is_ca"]),
+            not_after=moment(row["not_after"]) if present(row["not_after"]) else None,
+            code_signing=not _CODE_SIGNING.isdisjoint(row["eku"]),
+        )
         found.setdefault(str(row["serial"]), {})[str(row["certificate_sha256"])] = about
     return {serial: next(iter(each.values())) for serial, each in found.items() if len(each) == 1}
 

@@ -142,8 +142,9 @@ _ENGLISH: Final = {
     "impact_lead": "What revoking the certificates of the findings would hit. Use and infrastructure are told by "
     "template names and, where the certificate was found, by what it may be used for.",
     "impact_caption": "Blast radius",
-    "replace_lead": "Replace before you revoke: something works with these now, and stops when they are revoked.",
-    "replace_caption": "To be replaced before they are revoked",
+    "replace_lead": "Replace before you revoke: something works with these now, and stops if they are revoked. Whether "
+    "they are, the decisions say.",
+    "replace_caption": "To be replaced before they are revoked, if they are",
     "owners_caption": "Owners: who holds the certificates of the findings",
     "column_item": "Which",
     "column_account": "Account",
@@ -285,8 +286,8 @@ _ENGLISH: Final = {
     "column_url": "Address",
     "column_seen": "Fetched there",
     "changes_lost": "{n:,} serial number dropped out of the new CRL and nobody planned that: clients take the "
-    "certificate for good.|{n:,} serial numbers dropped out of the new CRL and nobody planned that: clients take "
-    "these certificates for good.",
+    "certificate as valid.|{n:,} serial numbers dropped out of the new CRL and nobody planned that: clients take "
+    "these certificates as valid.",
     "changes_kept": "Nothing dropped out of the new CRL that should be there.",
     "changes_caption": "Old and new CRL, entry by entry",
     "column_change": "Change",

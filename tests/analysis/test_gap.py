@@ -163,6 +163,14 @@ def test_a_hold_that_was_released_in_the_gap_leaves_nothing_to_do() -> None:
     assert len(gap(ca_rows=[row(1)], notifications=mails)) == 0
 
 
+def test_nothing_is_replaced_before_it_is_taken_off_hold() -> None:
+    held = row(1, disposition=21, reason=6, revoked_at=BACKUP - timedelta(days=2), template="WebServer")
+    released = mail("unrevoked", 1, sent_at=IN_GAP, template="WebServer")
+    found = only(gap(ca_rows=[held], notifications=[released]))
+    assert (found["kind"], found["replace_first"]) == ("lost_release", False)
+    assert found["blast_radius"].startswith("It is on hold")
+
+
 def test_an_orphan_whose_original_was_found_is_suggested_to_be_restored() -> None:
     found_one = {
         "certificate_sha256": "a" * 64, "serial": serial(2), "thumbprint": f"{2:040x}", "subject": "CN=host",

@@ -553,6 +553,16 @@ def test_the_steps_follow_the_case(signed: Case) -> None:
     assert "Next: export the bundle." in said(panel)
 
 
+def test_a_report_that_was_written_on_the_way_is_not_the_one_to_hand_in(decided: Case, tmp_path: Path) -> None:
+    """The report of an unsigned plan is a report of how far it is, and no tick."""
+    panel = OpenPanel(decided)
+    assert "○ hand in the report" in said(panel)
+    decided.report(tmp_path / "early.html")
+    panel.refresh()
+    assert "○ hand in the report" in said(panel)
+    assert "written before it was verified" in said(panel)
+
+
 # ------------------------------------------------------------------------------ small parts
 
 

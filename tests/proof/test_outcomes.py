@@ -86,7 +86,14 @@ def test_a_list_that_was_public_before_proves_nothing_even_when_handed_in_again(
     story.crls = [crl("old", 500)]
     story.entries = [{"crl_sha256": "old", "serial": SERIAL, "reason": 5}]
     story.before = [crl("old", 500)]
-    assert_verdict(story, "pending", "No CRL of the CA's key was handed in")
+    assert_verdict(story, "pending", "CRL 500 of the CA's key was published before the work", "from after it")
+
+
+def test_an_old_list_that_is_handed_in_for_the_first_time_is_called_old(story: Story) -> None:
+    story.crls = [crl("other", 399, this_update=NOW - timedelta(days=30))]
+    assert_verdict(
+        story, "pending", "CRL 399", "was published before the work", "not newer than the last public one (412)"
+    )
 
 
 def test_the_number_must_also_pass_lists_that_the_plan_did_not_know(story: Story) -> None:
@@ -286,9 +293,89 @@ def test_log_and_database_that_exclude_each_other_are_contradicted(story: Story)
     assert_verdict(story, "contradicted", "shows it as issued")
 
 
-def test_an_ended_certificate_can_be_proved_by_no_list(story: Story) -> None:
-    story.change(not_after="2026-03-06T11:59:00Z").entries = []
-    assert_verdict(story, "pending", "no client accepts it any more")
+# ---------------------------------------------------------------- certificates that have ended
+
+ENDED = datetime(2026, 3, 1, tzinfo=UTC)
+FOUND = {"serial": SERIAL, "signed_by_ca": True, "certificate_sha256": "f" * 64, "not_after": ENDED, "eku": []}
+
+
+def ended(story: Story) -> Story:
+    """It ended before the new list, and the list does not name it."""
+    story.change(kind="lost_revocation", method="row", not_after="2026-03-01T00:00:00Z").entries = []
+    return story
+
+
+def test_a_certificate_that_ended_need_not_be_listed_where_the_database_has_it_revoked(story: Story) -> None:
+    """RFC 5280 5: a list names the unexpired ones; then the row is what is left to prove."""
+    ended(story).rows = [ROW | {"not_after": ENDED}]
+    assert_verdict(story, "proved", "as revoked", "ended on 2026-03-01 00:00 UTC", "need not list it", "RFC 5280")
+    story.rows = [ROW | {"not_after": ENDED, "reason": 1}]
+    assert_verdict(story, "contradicted", "1 (Key Compromise)")
+    story.rows = [ROW | {"not_after": ENDED, "disposition": 20, "reason": None}]
+    assert_verdict(story, "pending", "shows it as issued", "decide to leave it")
+
+
+def test_what_has_to_be_handed_in_to_settle_an_ended_certificate_is_said(story: Story) -> None:
+    ended(story).certificates = [FOUND]
+    assert_verdict(story, "pending", "need not list it", "a later view of the database")
+    story.log = [f"@@CR 1 {SERIAL} failed-revoke 87"]
+    assert_verdict(story, "failed", "failed-revoke")
+
+
+def test_the_end_that_only_a_mail_gives_settles_nothing(story: Story) -> None:
+    """The plan's NotAfter may come from a mail; a forged one must not make an unlisted certificate green."""
+    ended(story).rows = [ROW]
+    assert_verdict(story, "pending", "nothing that the CA signed or holds says so")
+    story.rows = [ROW | {"not_after": NOW + timedelta(days=90)}]
+    assert_verdict(story, "pending", "does not list it")
+    story.rows, story.certificates = [ROW], [FOUND | {"signed_by_ca": False}]
+    assert_verdict(story, "pending", "nothing that the CA signed or holds says so")
+    story.rows, story.certificates = [ROW | {"not_after": ENDED}], [FOUND | {"not_after": NOW + timedelta(days=90)}]
+    assert_verdict(story, "pending", "does not list it")
+
+
+def test_the_end_of_a_dummy_is_not_the_end_of_the_certificate(story: Story) -> None:
+    story.change(method="dummy", kind="orphaned", not_after=None).entries = []
+    story.rows = [ROW | {"not_after": ENDED}]
+    verdict, _ = story.verdict()
+    assert verdict != "proved"
+
+
+def test_a_certificate_that_ended_after_the_list_was_made_had_to_be_on_it(story: Story) -> None:
+    just = NOW - timedelta(minutes=1)
+    story.change(kind="lost_revocation", method="row", not_after=just.isoformat()).entries = []
+    story.rows = [ROW | {"not_after": just}]
+    assert_verdict(story, "pending", "does not list it yet")
+
+
+def test_in_an_unknown_zone_it_has_ended_only_when_it_has_in_all(story: Story) -> None:
+    almost = NOW - timedelta(hours=13)
+    ended(story).rows = [ROW | {"not_after": almost, "flags": ["zone_assumed_utc"]}]
+    assert story.verdict()[0] == "pending"
+    story.rows = [ROW | {"not_after": ENDED, "flags": ["zone_assumed_utc"]}]
+    assert story.verdict()[0] == "proved"
+
+
+@pytest.mark.parametrize("eku", ["1.3.6.1.5.5.7.3.3", "1.3.6.1.4.1.311.61.1.1"])
+def test_code_signing_outlives_its_certificate(story: Story, eku: str) -> None:
+    """AD CS keeps these on its lists (EKUOIDsForPublishExpiredCertInCRL): signatures with a time stamp still count."""
+    ended(story).rows, story.certificates = [ROW | {"not_after": ENDED}], [FOUND | {"eku": [eku]}]
+    assert_verdict(story, "pending", "code signing")
+
+
+def test_what_nobody_decided_is_not_said_to_be_as_decided(story: Story) -> None:
+    story.change(action="undecided", reason=None, method="none").entries = []
+    assert_verdict(story, "proved", "Nobody decided", "waived", "clients take it as valid")
+    assert "as decided" not in story.verdict()[1]
+
+
+def test_the_dates_of_a_second_revocation_are_told_in_order(story: Story) -> None:
+    story.change(original_revoked_at="2026-03-01T10:00:00Z")
+    story.entries[0]["revoked_at"] = datetime(2026, 3, 6, 9, tzinfo=UTC)
+    assert_verdict(
+        story, "proved", "Before the failure it counted as revoked from 2026-03-01 10:00 UTC on",
+        "by the new list it does from 2026-03-06 09:00 UTC on", "count as valid",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("action", "method"), [("restore", "original"), ("unrevoke", "row")])
@@ -528,7 +615,7 @@ def test_a_narrow_and_a_wide_view_of_one_row_are_one_row(story: Story) -> None:
 def test_revoking_again_sets_a_new_date_and_that_is_said(story: Story) -> None:
     story.change(original_revoked_at="2026-02-01T08:00:00Z")
     story.entries[0]["revoked_at"] = NOW
-    assert_verdict(story, "proved", "since 2026-02-01 08:00 UTC before the failure", "2026-03-06 12:00 UTC now")
+    assert_verdict(story, "proved", "as revoked from 2026-02-01 08:00 UTC on", "from 2026-03-06 12:00 UTC on")
     row = story.outcome()
     assert (row["old_revoked_at"], row["new_revoked_at"]) == (pd.Timestamp("2026-02-01T08:00Z"), pd.Timestamp(NOW))
     story.change(original_revoked_at=None)
