@@ -103,6 +103,9 @@ def ca_row(
     for column, name in _TIMES:
         if (printed := values.given(cells.get(name))) is not None:
             row[column] = PrintedTime(printed)
+    for column in ("requester", "subject", "template"):
+        if (flag := values.damaged_letters(row.get(column))) is not None and flag not in noted:
+            noted.append(flag)
     if der is not None:
         _from_certificate(row, der, noted)
     row["flags"] = noted

@@ -52,6 +52,24 @@ def plain(text: str | None) -> str | None:
     return (text or "").strip() or None
 
 
+def damaged_letters(value: object) -> str | None:
+    """What a wrong code page did to a text before it was handed in; None where nothing shows.
+
+    ``characters_lost``: U+FFFD stands where letters were. ``encoded_twice``: UTF-8 that somebody
+    took for Windows-1252 or Latin-1 ("Ã¼"). Neither is mended: what was there is not certain.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return None
+    if "\ufffd" in value:
+        return "characters_lost"
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return "encoded_twice" if value.encode(encoding).decode("utf-8") != value else None
+        except UnicodeError:
+            continue
+    return None
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def integer(text: str | None) -> int | None:
     """``85``, ``0x55``, ``0x55 (85)`` or ``0x15 (21) -- Revoked``, as the number."""

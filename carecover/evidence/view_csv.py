@@ -3,21 +3,24 @@
 No capture with data rows is public, so the exact quoting is unknown: numbers are accepted
 with and without quotes, binary columns are sizes (``1657 Bytes``) and lost, line breaks may
 stand inside quotes, and the status line at the end may be there or not. The columns must be
-named by their English display names or their schema names; other languages cannot be told
-from a csv and are refused with the way out.
+named by their English display names or their schema names, or by the command itself, whose
+``-out`` gives their order: its line may stand above the header, as a console shows it. Other
+languages cannot be told from a csv alone and are refused with the way out.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from carecover.evidence import crl_view
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
 from carecover.evidence.text import OEM, encoding_of, head_text, lines
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
-from carecover.evidence.views import Extent, restriction_of, table_of
+from carecover.evidence.views import Extent, columns_asked, is_command, restriction_of, table_of
 
 # Prompts, dates and comments that stand before the header in real captures.
 _LINES_BEFORE_HEADER: Final = 20
@@ -39,6 +42,13 @@ _FOLDED: Final = {
     for spelling in (label, name)
 }
 _WANTED: Final = NEEDED | crl_view.NEEDED
+# Numbers, dates and hashes: a word without a digit there is no value, in whatever language.
+_WITH_DIGITS: Final = _WANTED - {"Request.RequesterName", "DistinguishedName", "CommonName", "CertificateTemplate"}
+_WORD = re.compile(r"[^\W\d_]{2,30}")
+# A serial number may have no digit but letters of hex.
+_HEX_WORD = re.compile(r"(?:[0-9a-f]{2})+", re.IGNORECASE | re.ASCII)
+_TRAILER = re.compile(r"(?:(\d{1,9})\s+[^\W\d_]+|\S[^:]*:\s*\d{1,9})\s*")
+_MAX_TRAILER: Final = 200
 EXPORT_ADVICE: Final = (
     "Export as text (certutil -gmt -seconds -view -out ...), which names its own columns in any language."
 )
@@ -51,20 +61,37 @@ def _fields(line: str) -> list[str]:
         return []
 
 
-def _header(text: str) -> tuple[int, list[str]] | None:
-    """Line number (from 0) and fields of the header, by at least one known name among two fields or more."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The line of the header (from 0), its fields, and the schema names that they stand for."""
+
+    number: int
+    labels: list[str]
+    names: list[str | None]
+
+
+def _header(text: str) -> _Header | None:
+    """The header: at least one known name among two fields or more, or as many fields as the command asked for."""
+    asked: list[str] | None = None
     for number, line in enumerate(text.split("\n", _LINES_BEFORE_HEADER)[:_LINES_BEFORE_HEADER]):
+        if is_command(line):
+            asked = columns_asked(line) or asked
+            continue
         fields = _fields(line)
-        known = sum(field.strip().casefold() in _FOLDED for field in fields)
+        names = [_FOLDED.get(field.strip().casefold()) for field in fields]
+        known = sum(name is not None for name in names)
         quoted = line.lstrip().startswith('"')
         if known and (len(fields) > 1 or quoted) and known * 2 >= len(fields):
-            return number, fields
+            return _Header(number, fields, names)
+        if quoted and asked is not None and len(fields) == len(asked) > 1:
+            return _Header(number, fields, [_FOLDED.get(name.casefold()) for name in asked])
     return None
 
 
 def _foreign_header(text: str) -> bool:
     """True for a csv of quoted names whose next line is a row of a CA database, in another language."""
-    first = [line for line in text.split("\n", _LINES_BEFORE_HEADER) if line.strip()][:2]
+    above = text.split("\n", _LINES_BEFORE_HEADER)
+    first = [line for line in above if line.strip() and not is_command(line)][:2]
     if not first or not first[0].startswith('"'):
         return False
     fields = _fields(first[0])
@@ -81,11 +108,13 @@ def _recognises(source: Source) -> bool:
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     header = _header(head_text(source.head))
     if header is None:
-        reason = f"This csv names its columns in a language that carecover cannot tell. {EXPORT_ADVICE}"
+        reason = (
+            "This csv names its columns in a language that carecover cannot tell. Put the line of the command that "
+            f'made it above its first line (certutil ... -view -out "..." csv), or: {EXPORT_ADVICE}'
+        )
         yield Rejected.of("line 1", "parse", reason, source.data)
         return
-    before, labels = header
-    names = [_FOLDED.get(label.strip().casefold()) for label in labels]
+    before, labels, names = header.number, header.labels, header.names
     encoding, skip = encoding_of(source.data)
     flags = ("encoding_guessed",) if encoding == OEM else ()
     following = lines(source.data, encoding, skip)
@@ -96,6 +125,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     reader = csv.reader(following)
     rejected = done = 0
     complete: bool | None = None
+    claimed: int | None = None
     extent = Extent()
     while True:
         line_number = before + 2 + reader.line_num
@@ -115,16 +145,20 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         if len(cells) < len(names) and first.casefold().startswith("certutil:"):
             complete = "0x8" not in first
             continue
-        if cells == labels:
+        if cells == labels or is_command(first):
+            continue
+        if len(cells) == 1 < len(names) and (trailer := _TRAILER.fullmatch(first[:_MAX_TRAILER])):
+            # "12 Rows"; "Maximum Row Index: 12" says the same once more.
+            claimed = int(trailer[1]) if trailer[1] else claimed
             continue
         if len(cells) != len(names):
             rejected += 1
             reason = f"The row has {len(cells)} columns, the header has {len(names)}. {EXPORT_ADVICE}"
             yield Rejected.of(location, "parse", reason, ",".join(cells).encode("utf-8", "replace"))
             continue
-        # A name that really is "EMPTY" cannot be told from an absent one in this form.
+        absent = _absent(names, cells)
         values = {
-            name: None if cell.strip() == "EMPTY" else cell
+            name: None if cell.strip() in absent else cell
             for name, cell in zip(names, cells, strict=True)
             if name in _WANTED
         }
@@ -146,12 +180,22 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         "location": f"line {before + 1}",
         "columns": [name or label for name, label in zip(names, labels, strict=True)],
         "rows": extent.rows,
-        "complete": False if rejected else complete,
+        "rows_claimed": claimed,
+        "complete": False if rejected or (claimed is not None and claimed != extent.rows) else complete,
         "restriction": extent.restriction(restriction),
         "first_request_id": extent.first_id,
         "last_request_id": extent.last_id,
     }
     yield Parsed((("views", view),), units=0)
+
+
+def _absent(names: list[str | None], cells: list[str]) -> set[str]:
+    """The words that stand for "nothing" in a row: EMPTY, and what a number or date without a digit says instead.
+
+    A name that really is that word cannot be told from an absent one in this form.
+    """
+    told = {cell.strip() for name, cell in zip(names, cells, strict=True) if name in _WITH_DIGITS}
+    return {"EMPTY", *(cell for cell in told if _WORD.fullmatch(cell) and not _HEX_WORD.fullmatch(cell))}
 
 
 READER: Final = Reader("view_csv", _recognises, _read, alone=True)

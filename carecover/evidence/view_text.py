@@ -30,6 +30,8 @@ MAX_LINE_CHARS: Final = 1024 * 1024
 MAX_COLUMNS: Final = 500
 # Lines that carecover knows by their structure are short; on long ones the patterns would be slow.
 MAX_STRUCTURE_CHARS: Final = 2_000
+# One blank line, or blanks on it, between two lines of the Schema block.
+_BLANKS_BETWEEN: Final = 8
 # How far the window is refilled before a row is tried against the template in one piece.
 _AHEAD: Final = 64 * 1024
 _TRIM: Final = 8 * 1024 * 1024
@@ -112,7 +114,7 @@ class _Text:
     """The decoded file as a window that slides; positions are indices into ``window``."""
 
     def __init__(self, source: Source, encoding: str, skip: int) -> None:
-        self._pieces = pieces(source.data, encoding, skip)
+        self._pieces = _moved_back(pieces(source.data, encoding, skip), _pasted_indent(head_text(source.head)))
         self._ended = False
         self.window = ""
         self.at = 0
@@ -163,6 +165,36 @@ class _Text:
         if self.at > _TRIM:
             self.window = self.window[self.at :]
             self.at = 0
+
+
+def _pasted_indent(head: str) -> int:
+    """How far a capture was moved to the right when it was pasted: certutil itself indents its rule by two."""
+    found = head.split("\n")
+    rule = next((line for line in found if _structure(_RULE, line)), None)
+    if rule is not None:
+        return max(len(rule) - len(rule.lstrip(" ")) - len("  "), 0)
+    for number, line in enumerate(found):
+        if line.startswith(" ") and _structure(_ROW, bare := line.lstrip(" ")):
+            moved = len(line) - len(bare)
+            below = next((other for other in found[number + 1 : number + 4] if other.strip()), "")
+            if below.startswith(" " * moved) and _is_label(below[moved:], None):
+                return moved
+    return 0
+
+
+def _moved_back(parts: Iterator[tuple[str, int]], indent: int) -> Iterator[tuple[str, int]]:
+    """The pieces of a text whose lines were all moved to the right, moved back."""
+    if not indent:
+        yield from parts
+        return
+    pattern, rest, done = re.compile(f"(?m)^ {{1,{indent}}}"), "", 0
+    for part, done in parts:
+        whole, newline, rest = (rest + part).rpartition("\n")
+        yield pattern.sub("", whole + newline), done
+        if len(rest) > MAX_LINE_CHARS:
+            yield rest, done
+            rest = ""
+    yield pattern.sub("", rest), done
 
 
 # ------------------------------------------------------------------------------------- reading
@@ -220,12 +252,17 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
 def _schema(text: _Text, at: int) -> tuple[_Column, ...]:
     """The lines under the rule, up to the first that is none; leaves the text behind them."""
     columns: list[_Column] = []
-    while (found := text.line(at)) is not None and len(columns) < MAX_COLUMNS:
+    ahead = at
+    while (found := text.line(ahead)) is not None and len(columns) < MAX_COLUMNS:
+        ahead = found[1]
+        if not found[0].strip() and ahead - at < _BLANKS_BETWEEN:
+            # Some pages double the line ends of what is pasted into them.
+            continue
         match = _structure(_SCHEMA_LINE, found[0])
         if match is None:
             break
         columns.append(_Column(match[1], match[2]))
-        at = found[1]
+        at = ahead
     text.go(at)
     return tuple(columns)
 
@@ -491,7 +528,9 @@ def _cell(name: str, value: str) -> str | None:
 
 
 def _recognises(source: Source) -> bool:
-    lines = head_text(source.head).split("\n")
+    head = head_text(source.head)
+    indent = re.compile(f"(?m)^ {{1,{moved}}}") if (moved := _pasted_indent(head)) else None
+    lines = (indent.sub("", head) if indent else head).split("\n")
     if any(_structure(_RULE, line) for line in lines):
         return any(_structure(_SCHEMA_LINE, line) and not _structure(_RULE, line) for line in lines)
     for number, line in enumerate(lines):

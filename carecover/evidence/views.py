@@ -19,6 +19,7 @@ Table: TypeAlias = Literal["requests", "crls", "others"]
 # A command's end: what it was redirected to is no part of it.
 _COMMAND = re.compile(r"(?i)certutil(?:\.exe)?\"?\s(?:.*\s)?-view\b([^|>]*)")
 _RESTRICTION = re.compile(r"(?i)\s-restrict\s+(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
+_OUT = re.compile(r"(?i)\s-out\s+(?:\"([^\"]*)\"|'([^']*)'|(\S+))")
 _ARGUMENTS = re.compile(r"(?i)\s-(?:restrict|out|config)\s+(?:\"[^\"]*\"|'[^']*'|\S+)")
 _NAMED_VIEW = re.compile(r"(?i)(?<=\s)(Queue|LogFail|Log|Revoked)(?=\s|$)")
 # Lines are longer only where they are made to be.
@@ -49,6 +50,14 @@ def restriction_of(line: str) -> str | None:
     if restrict:
         parts.append(next((part for part in restrict.groups() if part is not None), ""))
     return ",".join(parts) if parts else None
+
+
+def columns_asked(line: str) -> list[str] | None:
+    """The columns of a command's ``-out``, in order; None where it names none."""
+    if _COMMAND.search(line[:_MAX_COMMAND]) is None or (out := _OUT.search(line[:_MAX_COMMAND])) is None:
+        return None
+    named = next(part for part in out.groups() if part is not None)
+    return [name.strip() for name in named.split(",")]
 
 
 def table_of(columns: Iterable[str | None]) -> Table:
