@@ -7,8 +7,12 @@ This module is what ``Case`` does with such a folder; what the files mean is dec
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import shutil
+import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +23,8 @@ import pandas as pd
 
 from carecover import evidence, proof, remediation
 from carecover.errors import EvidenceError, PathError, RefusedError
-from carecover.folder import hash_file, write_atomically
+from carecover.folder import hash_file, spelled, write_atomically
+from carecover.journal import Entry
 from carecover.model import TABLES, Pin, Plan, Reading, sha256_hex, utc_text
 from carecover.register import concat
 
@@ -27,11 +32,21 @@ Show = Callable[[str], None]
 Phases = tuple[tuple[str, int], ...]
 
 PREPARE: Final = (("prepare.cmd", "GO"),)
+LONGER: Final = (("longer.cmd", "GO"),)
+# Scripts that use the CA's key, which may open a dialog.
+SIGNING: Final = ("prepare.cmd", "longer.cmd")
+# Scripts that belong to one form of the bundle only.
+_OF_A_STAGE: Final = ("longer.cmd", "revoke.cmd", "undo.cmd")
+# A ZIP knows no time before 1980, and the bytes must not depend on when it was made.
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_DUMMY_NAME: Final = re.compile(r"dummies/((?:[0-9a-f]{2}){1,20})(?:-longer)?\.cer", re.ASCII)
 # What a run leaves in its folder, and what the case keeps of it.
 _KEPT: Final = ("logs", "out", "dummies")
 _MAX_NAMED: Final = 10
 # Far more than the check of a dummy lets through.
 _MAX_DUMMY: Final = 1 << 20
+# Two files for each of 20,000 certificates, which no batch exceeds, and some more.
+_MAX_FILES: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -78,15 +93,15 @@ def scripts(plan: Plan) -> Sequence[tuple[str, str]]:
     """The calls that carry a pinned bundle out, in order; ``status`` writes the rows down at the end."""
     undo = [("undo.cmd", "apply")] if any(item.action == "unrevoke" for item in plan.items) else []
     seen = [("undo.cmd", "status")] if undo else []
-    before, after = ("preflight", "apply"), ("publish", "status")
+    before, after = ("preflight", "backup", "apply"), ("publish", "status")
     return [*(("revoke.cmd", p) for p in before), *undo, *(("revoke.cmd", p) for p in after), *seen]
 
 
 def run_scripts(backend: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]], show: Show) -> Phases:
-    """Run scripts in turn, up to the first that does not end with 0."""
+    """Run scripts in turn, each with its words, up to the first that does not end with 0."""
     phases: list[tuple[str, int]] = []
     for script, argument in calls:
-        phases.append((f"{script} {argument}", backend.execute(place, script, [argument], show)))
+        phases.append((f"{script} {argument}", backend.execute(place, script, argument.split(), show)))
         if phases[-1][1] != 0:
             break
     return tuple(phases)
@@ -262,11 +277,13 @@ def _notes(file: Handed, reading: Reading) -> list[str]:
 # ------------------------------------------------------------------------ files of a bundle
 
 
-def empty_folder(target: Path) -> Path:
-    """A new folder for a bundle or a kit; raises RefusedError where anything is in the way."""
+def empty_folder(target: Path, *, archive: Path | None = None) -> Path:
+    """A new folder for a bundle or a kit, and no file at ``archive``; raises RefusedError where something is there."""
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise RefusedError(f"{target} is not empty: what goes to the CA gets a folder of its own. Name a new one.")
+        if archive is not None and archive.exists():
+            raise RefusedError(f"{archive} is there already, and the bundle is packed into it. Name a new folder.")
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PathError(f"{target} cannot be made: {error.strerror}.") from None
@@ -281,8 +298,59 @@ def write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
             write_atomically(target / name, data)
             written.append(target / name)
     except OSError as error:
-        raise PathError(f"{target} cannot be written: {error.strerror}. The bundle is not whole: delete it.") from None
+        raise PathError(
+            f"{target} cannot be written: {error.strerror}. The bundle is not whole: write it again."
+        ) from None
     return written
+
+
+def archive_of(place: Path) -> Path:
+    """The ZIP file beside a bundle's folder, of the same name."""
+    # abspath, as a link keeps the name by which the folder was called.
+    named = place if place.name not in ("", "..") else Path(os.path.abspath(place))  # noqa: PTH100
+    return named.parent / f"{named.name}.zip"
+
+
+def pack(files: Mapping[str, bytes], digest: str) -> bytes:
+    """A bundle as one ZIP file, in a folder named by its plan: the same files give the same bytes everywhere.
+
+    Stored, not compressed: what a compressor makes of the same bytes depends on its version.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(files.items()):
+            member = zipfile.ZipInfo(f"carecover-{digest[:12]}/{name}", _EPOCH)
+            member.create_system, member.external_attr = 3, 0o100644 << 16
+            archive.writestr(member, data)
+    return packed.getvalue()
+
+
+def write_archive(archive: Path, data: bytes) -> Path:
+    """Write the packed bundle; raises PathError where that fails."""
+    try:
+        write_atomically(archive, data)
+    except OSError as error:
+        raise PathError(f"{archive} cannot be written: {error.strerror}. The folder itself is whole.") from None
+    return archive
+
+
+def check_archive(archive: Path, ours: Collection[str]) -> None:
+    """Raise RefusedError where a file lies at ``archive`` that is none of ``ours`` (SHA-256)."""
+    try:
+        if archive.exists() and hash_file(archive) not in ours:
+            raise RefusedError(f"{archive} is no bundle that was packed here, and is not overwritten: move it away.")
+    except OSError as error:
+        raise PathError(f"{archive} cannot be read: {error.strerror}. Move it away.") from None
+
+
+def remove_stale(place: Path, files: Collection[str]) -> None:
+    """Delete scripts of another form of the bundle: they belong to what the manifest no longer lists."""
+    for name in _OF_A_STAGE:
+        if name not in files:
+            try:
+                (place / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise PathError(f"{place / name} cannot be deleted: {error.strerror}. Delete it; pin again.") from None
 
 
 def write_kit(target: Path) -> list[Path]:
@@ -304,6 +372,37 @@ def check_bundle(place: Path, plan: Plan) -> None:
         )
 
 
+def check_known(place: Path, exported: Sequence[Mapping[str, str]]) -> None:
+    """Raise unless each file of the folder, its dummies apart, is one that was written for this plan.
+
+    ``exported`` as for ``read_files``. Files of two forms of the bundle may lie together, as an
+    interrupted pin leaves them: what is about to be written over them belongs together again.
+    """
+    known: dict[str, set[str]] = {}
+    for files in exported:
+        for name, digest in files.items():
+            known.setdefault(name, set()).add(digest)
+    if not known:
+        raise RefusedError(_nothing_exported(place))
+    for name, digests in known.items():
+        if name.startswith("dummies/"):
+            continue
+        try:
+            found = hash_file(place / name)
+        except OSError:
+            if all(name in files for files in exported):
+                raise RefusedError(f"{place / name} is missing: the bundle is not whole. Export it again.") from None
+            continue
+        if found not in digests:
+            raise RefusedError(
+                f"{place / name} was changed since it was exported. Do not run it; export the bundle again."
+            )
+
+
+def _nothing_exported(place: Path) -> str:
+    return f"No bundle was exported for the plan as it is now. First: carecover batch CASE --output {place}"
+
+
 def read_files(place: Path, exported: Sequence[Mapping[str, str]]) -> dict[str, bytes]:
     """The files of an exported bundle, each compared with the SHA-256 that the journal recorded.
 
@@ -311,9 +410,7 @@ def read_files(place: Path, exported: Sequence[Mapping[str, str]]) -> dict[str, 
     against the one it shares most files with, the newer of two.
     """
     if not exported:
-        raise RefusedError(
-            f"No bundle was exported for the plan as it is now. First: carecover batch CASE --output {place}"
-        )
+        raise RefusedError(_nothing_exported(place))
     found: dict[str, bytes | None] = {}
     for name in dict.fromkeys(name for files in exported for name in files):
         try:
@@ -336,29 +433,69 @@ def read_files(place: Path, exported: Sequence[Mapping[str, str]]) -> dict[str, 
 
 
 def read_dummies(place: Path) -> dict[str, bytes]:
-    """The dummies that prepare.cmd left: file name → bytes (no more of each than tells that it is too large)."""
+    """The dummies that the CA made: file name → bytes, no more of each than tells that it is too large."""
     dummies = {}
     try:
-        for path in sorted((place / "dummies").glob("*.cer")):
-            if path.is_file():
-                with path.open("rb") as stream:
-                    dummies[path.name] = stream.read(_MAX_DUMMY + 1)
+        found = sorted(path for path in (place / "dummies").glob("*.cer") if path.is_file())
+        if len(found) > _MAX_FILES:
+            raise RefusedError(
+                f"{place / 'dummies'} holds {len(found):,} files: these are not the dummies of a bundle."
+            )
+        for path in found:
+            with path.open("rb") as stream:
+                dummies[spelled(Path(path.name))] = stream.read(_MAX_DUMMY + 1)
     except OSError as error:
         raise PathError(f"{place / 'dummies'} cannot be read: {error.strerror}.") from None
     return dummies
 
 
-def refuse_problems(pins: Sequence[Pin]) -> None:
-    """Raise RefusedError, naming each problem, where a dummy may not be imported."""
+def refuse_problems(pins: Sequence[Pin], place: Path) -> None:
+    """Raise RefusedError, naming each problem and what to do next, where a dummy may not be imported."""
     problems = [f"{pin.serial}: {text}" for pin in pins for text in pin.problems]
-    if problems:
-        more = f" … and {len(problems) - _MAX_NAMED} more." if len(problems) > _MAX_NAMED else ""
-        shown = " ".join(problems[:_MAX_NAMED])
-        raise RefusedError(f"The dummies may not be imported as they are. {shown}{more}")
+    if not problems:
+        return
+    more = f" … and {len(problems) - _MAX_NAMED} more." if len(problems) > _MAX_NAMED else ""
+    shown = " ".join(problems[:_MAX_NAMED])
+    again = sum(pin.can_be_longer for pin in pins)
+    stuck = any(len(pin.problems) == 1 and pin.ends_early and not pin.can_be_longer for pin in pins)
+    accept = (
+        "the analyst and the reviewer may accept it in writing: carecover waive CASE 'short: why'. Then both sign the "
+        "changed plan, write a new bundle, copy the folder dummies of this one into it, and pin there."
+    )
+    next_step = ""
+    if again:
+        next_step = (
+            f" To give {again} of them a longer life, longer.cmd was written to {place}: carry the bundle to the CA, "
+            "call longer.cmd FIRST and then longer.cmd GO, bring the folder dummies back, and pin again. Where that "
+            f"fails, {accept} {remediation.KEEP_EXPIRED}"
+        )
+    elif stuck:
+        next_step = (
+            " Signing again does not help, but for one case: where the CA's clock was wrong when it signed, delete the "
+            f"longer file, pin again, and run the new longer.cmd. Else: {remediation.KEEP_EXPIRED} That decided, "
+            f"{accept}"
+        )
+    raise RefusedError(f"The dummies may not be imported as they are. {shown}{more}{next_step}")
+
+
+def refuse_ca(pins: Sequence[Pin], *, taken: bool) -> None:
+    """Raise RefusedError where a dummy is a CA certificate and nobody said that it is taken all the same."""
+    found = [pin for pin in pins if pin.is_ca]
+    if not found or taken:
+        return
+    foreign = sum(not pin.own_key for pin in found)
+    named = ", ".join(pin.serial for pin in found[:_MAX_NAMED])
+    more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+    key = f"{foreign} of them have another key than the CA's own" if foreign else "Their key is the CA's own"
+    raise RefusedError(
+        f"{len(found)} of {len(pins)} dummies are CA certificates: {named}{more}. {key}. {remediation.CA_TRUE} Look at "
+        "them (certutil -dump FILE). Whoever pins them knowingly says so: --ca-true. Else delete the files and decide "
+        "'leave' for these serial numbers."
+    )
 
 
 def pin_table(pins: Sequence[Pin]) -> pd.DataFrame:
-    """One row a dummy, for the person who confirms."""
+    """One row a dummy, for the person who confirms; the columns are those of ``Case.pin``."""
     rows = [
         {
             "serial": pin.serial,
@@ -368,10 +505,37 @@ def pin_table(pins: Sequence[Pin]) -> pd.DataFrame:
             "is_ca": pin.is_ca,
             "eku": list(pin.eku),
             "problems": list(pin.problems),
+            "file": pin.name,
+            "ends_early": pin.ends_early,
+            "own_key": pin.own_key,
         }
         for pin in pins
     ]
-    return pd.DataFrame(rows, columns=["serial", "sha256", "not_after", "subject", "is_ca", "eku", "problems"])
+    columns = ["serial", "sha256", "not_after", "subject", "is_ca", "eku", "problems", "file", "ends_early", "own_key"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def dummy_rows(entries: Iterable[Entry]) -> list[dict[str, object]]:
+    """Rows of table ``dummies`` as the journal has them, each file once, in the order in which it was met first."""
+    rows: dict[str, dict[str, object]] = {}
+    for entry in entries:
+        details = entry.details
+        met = {name: digest for name, digest in details.get("files", {}).items() if name.startswith("dummies/")}
+        pinned = set(details.get("pins", {}).values())
+        for name, digest in {**met, **details.get("leftovers", {})}.items():
+            row = rows.setdefault(digest, {"sha256": digest, "serial": _serial_in(name), "state": "leftover"})
+            if row["state"] != "destroyed":
+                state = "pinned" if digest in pinned else row["state"]
+                row.update(file=name, state=state, by=details["by"], at=datetime.fromisoformat(entry.at))
+        for digest in details.get("destroyed", ()):
+            rows[digest].update(state="destroyed", by=details["by"], at=datetime.fromisoformat(entry.at))
+    return list(rows.values())
+
+
+def _serial_in(name: str) -> str | None:
+    """The serial number by which a file is named; None for a name that no script of ours gives."""
+    match = _DUMMY_NAME.fullmatch(name)
+    return match[1] if match else None
 
 
 def outcome_rows(path: Path) -> pd.DataFrame | None:

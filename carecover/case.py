@@ -15,6 +15,7 @@ import json
 import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -45,6 +46,8 @@ from carecover.model import (
 from carecover.register import READ_TABLES, EvidenceRegister, Progress
 from carecover.report import Execution, make_document, render_html
 
+# What the journal tells of dummies.
+_ABOUT_DUMMIES: Final = ("pin", "longer", "destroyed")
 # One journal line stays far below journal.MAX_LINE.
 _FILES_PER_ENTRY: Final = 500
 
@@ -308,84 +311,131 @@ class Case:
     # ------------------------------------------------------------------ batch, rehearse, run
 
     def batch(self, output: str | Path) -> list[Path]:
-        """Write the bundle for the CA into a new folder; refuses an unsigned or changed plan."""
-        plan = self._signed_plan()
-        target = bundles.empty_folder(Path(output))
-        with self._folder.locked():
-            files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
-            written = bundles.write_files(target, files)
-            self._record("export", {"digest": plan.digest, "files": {n: sha256_hex(d) for n, d in files.items()}})
-        return written
+        """Write the bundle for the CA into a new folder, and packed beside it; refuses an unsigned or changed plan.
 
-    def rehearse(self, *, on_output: Callable[[str], None] | None = None) -> Run:
+        Returns the files of the folder, and last the ZIP file, which has the folder's name.
+        """
+        plan = self._signed_plan()
+        place = Path(output)
+        archive = bundles.archive_of(place)
+        target = bundles.empty_folder(place, archive=archive)
+        with self._folder.locked():
+            files = remediation.prepare_bundle(
+                plan, self._certificate_files(plan), signoffs=self.sign_offs(plan), journal_head=self._journal.head
+            )
+            packed = bundles.pack(files, plan.digest)
+            written = bundles.write_files(target, files)
+            self._record("export", _handed_out(plan, files, packed))
+            return [*written, bundles.write_archive(archive, packed)]
+
+    def rehearse(
+        self, *, on_output: Callable[[str], None] | None = None, behaviour: simulator.Behaviour | None = None
+    ) -> Run:
         """Carry the plan out against a simulated CA made from the evidence.
 
         What this shows is that the plan's logic holds under the simulator's assumptions;
-        it is never a test of the real CA.
+        it is never a test of the real CA. ``behaviour`` are other assumptions than the usual.
         """
         plan = self.plan()
         remediation.check_key(self.facts)
         files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
-        return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None))
+        return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None), behaviour)
 
-    def pin(self, directory: str | Path, *, by: str) -> pd.DataFrame:
-        """Check the dummies that prepare.cmd made; write revoke.cmd with their hashes.
+    def pin(
+        self, directory: str | Path | None = None, *, by: str, ca_true: bool = False, destroyed: Sequence[str] = ()
+    ) -> pd.DataFrame:
+        """Check the dummies that prepare.cmd made; write revoke.cmd with their hashes, and the ZIP file anew.
 
-        Returns one row a dummy: serial, sha256, not_after, subject, is_ca, eku, problems.
-        Raises RefusedError, naming each problem, where a dummy may not be used.
+        Returns one row a dummy: serial, sha256, not_after, subject, is_ca, eku, problems, file,
+        ends_early, own_key; its ``attrs["leftovers"]`` are the dummies that are not used, name →
+        SHA-256. ``ca_true``: that a dummy is a CA certificate was seen, and it is taken.
+        Raises RefusedError, naming each problem, where a dummy may not be used; where the only
+        one is that it ends too early, longer.cmd was written to sign it again.
+
+        ``destroyed``: nothing is pinned; ``by`` says that every copy of the dummies with these
+        SHA-256 is gone. Returns table ``dummies`` then.
         """
-        plan = self._signed_plan()
         person = person_name(by)
+        if destroyed:
+            return self._destroyed(destroyed, person)
+        if directory is None:
+            raise UsageError("Name the folder of the bundle whose dummies are to be pinned.")
+        plan = self._signed_plan()
         place = Path(directory)
         bundles.check_bundle(place, plan)
         analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
         if person_key(analyst.person) == person_key(person):
             raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
-        # All but the dummies themselves: whether they may be used is what is asked here.
-        made = [{n: d for n, d in files.items() if not n.startswith("dummies/")} for files in self._exported(plan)]
-        bundles.read_files(place, made)
+        bundles.check_known(place, self._exported(plan))
+        acts = [e for e in self._journal.entries() if e.act in ("export", "pin", "longer")]
+        bundles.check_archive(bundles.archive_of(place), {str(e.details.get("zip")) for e in acts})
         dummies = bundles.read_dummies(place)
-        pins = remediation.check_dummies(plan, dummies, self._derived.own)
-        bundles.refuse_problems(pins)
+        before = {sha256 for e in acts if e.act == "pin" for sha256 in e.details["pins"].values()}
+        pins = remediation.check_dummies(plan, dummies, self._derived.own, pinned=before)
         with self._folder.locked():
-            files = self._pinned(plan, pins, dummies)
-            bundles.write_files(place, files)
-            self._record(
-                "pin",
-                {
-                    "digest": plan.digest, "by": person, "pins": {p.serial: p.sha256 for p in pins},
-                    "files": {n: sha256_hex(d) for n, d in files.items()},
-                },
-            )  # fmt: skip
-        return bundles.pin_table(pins)
+            if longer := self._longer(plan, pins, dummies, self._clock()):
+                self._hand_out("longer", plan, place, longer, {"by": person})
+        bundles.refuse_problems(pins, place)
+        bundles.refuse_ca(pins, taken=ca_true)
+        left = remediation.leftovers(pins, dummies)
+        with self._folder.locked():
+            seen = {p.serial: p.sha256 for p in pins if p.is_ca}
+            details = {"by": person, "pins": {p.serial: p.sha256 for p in pins}, "leftovers": left, "ca_true": seen}
+            self._hand_out("pin", plan, place, self._pinned(plan, pins, dummies, left), details)
+        table = bundles.pin_table(pins)
+        table.attrs["leftovers"] = left
+        return table
 
     def run(
         self,
         directory: str | Path,
         *,
         on: str | remediation.Backend = "simulator",
+        call: Sequence[str] = (),
+        by: str | None = None,
+        ca_name: str | None = None,
+        no_dialog: str | None = None,
         on_output: Callable[[str], None] | None = None,
     ) -> Run:
         """Run an exported bundle: on the simulator (a copy of it, start to end), or on a backend.
 
         On a backend the next step is taken: ``prepare.cmd`` where dummies are still to be
-        made and pinned, else ``revoke.cmd`` with preflight, apply and publish. The files
+        made and pinned, else ``revoke.cmd`` with preflight, apply and publish; or one ``call``, in
+        the words that are typed at the server (``["revoke.cmd", "apply", "FIRST"]``). The files
         must be those that were exported: each is compared with the journal first.
+
+        On a real CA (``backends.backend``) ``by`` is who runs it and ``ca_name`` the CA's name, typed
+        to confirm. ``no_dialog`` is who saw at the server that signing opens no dialog: without it
+        nothing is signed by SSH. Begin and end are journaled, so a run that was cut off can be seen.
         """
         if isinstance(on, str) and on != "simulator":
-            raise UsageError(
-                f"'{on}' is no backend of this version: --on simulator. On a real CA the folder is carried there "
-                "by hand (README.txt in the folder), and its logs come back with 'carecover verify'."
-            )
+            raise UsageError(f"'{on}' is no name here: 'simulator', or what carecover.backends.backend('{on}') gives.")
         plan = self._signed_plan()
         place = Path(directory)
         bundles.check_bundle(place, plan)
         files = bundles.read_files(place, self._exported(plan))
         show = on_output or (lambda _text: None)
         if isinstance(on, str):
+            if call:
+                raise UsageError("The simulator runs the whole bundle from start to end: leave the call out.")
             return self._simulate(plan, files, "run", show)
-        calls = bundles.scripts(plan) if "revoke.cmd" in files else bundles.PREPARE
-        return self._execute(plan, on, place, calls, "run", bundles.Screen(show), self._derived.own)
+        if call and call[0] not in files:
+            scripts = ", ".join(sorted(name for name in files if name.endswith(".cmd")))
+            raise UsageError(f"There is no {call[0]!r} in this bundle: it has {scripts}.")
+        before = bundles.LONGER if "longer.cmd" in files else bundles.PREPARE
+        calls = bundles.scripts(plan) if "revoke.cmd" in files else before
+        calls = [(call[0], " ".join(call[1:]))] if call else calls
+        screen, own = bundles.Screen(show), self._derived.own
+        if on.name == simulator.SimulatedHost.name:
+            return self._execute(plan, on, place, calls, "run", screen, own)
+        begun = self._begin(plan, on, place, calls, screen, by=by, ca_name=ca_name, no_dialog=no_dialog)
+        try:
+            return self._execute(plan, on, place, calls, "run", screen, own, begun=begun)
+        except BaseException as error:
+            with self._folder.locked():
+                why = str(error) if isinstance(error, CarecoverError) else type(error).__name__
+                self._record("run-cut", {"begun": begun.number, "host": dict(on.details), "why": why})
+            raise
 
     # ------------------------------------------------------------------ proof and report
 
@@ -504,6 +554,7 @@ class Case:
         problems += [
             f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
         ]
+        problems += [cut] if (cut := self._without_end()) else []
         return problems + [
             f"{self.path / name} is missing or was changed: it is no longer {what}."
             for name, (sha256, what) in self._kept_files(entries).items()
@@ -601,6 +652,7 @@ class Case:
                 baseline=last.details["evidence_ids"] if last else None,
                 decisions=decisions,
                 waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
+                dummies=bundles.dummy_rows(e for e in self._journal.entries() if e.act in _ABOUT_DUMMIES),
                 returned=self._returned,
             )
             self._made = (head, Derivation(holding, self._investigator))
@@ -659,25 +711,61 @@ class Case:
         mine = table[table["certificate_sha256"].isin([w for w in wanted if w])]
         return {str(sha256): der for sha256, der in zip(mine["certificate_sha256"], mine["der"], strict=True)}
 
-    def _pinned(self, plan: Plan, pins: Sequence[Pin], dummies: Mapping[str, bytes]) -> dict[str, bytes]:
-        by_digest = {sha256_hex(data): data for data in dummies.values()}
+    def _pinned(
+        self, plan: Plan, pins: Sequence[Pin], dummies: Mapping[str, bytes], leftovers: Mapping[str, str]
+    ) -> dict[str, bytes]:
         return remediation.pinned_bundle(
-            plan,
-            self._certificate_files(plan),
-            pins,
-            {p.serial: by_digest[p.sha256] for p in pins},
-            journal_head=self._journal.head,
-        )
+            plan, self._certificate_files(plan), pins, _of_pins(pins, dummies), leftovers=leftovers,
+            signoffs=self.sign_offs(plan), journal_head=self._journal.head,
+        )  # fmt: skip
+
+    def _longer(self, plan: Plan, pins: Sequence[Pin], dummies: Mapping[str, bytes], now: datetime) -> dict[str, bytes]:
+        return remediation.longer_bundle(
+            plan, self._certificate_files(plan), pins, _of_pins(pins, dummies), now=now,
+            signoffs=self.sign_offs(plan), journal_head=self._journal.head,
+        )  # fmt: skip
+
+    def _destroyed(self, digests: Sequence[str], person: str) -> pd.DataFrame:
+        """Record what a person says of leftover dummies; returns table ``dummies``."""
+        unknown = sorted(set(digests) - set(self.table("dummies")["sha256"]))
+        if unknown:
+            raise UsageError(
+                f"{unknown[0]} is no SHA-256 of a dummy that was pinned or left over: carecover table CASE dummies"
+            )
+        with self._folder.locked():
+            self._record("destroyed", {"by": person, "destroyed": sorted(set(digests))})
+        return self.table("dummies")
+
+    def _hand_out(
+        self, act: str, plan: Plan, place: Path, files: Mapping[str, bytes], details: Mapping[str, Any]
+    ) -> None:
+        """Write another form of a bundle over the one in its folder, and pack it.
+
+        The journal first: what it does not know would count as changed by somebody else, and an
+        interrupted act could not be repeated.
+        """
+        packed = bundles.pack(files, plan.digest)
+        self._record(act, {**_handed_out(plan, files, packed), **details})
+        bundles.write_files(place, files)
+        bundles.remove_stale(place, files)
+        bundles.write_archive(bundles.archive_of(place), packed)
 
     def _exported(self, plan: Plan) -> list[dict[str, str]]:
         """Every bundle written for this plan, oldest first: its files with their SHA-256, as the journal records them.
 
         A plan may be exported more than once, and pinning makes a further bundle of one.
         """
-        acts = (e for e in self._journal.entries() if e.act in ("export", "pin"))
+        acts = (e for e in self._journal.entries() if e.act in ("export", "pin", "longer"))
         return [e.details["files"] for e in acts if e.details["digest"] == plan.digest]
 
-    def _simulate(self, plan: Plan, files: Mapping[str, bytes], kind: str, show: Callable[[str], None]) -> Run:
+    def _simulate(
+        self,
+        plan: Plan,
+        files: Mapping[str, bytes],
+        kind: str,
+        show: Callable[[str], None],
+        behaviour: simulator.Behaviour | None = None,
+    ) -> Run:
         """The whole bundle, start to end, on a CA made from the evidence, in a folder of its own."""
         crls = self._readings()["crls"]
         ca = simulator.SimulatedCA.from_evidence(
@@ -687,6 +775,7 @@ class Case:
             crl_entries=self._readings()["crl_entries"],
             facts=self.facts,
             now=self._clock(),
+            behaviour=behaviour,
         )
         host, screen = simulator.SimulatedHost(ca), bundles.Screen(show)
         with tempfile.TemporaryDirectory(prefix="carecover-") as name:
@@ -696,16 +785,29 @@ class Case:
             bundles.write_files(place, files)
             before: bundles.Phases = ()
             if plan.needs_dummies and "revoke.cmd" not in files:
-                before = bundles.run_scripts(host, place, bundles.PREPARE, screen)
-                if before[-1][1] != 0:
-                    raise RunError(
-                        f"prepare.cmd ended with exit code {before[-1][1]} on the simulated CA: see its output."
-                    )
-                dummies = bundles.read_dummies(place)
-                pins = remediation.check_dummies(plan, dummies, signers)
-                bundles.refuse_problems(pins)
-                bundles.write_files(place, self._pinned(plan, pins, dummies))
+                before, pins, dummies = self._dummies_for(plan, host, place, screen, signers, ca)
+                bundles.refuse_problems(pins, place)
+                left = remediation.leftovers(pins, dummies)
+                bundles.write_files(place, self._pinned(plan, pins, dummies, left))
             return self._execute(plan, host, place, bundles.scripts(plan), kind, screen, signers, ca, before)
+
+    def _dummies_for(
+        self, plan: Plan, host: simulator.SimulatedHost, place: Path, screen: bundles.Screen,
+        signers: pd.DataFrame, ca: simulator.SimulatedCA,
+    ) -> tuple[bundles.Phases, list[Pin], dict[str, bytes]]:  # fmt: skip
+        """Have the dummies made on a simulated CA, and signed again where they end too early, as people would."""
+        before: bundles.Phases = ()
+        for calls in (bundles.PREPARE, bundles.LONGER):
+            before = (*before, *bundles.run_scripts(host, place, calls, screen))
+            dummies = bundles.read_dummies(place)
+            script, code = calls[0][0], before[-1][1]
+            if code != 0 and calls is bundles.PREPARE:
+                raise RunError(f"{script} ended with exit code {code} on the simulated CA: see its output.")
+            pins = remediation.check_dummies(plan, dummies, signers)
+            if calls is bundles.LONGER or not (longer := self._longer(plan, pins, dummies, ca.now)):
+                break
+            bundles.write_files(place, longer)
+        return before, pins, dummies
 
     def _execute(
         self,
@@ -718,6 +820,7 @@ class Case:
         signers: pd.DataFrame,
         ca: simulator.SimulatedCA | None = None,
         before: bundles.Phases = (),
+        begun: Entry | None = None,
     ) -> Run:
         """Run scripts in turn; keep transcripts and CRLs; judge what came out."""
         phases = bundles.run_scripts(backend, place, calls, screen)
@@ -736,11 +839,66 @@ class Case:
             self._folder.write(f"runs/{target.name}/outcomes.json", proved)
             details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
             details["finished"] = finished
+            details |= {} if begun is None else {"begun": begun.number, "host": dict(backend.details)}
             details["outcomes"] = sha256_hex(proved)
             details["transcripts"] = [sha256_hex(p.read_bytes()) for p in left if p.suffix == ".log"]
-            details["assumptions"] = list(simulator.Behaviour().assumptions) if ca is not None else []
+            details["assumptions"] = list(ca.behaviour.assumptions) if ca is not None else []
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
         return Run(kind, backend.name, (*before, *phases), screen.text, outcomes, target, finished)
+
+    def _begin(
+        self, plan: Plan, on: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]],
+        screen: bundles.Screen, *, by: str | None, ca_name: str | None, no_dialog: str | None,
+    ) -> Entry:  # fmt: skip
+        """Record that a run on a real CA begins; raise where it must not."""
+        if by is None:
+            raise UsageError("The journal records who runs this on the CA: say --by PERSON.")
+        if ca_name != plan.ca_name:
+            raise RefusedError(f"To confirm, type the name of the CA, exactly: --ca '{plan.ca_name}'")
+        saw = None if no_dialog is None else person_name(no_dialog)
+        if on.name == "ssh" and any(script in bundles.SIGNING for script, _ in calls):
+            self._check_silent(plan, place, saw)
+        if cut := self._without_end():
+            screen(f"{cut}\n")
+        with self._folder.locked():
+            details = {"digest": plan.digest, "by": person_name(by), "backend": on.name, "host": dict(on.details)}
+            calls_made = [f"{script} {words}".strip() for script, words in calls]
+            return self._record("run-begun", {**details, "calls": calls_made, "no_dialog": saw})
+
+    def _check_silent(self, plan: Plan, place: Path, saw: str | None) -> None:
+        """Refuse to sign where nobody looks, unless this CA signed once already and somebody saw no dialog."""
+        # A run by SSH that signed all, however it was allowed, has shown it.
+        if any(
+            e.details["backend"] == "ssh" and any(p.endswith("GO: 0") for p in e.details["phases"])
+            for e in self._acts("run")
+        ):
+            return
+        made = bundles.read_dummies(place)
+        names = {f"dummies/{name}" for name in made}
+        items = tuple(i for i in plan.items if i.method == "dummy" and remediation.certificate_name(i) in names)
+        pins = remediation.check_dummies(replace(plan, items=items), made, self._derived.own) if items else []
+        if saw is None or not any(not pin.problems for pin in pins):
+            raise RefusedError(
+                "Signing may open a dialog on the CA's own screen, where nobody sees it. First run prepare.cmd FIRST "
+                "at the server itself and bring its folder dummies back into this one. Where no dialog opened, call "
+                "this again with --no-dialog PERSON: who saw it."
+            )
+
+    def _without_end(self) -> str | None:
+        """A sentence about the newest run on a CA, where no end of it is recorded."""
+        begun: Entry | None = None
+        for entry in self._journal.entries():
+            if entry.act == "run-begun":
+                begun = entry
+            elif begun is not None and entry.details.get("begun") == begun.number:
+                begun = None
+        if begun is None:
+            return None
+        return (
+            f"The run of {', '.join(begun.details['calls'])} that {begun.details['by']} began at {begun.at} "
+            f"({begun.details['backend']}) has no end in the journal: this program or machine stopped, and the batch "
+            "may have gone on. Run the same again: it asks the CA, and goes on where that stands."
+        )
 
     def _ask(self, plan: Plan, url: str, place: Path) -> tuple[list[tuple[Path, str, dict[str, str]]], str | None]:
         """Ask a responder about every planned serial number; the answers as files, and what went wrong."""
@@ -796,6 +954,21 @@ def _role(text: str) -> Role:
 
 def _waiver(note: str, person: str) -> str:
     return f"{note} ({person})"
+
+
+def _of_pins(pins: Sequence[Pin], dummies: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Serial number → the file that was looked at, whatever its name."""
+    by_digest = {sha256_hex(data): data for data in dummies.values()}
+    return {pin.serial: by_digest[pin.sha256] for pin in pins}
+
+
+def _handed_out(plan: Plan, files: Mapping[str, bytes], packed: bytes) -> dict[str, Any]:
+    """What the journal records of a bundle that was written."""
+    return {
+        "digest": plan.digest,
+        "files": {name: sha256_hex(data) for name, data in files.items()},
+        "zip": sha256_hex(packed),
+    }
 
 
 def _plan_file(digest: str) -> str:

@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -584,7 +585,7 @@ def batch(case: Path, output: Path) -> int:
     """The bundle for the CA; refuses an unsigned or changed plan."""
     paths = _open(case).batch(output)
     _print_files(paths)
-    _say(f"Next: carry {output} to the CA; README.txt in it says what to do there.")
+    _say(f"Next: carry {output} or {paths[-1].name} to the CA; README.txt in it says what to do there.")
     if output / "revoke.cmd" not in paths:
         pinning = _named(f"carecover pin CASE {shlex.quote(str(output))} --by REVIEWER")
         _say(f"It has no revoke.cmd yet: prepare.cmd signs dummies on the CA, then this writes it: {pinning}")
@@ -593,31 +594,59 @@ def batch(case: Path, output: Path) -> int:
 
 @cli.command()
 @click.argument("case", type=_PATH)
-def rehearse(case: Path) -> int:
+@click.option("--dummy-days", type=click.IntRange(1, 36_500), help="Assume that dummies live so long.")
+def rehearse(case: Path, dummy_days: int | None) -> int:
     """Carry the plan out against a simulated CA made from the evidence."""
-    return _show_run(_open(case).rehearse(on_output=_show))
+    from carecover.simulator import Behaviour  # noqa: PLC0415
+
+    assumed = None if dummy_days is None else Behaviour(dummy_validity=timedelta(days=dummy_days))
+    return _show_run(_open(case).rehearse(on_output=_show, behaviour=assumed))
 
 
 @cli.command()
 @click.argument("case", type=_PATH)
-@click.argument("directory", type=_PATH)
+@click.argument("directory", type=_PATH, required=False)
 @click.option("--by", required=True, metavar="PERSON", help="Not the analyst who signed.")
-def pin(case: Path, directory: Path, by: str) -> int:
-    """Check the dummies that prepare.cmd made; writes revoke.cmd."""
-    pins = _open(case).pin(directory, by=by)
+@click.option("--ca-true", is_flag=True, help="You saw that dummies are CA certificates, and take them.")
+@click.option("--destroyed", multiple=True, metavar="SHA256", help="Pin nothing: every copy of this dummy is gone.")
+def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: tuple[str, ...]) -> int:
+    """Check the dummies that prepare.cmd made; writes revoke.cmd, or longer.cmd where some end too early."""
+    from carecover.bundles import archive_of  # noqa: PLC0415
+
+    pins = _open(case).pin(directory, by=by, ca_true=ca_true, destroyed=[digest.lower() for digest in destroyed])
+    if destroyed or directory is None:
+        _print_table(pins, ["state", "file", "sha256"], "dummies")
+        return NEEDS_A_PERSON if (pins["state"] == "leftover").any() else DONE
     if len(pins):
-        _print_table(pins, ["serial", "not_after", "is_ca", "eku", "subject", "sha256"], None)
-    _print_files([directory / "revoke.cmd"])
+        _print_table(pins, ["serial", "not_after", "is_ca", "own_key", "eku", "subject", "sha256"], None)
+    _print_files([directory / "revoke.cmd", archive_of(directory)])
+    if left := pins.attrs["leftovers"]:
+        click.echo("Not used, so dangerous until destroyed (every copy, on the CA too):")
+        for name, digest in left.items():
+            click.echo(f"{digest}  {_one_line(str(directory / name))}")
+        _say("When that is done: carecover pin CASE --by PERSON --destroyed SHA256. All: carecover table CASE dummies")
     return DONE
 
 
 @cli.command()
 @click.argument("case", type=_PATH)
 @click.argument("directory", type=_PATH)
-@click.option("--on", default="simulator", show_default=True, metavar="BACKEND")
-def run(case: Path, directory: Path, on: str) -> int:
-    """Run an exported bundle, unchanged, on a backend."""
-    return _show_run(_open(case).run(directory, on=on, on_output=_show))
+@click.argument("call", nargs=-1, metavar="[SCRIPT WORDS…]")
+@click.option("--on", default="simulator", show_default=True, metavar="simulator|local|ssh://USER@HOST[:PORT]")
+@click.option("--known-hosts", type=_PATH, metavar="FILE", help="The CA's host key, for ssh.")
+@click.option("--identity", type=_PATH, metavar="FILE", help="Your private key, for ssh; by itself, the agent's.")
+@click.option("--patience", default=30.0, show_default=True, metavar="MINUTES", help="Without a word from the CA.")
+@click.option("--by", metavar="PERSON", help="Who runs it on a CA.")
+@click.option("--ca", "ca_name", metavar="NAME", help="The name of the CA, typed to confirm.")
+@click.option("--no-dialog", metavar="PERSON", help="Who saw at the server that prepare.cmd FIRST opened no dialog.")
+def run(case: Path, directory: Path, on: str, known_hosts: Path, identity: Path, patience: float, **given: Any) -> int:  # noqa: ANN401 - checked by Case
+    """Run an exported bundle, unchanged: all of it, or one call such as revoke.cmd apply FIRST."""
+    from carecover.backends import backend  # noqa: PLC0415
+
+    place: Any = on
+    if on != "simulator":
+        place = backend(on, known_hosts=known_hosts, identity=identity, patience=patience)
+    return _show_run(_open(case).run(directory, on=place, on_output=_show, **given), directory)
 
 
 def _print_files(paths: Sequence[Path]) -> None:
@@ -662,12 +691,16 @@ def _print_outcomes(outcomes: pd.DataFrame) -> None:
                 click.echo(f"    … and {len(part) - _ALIKE} more")
 
 
-def _show_run(result: Run) -> int:
+def _show_run(result: Run, directory: Path | None = None) -> int:
     for phase, code in result.phases:
         click.echo(f"{phase}: exit code {code}")
     _print_outcomes(result.outcomes)
     click.echo(f"Kept in {result.directory}")
-    click.echo("On a simulated CA: logic checked against assumptions, never tested on your CA.")
+    if result.backend == "simulator" or directory is None:
+        click.echo("On a simulated CA: logic checked against assumptions, never tested on your CA.")
+    else:
+        back = " ".join(shlex.quote(_one_line(str(directory / name))) for name in ("logs", "out"))
+        click.echo(_wrapped(f"What the CA wrote is proved by: carecover verify CASE {back}", ""))
     if not result.finished:
         return 5
     return DONE if result.proved else NEEDS_A_PERSON

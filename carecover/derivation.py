@@ -33,7 +33,8 @@ class Holding:
 
     ``readings`` are the tables of the evidence, ``added`` and ``verified`` the acts that brought
     files, ``baseline`` the views that a person chose, ``decisions`` the table, ``waivers`` the
-    sentences; ``returned`` reads what was handed to ``verify`` (each time: files may change).
+    sentences, ``dummies`` the rows of that table; ``returned`` reads what was handed to ``verify``
+    (each time: files may change).
     """
 
     name: str
@@ -44,6 +45,7 @@ class Holding:
     baseline: Sequence[str] | None
     decisions: pd.DataFrame
     waivers: tuple[str, ...]
+    dummies: Sequence[Mapping[str, object]]
     returned: Callable[[], bundles.Returned]
 
 
@@ -89,6 +91,7 @@ class Derivation:
             "crl_changes": self._crl_changes,
             "crl_lint": self._crl_lint,
             "local_crl": self._local_crl,
+            "dummies": self._dummies,
             "issued_serials": self._issued_serials,
         }
         return makers[name]() if name in makers else self.holding.readings[name]
@@ -207,6 +210,16 @@ class Derivation:
             layout=looked.layout,
         )
         return analysis.list_first_steps(situation)
+
+    def _dummies(self) -> pd.DataFrame:
+        table = TABLES["dummies"].frame(self.holding.dummies)
+        if not len(table):
+            return table
+        outcomes = self._outcomes()
+        proved = outcomes.loc[(outcomes["verdict"] == "proved") & (outcomes["action"] == "revoke"), "serial"]
+        return table.assign(
+            state=table["state"].mask((table["state"] == "pinned") & table["serial"].isin(proved), "revoked")
+        )
 
     def _impact(self) -> pd.DataFrame:
         tables = self.holding.readings

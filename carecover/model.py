@@ -784,6 +784,16 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("source", "text", "what vouches for it: baseline, later view, verified original"),
         ),
         _table(
+            "dummies",
+            "one dummy file that the CA signed, as pin met it; listed until it is revoked or destroyed, and after",
+            ("sha256", "text", "SHA-256 of the file"),
+            ("file", "text", "its name in the bundle it came back in"),
+            ("serial", "text", "serial number, canonical hex, by the name of the file"),
+            ("state", "text", "pinned, leftover (dangerous until destroyed), revoked (proved by a CRL), destroyed"),
+            ("by", "text", "who pinned it, met it, or says that every copy is destroyed"),
+            ("at", "time", "when that was"),
+        ),
+        _table(
             "crl_lint",
             "one thing about a CRL that a standard or AD CS does not do",
             ("crl_sha256", "text", "the list"),
@@ -960,12 +970,15 @@ class PlanItem:
     decided_by: str
     replace_first: bool = False
     """Something stops working when it is revoked: a new certificate is to be in place before."""
+    short_waived: bool = False
+    """Two people accept that its dummy ends before the real certificate: the CA keeps expired ones on its CRL."""
 
     def to_json(self) -> dict[str, Any]:
         """The step as JSON values; a mark that is not set is left out: plans that know none keep their digest."""
         body = {f.name: getattr(self, f.name) for f in fields(self)}
-        if not self.replace_first:
-            del body["replace_first"]
+        for mark in ("replace_first", "short_waived"):
+            if not body[mark]:
+                del body[mark]
         return body
 
 
@@ -1040,6 +1053,14 @@ class Pin:
     is_ca: bool
     eku: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
+    name: str = ""
+    """The file in the bundle: ``dummies/SERIAL.cer``, or ``dummies/SERIAL-longer.cer`` as longer.cmd made it."""
+    ends_early: bool = False
+    """It ends before the real certificate. Where ``problems`` is empty all the same, two people accepted it."""
+    can_be_longer: bool = False
+    """Signed again with a longer life it may do: that it ends early is its only problem."""
+    own_key: bool = True
+    """Its key is the CA's own; else nobody here knows who has the private key."""
 
 
 def person_key(name: str) -> str:

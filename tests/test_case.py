@@ -515,10 +515,12 @@ def test_a_stolen_key_stops_everything_but_looking(story: Story, tmp_path: Path)
 def test_every_file_of_a_bundle_is_in_the_journal(story: Story, tmp_path: Path) -> None:
     case = story.copy("signed", tmp_path)
     written = case.batch(tmp_path / "bundle")
-    recorded = list(Journal(case.path / "journal.jsonl").entries())[-1].details["files"]
-    found = {p.relative_to(tmp_path / "bundle").as_posix(): sha256_hex(p.read_bytes()) for p in written}
-    assert recorded == found
-    assert {p for p in (tmp_path / "bundle").rglob("*") if p.is_file()} == set(written)
+    recorded = list(Journal(case.path / "journal.jsonl").entries())[-1].details
+    *loose, packed = written
+    found = {p.relative_to(tmp_path / "bundle").as_posix(): sha256_hex(p.read_bytes()) for p in loose}
+    assert recorded["files"] == found
+    assert {p for p in (tmp_path / "bundle").rglob("*") if p.is_file()} == set(loose)
+    assert (packed, recorded["zip"]) == (tmp_path / "bundle.zip", sha256_hex(packed.read_bytes()))
     with pytest.raises(RefusedError, match="not empty"):
         case.batch(tmp_path / "bundle")
     (tmp_path / "file").touch()

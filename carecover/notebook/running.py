@@ -131,8 +131,11 @@ class BatchPanel(FolderPanel):
 
     def _export(self) -> None:
         def verb() -> str:
-            written = self.case.batch(self.place)
-            return f"{len(written):,} files were written to {self.place}."
+            *written, packed = self.case.batch(self.place)
+            return (
+                f"{len(written):,} files were written to {self.place}, and packed into {packed.name} for carrying "
+                f"(SHA-256 {hash_file(packed)})."
+            )
 
         self.act(verb, self.export)
 
@@ -214,17 +217,22 @@ class PinPanel(FolderPanel):
     title = "Pin the dummies"
     hint = (
         "Only where the plan needs dummies. Run prepare.cmd on the CA, bring its folder dummies back into the bundle, "
-        "then have a second person look. Only after this there is a revoke.cmd, and it takes these very files only."
+        "then have a second person look. Only after this there is a revoke.cmd, and it takes these very files only. "
+        "Where some end too early, a longer.cmd is written first: run it on the CA as well, and pin again."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
         self.by = entry("Your name", placeholder="not the analyst")
+        self.ca_true = widgets.Checkbox(
+            value=False, indent=False, layout=FULL, description="I saw that dummies are CA certificates, and take them."
+        )
         self.pin = button("Check and pin", self._pin, main=True)
-        self.form = widgets.VBox([self.folder_entry(), self.by, self.pin])
+        self.form = widgets.VBox([self.folder_entry(), self.by, self.ca_true, self.pin])
         self.needed = widgets.HTML()
         self.pins = Rows(
             [Head("serial", "serial number", "code"), Head("not_after", "valid until"), Head("subject", "subject"),
-             Head("is_ca", "CA"), Head("eku", "extended key usage"), Head("sha256", "SHA-256", "code")],
+             Head("is_ca", "CA"), Head("own_key", "key of the CA"),
+             Head("eku", "extended key usage"), Head("sha256", "SHA-256", "code")],
             "dummies",
         )  # fmt: skip
         return [self.needed, self.form, self.pins]
@@ -250,9 +258,14 @@ class PinPanel(FolderPanel):
 
     def _pin(self) -> None:
         def verb() -> str:
-            pins = self.case.pin(self.place, by=self.by.value)
+            pins = self.case.pin(self.place, by=self.by.value, ca_true=self.ca_true.value)
             self.pins.show(pins)
-            return f"{len(pins):,} dummies are as they should be; revoke.cmd was written to {self.place}."
+            left = pins.attrs["leftovers"]
+            rest = f" {len(left):,} other files lie in dummies: destroy every copy of them (plan.html names them)."
+            return (
+                f"{len(pins):,} dummies are as they should be; revoke.cmd was written to {self.place}, and all of it "
+                f"packed again.{rest if left else ''}"
+            )
 
         self.act(verb, self.pin)
 

@@ -173,6 +173,8 @@ def judge(
         since = _since(item, before.get(item.ca_key_index), newest, entries)
         if verdict.word == PROVED and item.action == "revoke" and _later(*since):
             verdict = _Verdict(PROVED, f"{verdict.why} {_new_date(*since)}")
+        if verdict.word == PROVED and item.short_waived:
+            verdict = _Verdict(PROVED, f"{verdict.why} {_SHORT}")
         outcomes.append(
             {
                 "finding_id": item.finding_id,
@@ -415,11 +417,15 @@ def _strange(item: PlanItem, rows: list[_Row] | None, ca: Authority) -> _Verdict
     )
 
 
+_SHORT: Final = (
+    "Its dummy may end before the real certificate, which was accepted in writing: this lasts only as long as the CA "
+    "keeps expired certificates on its CRL (certutil -getreg CA\\CRLFlags shows CRLF_PUBLISH_EXPIRED_CERT_CRLS)."
+)
 
 
 def _needed(item: PlanItem, ca: Authority) -> datetime | None:
-    """Up to when the row of a dummy must last; None where it is no dummy, or nobody knows."""
-    if item.method != "dummy":
+    """Up to when the row of a dummy must last; None where it is no dummy, nobody knows, or an early end is accepted."""
+    if item.method != "dummy" or item.short_waived:
         return None
     return ca.ends.get(item.ca_cert_index) if item.not_after is None else datetime.fromisoformat(item.not_after)
 

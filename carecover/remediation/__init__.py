@@ -5,6 +5,7 @@ plan = make_plan(case="c1", facts=facts, findings=findings, decisions=decided.ro
 check_signoffs(plan, signoffs)
 files = prepare_bundle(plan, certificates)                    # prepare.cmd, where dummies are needed
 pins = check_dummies(plan, dummy_files, ca_certificates)
+files = longer_bundle(plan, certificates, pins, dummies, now=now)   # longer.cmd, where some end too early
 files = pinned_bundle(plan, certificates, pins, dummies)      # revoke.cmd
 """
 
@@ -12,10 +13,14 @@ from carecover.remediation.backend import Backend
 from carecover.remediation.bundle import certificate_name, pinned_bundle, prepare_bundle
 from carecover.remediation.collect import collect_kit
 from carecover.remediation.decisions import Decided, Skipped, current, decide, take_suggestions
-from carecover.remediation.pin import check_dummies
-from carecover.remediation.plan import check_key, check_signoffs, check_waiver, explain, make_plan
+from carecover.remediation.handout import CA_TRUE
+from carecover.remediation.longer import longer_bundle
+from carecover.remediation.pin import check_dummies, leftovers
+from carecover.remediation.plan import KEEP_EXPIRED, check_key, check_signoffs, check_waiver, explain, make_plan
 
 __all__ = [
+    "CA_TRUE",
+    "KEEP_EXPIRED",
     "Backend",
     "Decided",
     "Skipped",
@@ -28,6 +33,8 @@ __all__ = [
     "current",
     "decide",
     "explain",
+    "leftovers",
+    "longer_bundle",
     "make_plan",
     "pinned_bundle",
     "prepare_bundle",

@@ -3,12 +3,17 @@
 How long a dummy lives is documented nowhere, and a CA drops an expired serial number from its
 CRL: a dummy that ends before the real certificate would make that certificate good again,
 silently. So each is parsed, and whatever is not as it must be is a problem in words.
+
+For one serial number there may be two files: what ``prepare.cmd`` made, and what ``longer.cmd``
+made of it. Each is checked by all rules. The longer one is taken, but for one case: a file that
+was pinned before may be in the database, which takes a serial number once, so it stays.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,16 +30,25 @@ from carecover.remediation.decisions import MAX_NAMED, records
 MAX_DUMMY: Final = 16_384
 
 
-def check_dummies(plan: Plan, files: Mapping[str, bytes], ca_certificates: pd.DataFrame) -> list[Pin]:
+def check_dummies(
+    plan: Plan, files: Mapping[str, bytes], ca_certificates: pd.DataFrame, *, pinned: Collection[str] = ()
+) -> list[Pin]:
     """One Pin for every dummy that the plan needs, problems included, in the plan's order.
 
-    ``files``: name in the bundle (``dummies/<serial>.cer``) → bytes as ``prepare.cmd`` made
-    them. ``ca_certificates``: schema certificates, the CA's own, with their DER.
-    Raises RefusedError where a file is missing.
+    ``files``: name in the bundle (``dummies/<serial>.cer``, ``dummies/<serial>-longer.cer``) →
+    bytes as ``prepare.cmd`` and ``longer.cmd`` made them. ``ca_certificates``: schema
+    certificates, the CA's own, with their DER. ``pinned``: SHA-256 of what was pinned before.
+    Raises RefusedError where a file is missing, or two have one name but for case.
     """
-    given = {name.replace("\\", "/").rsplit("/", 1)[-1].lower(): data for name, data in files.items()}
+    given: dict[str, bytes] = {}
+    for name, data in files.items():
+        if given.setdefault(_base(name), data) != data:
+            raise RefusedError(
+                f"There are two different files {_base(name)} in dummies, whose names differ in case: Windows holds "
+                "one of them only. Bring the folder dummies back from the CA once more."
+            )
     needed = [item for item in plan.items if item.method == "dummy"]
-    missing = [item.serial for item in needed if _file_name(item) not in given]
+    missing = [item.serial for item in needed if not any(name in given for name in _names(item))]
     if missing:
         more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
         raise RefusedError(
@@ -46,14 +60,58 @@ def check_dummies(plan: Plan, files: Mapping[str, bytes], ca_certificates: pd.Da
         for record in records(TABLES["certificates"].conform(ca_certificates))
         if record["der"] is not None
     }
-    return [_pin(item, given[_file_name(item)], signers.get(item.ca_cert_index)) for item in needed]
+    pins = []
+    for item in needed:
+        first, longer = (
+            None if name not in given else _pin(item, given[name], signers.get(item.ca_cert_index), longer=is_longer)
+            for name, is_longer in zip(_names(item), (False, True), strict=True)
+        )
+        pins.append(_chosen(first, longer, pinned))
+    return pins
 
 
-def _file_name(item: PlanItem) -> str:
-    return certificate_name(item).rsplit("/", 1)[-1]
+def leftovers(pins: Sequence[Pin], files: Mapping[str, bytes]) -> dict[str, str]:
+    """Files of the folder dummies that are not used, name → SHA-256: dangerous until they are destroyed."""
+    used = {pin.sha256 for pin in pins}
+    found = {f"dummies/{_last_part(name)}": sha256_hex(data) for name, data in files.items()}
+    return {name: digest for name, digest in sorted(found.items()) if digest not in used}
 
 
-def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
+def _last_part(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _base(name: str) -> str:
+    return _last_part(name).lower()
+
+
+def _names(item: PlanItem) -> tuple[str, str]:
+    """What prepare.cmd and what longer.cmd call the dummy."""
+    return _base(certificate_name(item)), _base(certificate_name(item, longer=True))
+
+
+def _chosen(first: Pin | None, longer: Pin | None, pinned: Collection[str]) -> Pin:
+    """The one of two files that is imported; where none may be, the one whose problems help on."""
+    there = [pin for pin in (longer, first) if pin is not None]
+    there.sort(key=lambda pin: pin.sha256 not in pinned)
+    good = [pin for pin in there if not pin.problems]
+    if there[0].sha256 in pinned and there[0].ends_early:
+        # Whatever lies beside it, the database may hold this one.
+        return replace(there[0], can_be_longer=False)
+    if good:
+        return good[0]
+    if longer is None:
+        return there[0]
+    if first is not None and first.can_be_longer and not longer.can_be_longer:
+        odd = f"{longer.name} cannot take its place ({' '.join(longer.problems)}): delete it, and run longer.cmd again."
+        return replace(first, problems=(*first.problems, odd))
+    # Once is enough: what was signed again and ends early once more is no better the next time.
+    return replace(longer, can_be_longer=False)
+
+
+def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None, *, longer: bool) -> Pin:
+    name = certificate_name(item, longer=longer)
+    script = "longer.cmd" if longer else "prepare.cmd"
     try:
         if len(data) > MAX_DUMMY:
             raise ValueError  # noqa: TRY301 - too large is as little a certificate as any other file
@@ -62,6 +120,7 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
         subject = certificate.subject.rfc4514_string()
         is_ca, eku = _extensions(certificate)
         serial = SerialNumber(certificate.serial_number).text
+        own_key = _own_key(certificate, signer)
     except (ValueError, UsageError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         detail = f" ({error})" if str(error) else ""
         return Pin(
@@ -71,8 +130,12 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
             not_after=datetime.fromtimestamp(0, UTC),
             subject="",
             is_ca=False,
-            problems=(f"The file is no certificate in DER{detail}: delete it and run prepare.cmd again.",),
+            problems=(f"The file is no certificate in DER{detail}: delete it and run {script} again.",),
+            name=name,
         )
+    problems = [*_problems(item, certificate, serial, signer)]
+    ends_early = signer is not None and certificate.not_valid_after_utc < needed_until(item, signer)
+    early = [_ends_early(item, certificate, signer, longer=longer)] if ends_early and signer is not None else []
     return Pin(
         serial=item.serial,
         sha256=sha256_hex(data),
@@ -81,14 +144,23 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None) -> Pin:
         subject=subject,
         is_ca=is_ca,
         eku=eku,
-        problems=tuple(_problems(item, certificate, serial, signer)),
+        problems=(*problems, *([] if item.short_waived else early)),
+        name=name,
+        ends_early=ends_early,
+        can_be_longer=ends_early and not problems and not item.short_waived,
+        own_key=own_key,
     )
+
+
+def needed_until(item: PlanItem, signer: x509.Certificate) -> datetime:
+    """Before this the dummy must not end: the real certificate's end, or the CA certificate's where it is not known."""
+    return datetime.fromisoformat(item.not_after) if item.not_after else signer.not_valid_after_utc
 
 
 def _problems(
     item: PlanItem, certificate: x509.Certificate, serial: str, signer: x509.Certificate | None
 ) -> Iterator[str]:
-    """What bars this dummy from being imported."""
+    """What bars this dummy from being imported, its end apart."""
     if serial != item.serial:
         yield f"Its serial number is {serial}, not {item.serial}."
     if signer is None:
@@ -101,16 +173,23 @@ def _problems(
         yield f"Its signature is not by the key of CA certificate number {item.ca_cert_index}."
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         yield f"It was not issued by CA certificate number {item.ca_cert_index}: {error}."
-    needed = datetime.fromisoformat(item.not_after) if item.not_after else signer.not_valid_after_utc
-    if certificate.not_valid_after_utc < needed:
-        whose = "the real certificate's" if item.not_after else "the CA certificate's, as the real one's is not known"
-        yield (
-            f"It ends on {utc_text(certificate.not_valid_after_utc)}, before {utc_text(needed)} ({whose}): the "
-            "CA would drop "
-            "the serial number from its CRL too early. On the CA, sign the file again with a longer life into a new "
-            "one (certutil -Cert "
-            f"{SerialNumber(signer.serial_number)} -sign OLD.cer NEW.cer now+DAYS:HOURS), and put that in its place."
-        )
+
+
+def _ends_early(item: PlanItem, certificate: x509.Certificate, signer: x509.Certificate, *, longer: bool) -> str:
+    whose = "the real certificate's" if item.not_after else "the CA certificate's, as the real one's is not known"
+    which = "Signed again with a longer life, it still ends" if longer else "It ends"
+    return (
+        f"{which} on {utc_text(certificate.not_valid_after_utc)}, before {utc_text(needed_until(item, signer))} "
+        f"({whose}): the CA would drop the serial number from its CRL too early."
+    )
+
+
+def _own_key(certificate: x509.Certificate, signer: x509.Certificate | None) -> bool:
+    """Whether the dummy's key is the CA's own; a kind of key that the library does not know is not."""
+    try:
+        return signer is not None and certificate.public_key() == signer.public_key()
+    except UnsupportedAlgorithm:
+        return False
 
 
 def _extensions(certificate: x509.Certificate) -> tuple[bool, tuple[str, ...]]:

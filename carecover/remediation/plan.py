@@ -36,7 +36,14 @@ from carecover.remediation.decisions import MAX_NAMED, check_reason, current, re
 
 # A waiver is one sentence that two people sign with the plan.
 MAX_WAIVER: Final = 500
-_WAIVER = re.compile(r"(undecided|hash|baseline)(?: ([0-9a-f]{2,40}))?: *(\S.*)", re.ASCII | re.DOTALL)
+# The flag and its value 0x200 are in Microsoft's certsrv.h; certutil -setreg itself says that the service is to be
+# restarted. It is a setting of the CA, and no batch of carecover changes any.
+KEEP_EXPIRED: Final = (
+    "When a dummy ends, the CA drops the serial number from its CRL, and the real certificate is good again, unless "
+    "the CA keeps expired ones on the CRL: certutil -setreg CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS, and a "
+    "restart of the service, both by a person who decides it; no script here does that."
+)
+_WAIVER = re.compile(r"(undecided|hash|baseline|short)(?: ([0-9a-f]{2,40}))?: *(\S.*)", re.ASCII | re.DOTALL)
 _HOLDING: Final = frozenset(d.value for d in Disposition if d.holds_certificate)
 _ORDER: Final[Mapping[str, int]] = {"revoke": 0, "restore": 1, "unrevoke": 2, "leave": 3, "undecided": 4}
 
@@ -60,7 +67,8 @@ def make_plan(
     (``ca_certificates``: this CA's own; ``originals``: those that it signed), crls and
     audit_events (4872 names CRL numbers that were public without the list being at hand). A
     waiver is ``undecided: why``, ``hash: why`` (or ``hash <serial>: why`` for one
-    certificate) or ``baseline: why``.
+    certificate), ``short: why`` (or ``short <serial>: why``: a dummy that ends too early) or
+    ``baseline: why``.
 
     Raises RefusedError where the plan would not be safe; the sentence says what to do.
     """
@@ -176,14 +184,20 @@ def explain(plan: Plan) -> list[str]:
             "number. Once a "
             "dummy is imported, the real certificate can never be imported: the CA allows a serial number once. Each "
             "dummy is a certificate that this CA signed: it counts as dangerous until it is revoked or destroyed. Its "
-            "end of validity is checked before it is used, because the CA drops an expired serial number from its CRL."
+            "end of validity is checked before it is used, because the CA drops an expired serial number from its CRL: "
+            "one that ends too early is signed again by longer.cmd. Should one be a CA certificate itself (CA:TRUE), "
+            "pin stops until somebody else than the analyst takes it knowingly."
+        )
+    if accepted := [item for item in plan.items if item.short_waived]:
+        told.append(
+            f"{_count(accepted, 'dummy', 'dummies')} may end before the real certificate: {_named(accepted)}. That was "
+            f"accepted in writing. {KEEP_EXPIRED} It must stay set until {_last_end(accepted)}."
         )
     if short := [item for item in dummies if _signs_code(item)]:
         told.append(
             f"{_count(short, 'dummy', 'dummies')} stand{'s' if len(short) == 1 else ''} for code signing: AD CS keeps "
             "such a certificate on its CRL after it has expired, for its signatures outlive it. A dummy has no such "
-            f"use and drops off when it expires: {_named(short)}. Keep what expired on the CRL: certutil -setreg "
-            "CA\\CRLFlags +CRLF_PUBLISH_EXPIRED_CERT_CRLS."
+            f"use and drops off when it expires: {_named(short)}. {KEEP_EXPIRED}"
         )
     if waived:
         told.append(
@@ -243,6 +257,12 @@ def _dated_anew(again: Sequence[PlanItem]) -> list[str]:
     return told
 
 
+def _last_end(items: Sequence[PlanItem]) -> str:
+    """When the last of the real certificates has ended."""
+    ends = [item.not_after for item in items]
+    return "the CA certificate ends" if None in ends else max(end for end in ends if end is not None)
+
+
 def _signs_code(item: PlanItem) -> bool:
     """True where the template's name says code signing: the plan knows no more of its use."""
     return "codesign" in re.sub("[^a-z]", "", (item.template or "").casefold())
@@ -282,7 +302,8 @@ class _Waivers:
             if match is None or len(text) > MAX_WAIVER:
                 raise UsageError(
                     "A waiver says what is waived, and why, in at most "
-                    f"{MAX_WAIVER} characters: 'undecided: why', 'hash: why', 'hash <serial>: why' or 'baseline: why'."
+                    f"{MAX_WAIVER} characters: 'undecided: why', 'hash: why', 'hash <serial>: why', 'short: why', "
+                    "'short <serial>: why' or 'baseline: why'."
                 )
             self.topics.add((match[1], SerialNumber.parse(match[2]).text if match[2] else None))
         self.texts = tuple(sorted({text.strip() for text in texts}))
@@ -361,6 +382,7 @@ def _draft(
         "note": decision["note"] if decision else None,
         "decided_by": decision["decided_by"] if decision else "",
         "replace_first": action == "revoke" and finding["replace_first"] is True,
+        "short_waived": method == "dummy" and waivers.covers("short", serial.text),
     }
 
 
