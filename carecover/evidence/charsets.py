@@ -49,12 +49,12 @@ def hides_letters(charset: str) -> bool:
 
 
 def decoded(data: bytes, charset: str, flags: list[str] | None = None) -> str:
-    """Bytes in a charset of mails; anything else as Latin-1, with the flag ``charset_unknown``."""
+    """Bytes in a charset of mails; anything else as Windows-1252, with the flag ``charset_unknown``."""
     codec = codec_of(charset)
     if codec is None:
         if flags is not None and "charset_unknown" not in flags:
             flags.append("charset_unknown")
-        return data.decode("latin-1")
+        return data.decode("cp1252", "replace")
     if codec == "us-ascii" and not data.isascii():
         codec = "utf-8"
     elif codec == "iso-8859-1" and data.translate(None, _CONTROLS) != data:

@@ -17,6 +17,7 @@ from carecover.model import TABLES, Accounting, DateOrder, Reading
 _WHAT: Final = {
     "mbox": "an mbox",
     "mail": "a mail",
+    "msg": "an Outlook message",
     "view_text": "a certutil -view text",
     "view_csv": "a certutil -view csv",
     "certificate": "a certificate file",
@@ -41,7 +42,7 @@ def read_mail(
     unknown zone.
     """
     context = Context(time_zone, date_order)
-    return _table(path, "notifications", ("mbox", "mail", "archive"), "mails", context, folder=True)
+    return _table(path, "notifications", ("mbox", "mail", "msg", "archive"), "mails", context, folder=True)
 
 
 def read_view(

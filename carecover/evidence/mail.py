@@ -16,7 +16,19 @@ from typing import Final
 
 from carecover.evidence import profiles, transport
 from carecover.evidence.charsets import decoded, header_text, hides_letters, printable
-from carecover.evidence.mime import MAX_HEADER_BYTES, Letter, Part, TooMuchError, content_type, head_of, letter_of
+from carecover.evidence.mime import (
+    MAX_HEADER_BYTES,
+    MAX_NESTING,
+    Letter,
+    Part,
+    TooMuchError,
+    content_type,
+    head_of,
+    letter_of,
+)
+from carecover.evidence.msg import letter_of_msg
+from carecover.evidence.ole import MAGIC as OLE_MAGIC
+from carecover.evidence.ole import OleError
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
 from carecover.evidence.x509 import certificate_row
 
@@ -65,12 +77,20 @@ def units_of_mail(raw: bytes, location: str) -> Iterator[Unit]:
 
 def units_of_letter(letter: Letter, raw: bytes, location: str) -> Iterator[Unit]:
     """A mail and the mails inside it; a reject of an inner mail carries the hash of the outermost, ``raw``."""
-    waiting = [(letter, location)]
+    waiting: list[tuple[Letter | bytes, str, int]] = [(letter, location, 0)]
     while waiting:
-        mail, place = waiting.pop()
+        found, place, depth = waiting.pop()
+        try:
+            mail = letter_of_msg(found) if isinstance(found, bytes) else found
+        except (OleError, TooMuchError) as error:
+            yield Rejected.of(place, "parse", f"The attached Outlook message cannot be read. {error}", raw)
+            continue
+        if depth > MAX_NESTING:
+            yield Rejected.of(place, "parse", f"The mail lies in more than {MAX_NESTING} others.", raw)
+            continue
         yield _unit(mail, raw, place)
-        inner = [(each, f"{place}, attached mail {number}") for number, each in enumerate(mail.attached, 1)]
-        waiting.extend(reversed(inner))
+        inner: list[Letter | bytes] = [*mail.attached, *mail.files]
+        waiting += [(each, f"{place}, attached mail {n}", depth + 1) for n, each in enumerate(inner, 1)][::-1]
 
 
 def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
@@ -98,7 +118,7 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
         # An answer that quotes, not a notification that is damaged.
         return Irrelevant(key=key)
     if reading.problem:
-        return Rejected.of(location, "validate", reading.problem, raw, key)
+        return Rejected.of(location, "validate", letter.unread or reading.problem, raw, key)
     certificates = _carried(reading, location)
     row: dict[str, object] = {
         **reading.fields,
@@ -242,4 +262,19 @@ def _read_mail(source: Source, progress: Callable[[int], None]) -> Iterator[Unit
     progress(source.size)
 
 
+def _read_msg(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    progress(source.size)
+    if source.size > MAX_MAIL_BYTES:
+        yield Rejected.of("byte 0", "open", f"The mail has more than {MAX_MAIL_BYTES} bytes.", source.data)
+        return
+    raw = bytes(source.data[:])
+    try:
+        letter = letter_of_msg(raw)
+    except (OleError, TooMuchError) as error:
+        yield Rejected.of("byte 0", "parse", str(error), raw)
+        return
+    yield from units_of_letter(letter, raw, "byte 0")
+
+
+MSG_READER: Final = Reader("msg", lambda source: source.head.startswith(OLE_MAGIC), _read_msg)
 READER: Final = Reader("mail", lambda source: looks_like_mail(source.head), _read_mail)

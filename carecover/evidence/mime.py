@@ -77,13 +77,15 @@ class Part:
 class Letter:
     """A mail: its headers (first of a name, names in lower case), its parts in order, and the mails attached to it.
 
-    ``files`` are attached Outlook messages (.msg), decoded.
+    ``files`` are attached Outlook messages (.msg), decoded. ``unread`` says what of it cannot be
+    read, where that is all that there is.
     """
 
     headers: dict[bytes, bytes]
     parts: list[Part] = field(default_factory=list)
     attached: list[Letter] = field(default_factory=list)
     files: list[bytes] = field(default_factory=list)
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

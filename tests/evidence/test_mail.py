@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import quopri
 import textwrap
 from collections.abc import Callable
@@ -262,6 +263,103 @@ def test_attached_and_forwarded_notifications(read_bytes: ReadBytes) -> None:
     assert row["flags"] == ["forwarded", "zone_assumed_utc"]
     answer = make_mail("RE: " + TITLE_ISSUED, "Is this ours?\n" + ISSUED.replace("\n", "\n> "))
     assert read_bytes(answer).accounting.irrelevant == 1
+
+
+ATTACHED = {
+    "message/rfc822": "Content-Type: message/rfc822\n\n{plain}",
+    "message/rfc822 in base64": "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{base64}",
+    "a file of bytes": 'Content-Type: application/octet-stream; name="Your certificate.eml"\n'
+    "Content-Transfer-Encoding: base64\nContent-Disposition: attachment\n\n{base64}",
+    "a file with a name in pieces": "Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n"
+    "Content-Disposition: attachment; filename*0*=utf-8''Zertifikat%20; filename*1=a.EML\n\n{base64}",
+    "a file with an encoded name": "Content-Type: application/x\nContent-Transfer-Encoding: quoted-printable\n"
+    'Content-Disposition: attachment; filename="=?utf-8?B?WmVydGlmaWthdC5lbWw=?="\n\n{quoted}',
+    "a text file": 'Content-Type: text/plain; name="a"\nContent-Disposition: attachment; filename="a.eml"\n\n{plain}',
+    "in a mail in a mail": "Content-Type: message/rfc822\n\nSubject: FW\nContent-Type: message/rfc822\n\n{plain}",
+}
+
+
+@pytest.mark.parametrize("form", ATTACHED)
+def test_a_notification_is_found_however_it_is_attached(read_bytes: ReadBytes, form: str) -> None:
+    inner = make_mail()
+    part = ATTACHED[form].format(
+        plain=inner.decode(), base64=base64.encodebytes(inner).decode(), quoted=quopri.encodestring(inner).decode()
+    )
+    head = "From: a@b\nSubject: see attached\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
+    reading = read_bytes(f"{head}--x\n{PLAIN}\nhello\n--x\n{part}\n--x--\n".encode())
+    row = one(reading)
+    assert (row["serial"], row["flags"]) == (SERIAL, ["zone_from_date_header"])
+    assert row["location"].startswith("byte 0, attached mail 1")
+    assert reading.accounting.irrelevant == (2 if form.startswith("in a") else 1)
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("us-ascii", "utf-8"),
+        ("UTF-8", "utf-8"),
+        ("utf-16", "utf-16"),
+        ("UTF-16LE", "utf-16-le"),
+        ("utf-7", "utf-7"),
+        ("unicode-1-1-utf-7", "utf-7"),
+        ("iso-8859-1", "cp1252"),
+        ("Windows-1252", "cp1252"),
+        ("cp850", "cp850"),
+        ("iso-8859-15", "iso-8859-15"),
+    ],
+)
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable", "8bit", "x-uuencode"])
+def test_charsets_and_transfer_encodings_of_windows(
+    read_bytes: ReadBytes, charset: str, codec: str, coding: str
+) -> None:
+    check_coding(read_bytes, charset, codec, coding, "CN=Bürö–42" if codec in ("cp1252", "utf-7") else "CN=Bürö")
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec", "name"),
+    [
+        ("windows-1251", "cp1251", "CN=Сервер"),
+        ("koi8-r", "koi8-r", "CN=Сервер"),
+        ("windows-1253", "cp1253", "CN=Διακομιστής"),
+        ("windows-1250", "cp1250", "CN=Žluťoučký"),
+        ("gb2312", "gbk", "CN=服务器镕"),
+        ("GB18030", "gb18030", "CN=服务器"),
+        ("big5", "cp950", "CN=伺服器"),
+        ("shift_jis", "cp932", "CN=サーバー①"),
+        ("iso-2022-jp", "iso-2022-jp", "CN=サーバー"),
+        ("ks_c_5601-1987", "cp949", "CN=서버똠"),
+        ("euc-kr", "euc-kr", "CN=서버"),
+        ("hz-gb-2312", "hz", "CN=服务器"),
+    ],
+)
+@pytest.mark.parametrize("coding", ["base64", "quoted-printable", "8bit"])
+def test_charsets_of_other_scripts(read_bytes: ReadBytes, charset: str, codec: str, name: str, coding: str) -> None:
+    check_coding(read_bytes, charset, codec, coding, name)
+
+
+def check_coding(read_bytes: ReadBytes, charset: str, codec: str, coding: str, name: str) -> None:
+    """The subject is no title at first: the body alone must show what it is, whatever its bytes look like."""
+    body = ISSUED.replace("CN=host01.corp.example", name).replace("\n", "\r\n").encode(codec)
+    uu = b"begin 644 x\n" + b"".join(binascii.b2a_uu(body[n : n + 45]) for n in range(0, len(body), 45)) + b"`\nend\n"
+    sent = {"base64": base64.encodebytes(body), "quoted-printable": quopri.encodestring(body), "x-uuencode": uu}
+    mime_headers = f'Content-Type: text/plain;\n\tcharset="{charset}"\nContent-Transfer-Encoding: {coding}\n'
+    mail = make_mail(body="", mime=mime_headers) + sent.get(coding, body)
+    row = one(read_bytes(mail))
+    assert (row["subject"], row["serial"], row["flags"]) == (name, SERIAL, ["zone_from_date_header"])
+    other = mail.replace(TITLE_ISSUED.encode(), b"something else")
+    reason = read_bytes(other).tables["rejects"]["reason"].iloc[0]
+    assert "worded like a notification" in reason
+
+
+def test_soft_breaks_of_quoted_printable_are_no_breaks(read_bytes: ReadBytes) -> None:
+    body = (
+        ISSUED.replace(SERIAL, SERIAL[:20] + "=\n" + SERIAL[20:])
+        .replace("20\n", "2=\r\n0\n", 1)
+        .replace("CN=", "CN=3D")
+    )
+    mime_headers = "Content-Type: text/plain\nContent-Transfer-Encoding: Quoted-Printable \n"
+    row = one(read_bytes(make_mail(body=body, mime=mime_headers)))
+    assert (row["serial"], row["request_id"], row["subject"]) == (SERIAL, 20, "CN=host01.corp.example")
 
 
 def test_mbox_splits_only_where_a_header_follows(read_bytes: ReadBytes) -> None:
