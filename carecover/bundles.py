@@ -451,11 +451,19 @@ def read_dummies(place: Path) -> dict[str, bytes]:
 
 def refuse_problems(pins: Sequence[Pin], place: Path) -> None:
     """Raise RefusedError, naming each problem and what to do next, where a dummy may not be imported."""
-    problems = [f"{pin.serial}: {text}" for pin in pins for text in pin.problems]
-    if not problems:
+    bad = [pin for pin in pins if pin.problems]
+    if not bad:
         return
+    # What is wrong with many in the same way is told once.
+    early = [pin for pin in bad if pin.ends_early and len(pin.problems) == 1]
+    problems = [f"{pin.serial}: {text}" for pin in bad if pin not in early for text in pin.problems]
     more = f" … and {len(problems) - _MAX_NAMED} more." if len(problems) > _MAX_NAMED else ""
-    shown = " ".join(problems[:_MAX_NAMED])
+    shown = " ".join(problems[:_MAX_NAMED]) + more
+    if early:
+        same = [pin.serial for pin in early[1:]]
+        rest = f" and {len(same) - _MAX_NAMED} more" if len(same) > _MAX_NAMED else ""
+        alike = f" The same of {', '.join(same[:_MAX_NAMED])}{rest}." if same else ""
+        shown = f"{shown} {early[0].serial}: {early[0].problems[0]}{alike}".strip()
     again = sum(pin.can_be_longer for pin in pins)
     stuck = any(len(pin.problems) == 1 and pin.ends_early and not pin.can_be_longer for pin in pins)
     accept = (
@@ -475,7 +483,7 @@ def refuse_problems(pins: Sequence[Pin], place: Path) -> None:
             f"longer file, pin again, and run the new longer.cmd. Else: {remediation.KEEP_EXPIRED} That decided, "
             f"{accept}"
         )
-    raise RefusedError(f"The dummies may not be imported as they are. {shown}{more}{next_step}")
+    raise RefusedError(f"The dummies may not be imported as they are. {shown}{next_step}")
 
 
 def refuse_ca(pins: Sequence[Pin], *, taken: bool) -> None:

@@ -353,7 +353,7 @@ class Case:
         one is that it ends too early, longer.cmd was written to sign it again.
 
         ``destroyed``: nothing is pinned; ``by`` says that every copy of the dummies with these
-        SHA-256 is gone. Returns table ``dummies`` then.
+        SHA-256 is gone (``["all"]``: of all that are left over). Returns table ``dummies`` then.
         """
         person = person_name(by)
         if destroyed:
@@ -727,7 +727,10 @@ class Case:
 
     def _destroyed(self, digests: Sequence[str], person: str) -> pd.DataFrame:
         """Record what a person says of leftover dummies; returns table ``dummies``."""
-        unknown = sorted(set(digests) - set(self.table("dummies")["sha256"]))
+        known = self.table("dummies")
+        if list(digests) == ["all"]:
+            digests = list(known.loc[known["state"] == "leftover", "sha256"])
+        unknown = sorted(set(digests) - set(known["sha256"]))
         if unknown:
             raise UsageError(
                 f"{unknown[0]} is no SHA-256 of a dummy that was pinned or left over: carecover table CASE dummies"

@@ -608,7 +608,7 @@ def rehearse(case: Path, dummy_days: int | None) -> int:
 @click.argument("directory", type=_PATH, required=False)
 @click.option("--by", required=True, metavar="PERSON", help="Not the analyst who signed.")
 @click.option("--ca-true", is_flag=True, help="You saw that dummies are CA certificates, and take them.")
-@click.option("--destroyed", multiple=True, metavar="SHA256", help="Pin nothing: every copy of this dummy is gone.")
+@click.option("--destroyed", multiple=True, metavar="SHA256|all", help="Pin nothing: every copy of it is gone.")
 def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: tuple[str, ...]) -> int:
     """Check the dummies that prepare.cmd made; writes revoke.cmd, or longer.cmd where some end too early."""
     from carecover.bundles import archive_of  # noqa: PLC0415
@@ -622,9 +622,10 @@ def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: t
     _print_files([directory / "revoke.cmd", archive_of(directory)])
     if left := pins.attrs["leftovers"]:
         click.echo("Not used, so dangerous until destroyed (every copy, on the CA too):")
-        for name, digest in left.items():
+        for name, digest in list(left.items())[:_LEFT_OUT]:
             click.echo(f"{digest}  {_one_line(str(directory / name))}")
-        _say("When that is done: carecover pin CASE --by PERSON --destroyed SHA256. All: carecover table CASE dummies")
+        more = "" if len(left) <= _LEFT_OUT else f"… and {len(left) - _LEFT_OUT} more: carecover table CASE dummies. "
+        _say(f"{more}When that is done: carecover pin CASE --by PERSON --destroyed all")
     return DONE
 
 

@@ -124,9 +124,9 @@ def test_leftover_dummies_are_listed_until_somebody_says_that_they_are_destroyed
     left = met.loc[met["state"] == "leftover", "sha256"]
     runner = CliRunner()
     arguments = ["pin", str(night.case.path), "--by", ANALYST]
-    for number, digest in enumerate(left):
-        done = runner.invoke(cli, [*arguments, "--destroyed", digest.upper()], standalone_mode=False)
-        assert done.return_value == (1 if number + 1 < len(left) else 0), done.output
+    for word, code in ((left.iloc[0].upper(), 1), ("all", 0)):
+        done = runner.invoke(cli, [*arguments, "--destroyed", word], standalone_mode=False)
+        assert done.return_value == code, done.output
     assert set(night.case.table("dummies")["state"]) == {"revoked", "destroyed"}
     assert night.case.check() == []
     with pytest.raises(UsageError, match="Name the folder"):
