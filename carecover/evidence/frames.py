@@ -18,6 +18,7 @@ _WHAT: Final = {
     "mbox": "an mbox",
     "mail": "a mail",
     "msg": "an Outlook message",
+    "pst": "an Outlook data file",
     "view_text": "a certutil -view text",
     "view_csv": "a certutil -view csv",
     "certificate": "a certificate file",
@@ -42,7 +43,7 @@ def read_mail(
     unknown zone.
     """
     context = Context(time_zone, date_order)
-    return _table(path, "notifications", ("mbox", "mail", "msg", "archive"), "mails", context, folder=True)
+    return _table(path, "notifications", ("mbox", "mail", "msg", "pst", "archive"), "mails", context, folder=True)
 
 
 def read_view(

@@ -198,7 +198,7 @@ def _text(part: Part, flags: list[str]) -> str:
     if len(text) > MAX_BODY_CHARS or len(part.data) > MAX_TEXT_BYTES:
         flags.append("body_cut")
         text = text[:MAX_BODY_CHARS]
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    return text.rstrip("\0").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
 
 
 _BREAKS: Final = frozenset({"br", "p", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "pre"})

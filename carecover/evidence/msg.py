@@ -24,11 +24,11 @@ from carecover.evidence.ole import CompoundFile, Entry, OleError
 MAX_TRANSPORT_HEADERS: Final = 256 * 1024
 ONLY_RTF: Final = "The mail's body is RTF alone, which is not read. Save the mail as .eml, or print its text."
 
-_SUBJECT, _BODY, _HTML, _RTF, _HEADERS = 0x0037, 0x1000, 0x1013, 0x1009, 0x007D
-_MESSAGE_ID, _CONVERSATION_INDEX, _SUBMITTED, _DELIVERED = 0x1035, 0x0071, 0x0039, 0x0E06
+SUBJECT, BODY, HTML, RTF, HEADERS = 0x0037, 0x1000, 0x1013, 0x1009, 0x007D
+MESSAGE_ID, CONVERSATION_INDEX, SUBMITTED, DELIVERED = 0x1035, 0x0071, 0x0039, 0x0E06
 # Sender's SMTP address, that of the one it was sent for, and addresses of any kind.
-_SENDERS: Final = (0x5D01, 0x5D02, 0x0C1F, 0x0065)
-_MESSAGE_CODEPAGE, _INTERNET_CODEPAGE = 0x3FFD, 0x3FDE
+SENDERS: Final = (0x5D01, 0x5D02, 0x0C1F, 0x0065)
+MESSAGE_CODEPAGE, INTERNET_CODEPAGE = 0x3FFD, 0x3FDE
 _ATTACH_METHOD, _ATTACH_DATA, _ATTACH_NAMES, _MIME_TAG = 0x3705, 0x3701, (0x3707, 0x3704), 0x370E
 _EMBEDDED: Final = 5
 _EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ def letter_of_msg(data: bytes) -> Letter:
         if depth > MAX_NESTING:
             raise TooMuchError(f"The mail has more than {MAX_NESTING} parts inside each other.")
         storage = _Storage(file, streams, header)
-        letter = _letter(storage)
+        letter = letter_of_properties(storage)
         put(letter)
         inner = []
         for attachment in _attachments(file, streams):
@@ -105,16 +105,18 @@ def letter_of_msg(data: bytes) -> Letter:
     return whole[0]
 
 
-class _Storage:
-    """The properties of a message or an attachment."""
+class Properties:
+    """The properties of a message or an attachment ([MS-OXPROPS]), wherever they are kept.
 
-    def __init__(self, file: CompoundFile, streams: Mapping[str, Entry], header: int) -> None:
-        self.file, self.streams = file, streams
-        self._fixed: dict[int, tuple[int, int]] = {}
-        entry = streams.get(_PROPERTIES)
-        fixed = file.read(entry)[header:] if entry is not None and entry.is_stream else b""
-        for kind, number, _, value in _PROPERTY.iter_unpack(fixed[: len(fixed) // 16 * 16]):
-            self._fixed.setdefault(number, (kind, value))
+    ``fixed`` has what fits into eight bytes: property → type and value.
+    """
+
+    def __init__(self, fixed: Mapping[int, tuple[int, int]]) -> None:
+        self._fixed = fixed
+
+    def stream(self, property_id: int, kind: int) -> bytes | None:
+        """The bytes of a longer property of this type, or None where there is none."""
+        raise NotImplementedError
 
     def number(self, property_id: int) -> int | None:
         """An integer (PT_LONG)."""
@@ -129,15 +131,10 @@ class _Storage:
         except OverflowError:
             return None
 
-    def stream(self, property_id: int, kind: int) -> bytes | None:
-        """The bytes of a property that is a stream of its own."""
-        entry = self.streams.get(f"__SUBSTG1.0_{property_id:04X}{kind:04X}")
-        return self.file.read(entry) if entry is not None and entry.is_stream else None
-
     def charset(self) -> str:
         """The charset of text that is not Unicode."""
-        sent_in = self.number(_INTERNET_CODEPAGE) or 0
-        return charset_of_page(self.number(_MESSAGE_CODEPAGE) or _WINDOWS.get(sent_in, sent_in))
+        sent_in = self.number(INTERNET_CODEPAGE) or 0
+        return charset_of_page(self.number(MESSAGE_CODEPAGE) or _WINDOWS.get(sent_in, sent_in))
 
     def text(self, property_id: int) -> tuple[bytes, str] | None:
         """A text property as bytes and the charset that they are in."""
@@ -153,40 +150,63 @@ class _Storage:
         return None if found is None else decoded(found[0], found[1]).rstrip("\0") or None
 
 
-def _letter(storage: _Storage) -> Letter:
+class _Storage(Properties):
+    """Properties in a .msg file."""
+
+    def __init__(self, file: CompoundFile, streams: Mapping[str, Entry], header: int) -> None:
+        self.file, self.streams = file, streams
+        entry = streams.get(_PROPERTIES)
+        raw = file.read(entry)[header:] if entry is not None and entry.is_stream else b""
+        fixed: dict[int, tuple[int, int]] = {}
+        for kind, number, _, value in _PROPERTY.iter_unpack(raw[: len(raw) // _PROPERTY.size * _PROPERTY.size]):
+            fixed.setdefault(number, (kind, value))
+        super().__init__(fixed)
+
+    def stream(self, property_id: int, kind: int) -> bytes | None:
+        entry = self.streams.get(f"__SUBSTG1.0_{property_id:04X}{kind:04X}")
+        return self.file.read(entry) if entry is not None and entry.is_stream else None
+
+
+def letter_of_properties(storage: Properties) -> Letter:
+    """A message's own headers and bodies, without what is attached to it."""
     letter = Letter(_headers(storage))
-    body, html = storage.text(_BODY), storage.text(_HTML)
-    if html is None and (raw := storage.stream(_HTML, 0x0102)) is not None:
-        page = storage.number(_INTERNET_CODEPAGE) or storage.number(_MESSAGE_CODEPAGE)
+    body, html = storage.text(BODY), storage.text(HTML)
+    if html is None and (raw := storage.stream(HTML, 0x0102)) is not None:
+        page = storage.number(INTERNET_CODEPAGE) or storage.number(MESSAGE_CODEPAGE)
         html = raw, charset_of_page(page)
     for kind, found in (("text/plain", body), ("text/html", html)):
         if found is not None and found[0]:
             letter.parts.append(Part(kind, found[1], "", is_attachment=False, data=found[0]))
-    if not letter.parts and f"__SUBSTG1.0_{_RTF:04X}0102" in storage.streams:
+    if not letter.parts and storage.stream(RTF, 0x0102) is not None:
         letter.unread = ONLY_RTF
     return letter
 
 
-def _headers(storage: _Storage) -> dict[bytes, bytes]:
+def _headers(storage: Properties) -> dict[bytes, bytes]:
     """The headers that the mail came with; what they lack is made of the properties."""
-    text = storage.words(_HEADERS) or ""
+    text = storage.words(HEADERS) or ""
     raw = text[:MAX_TRANSPORT_HEADERS].encode("utf-8", "replace").lstrip()
     headers, _ = head_of(raw, 0, len(raw))
     made: dict[bytes, str | None] = {
-        b"subject": storage.words(_SUBJECT),
-        b"message-id": storage.words(_MESSAGE_ID),
-        b"from": next(filter(None, map(storage.words, _SENDERS)), None),
+        b"subject": _subject(storage.words(SUBJECT)),
+        b"message-id": storage.words(MESSAGE_ID),
+        b"from": next(filter(None, map(storage.words, SENDERS)), None),
     }
     for name, value in made.items():
         if value is not None and name not in headers:
             headers[name] = " ".join(value.split()).encode("utf-8", "replace")
-    sent = storage.moment(_SUBMITTED) or storage.moment(_DELIVERED)
+    sent = storage.moment(SUBMITTED) or storage.moment(DELIVERED)
     if b"date" not in headers and sent is not None:
         headers[b"date"] = format_datetime(sent).encode("ascii")
-    index = storage.stream(_CONVERSATION_INDEX, 0x0102)
+    index = storage.stream(CONVERSATION_INDEX, 0x0102)
     if b"thread-index" not in headers and index:
         headers[b"thread-index"] = base64.b64encode(index[:400])
     return headers
+
+
+def _subject(text: str | None) -> str | None:
+    """A subject in a .pst begins with a mark and the length of its "RE:" ([MS-PST] 2.5.3.1.1.1)."""
+    return text[2:] if text and text[0] == "\1" else text
 
 
 def _attachments(file: CompoundFile, streams: Mapping[str, Entry]) -> Iterator[_Storage]:

@@ -11,7 +11,6 @@ from carecover.evidence.units import Reader, Rejected, Source, Unit
 from carecover.evidence.x509 import what_der_is
 
 _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"!BDN", "an Outlook data file (.pst or .ost). Export its folders as mbox or .eml"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it and hand in its files"),
     (b"LZIP", "an lzip archive. Unpack it and hand in its files"),
     (b"Rar!", "a rar archive. Unpack it and hand in its files"),
