@@ -377,6 +377,8 @@ SYSTEM_TOOLS = (
     # Not on PATH: Debian's wrapper of that name is another package.
     SystemTool("/usr/lib/wine/wine64", "wine64", "the batches in a real command interpreter"),
     SystemTool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", "the batches in a real command interpreter"),
+    SystemTool("ssh", "openssh-client", "the runs by SSH"),
+    SystemTool("/usr/sbin/sshd", "openssh-server", "the runs by SSH"),
 )
 
 

@@ -20,29 +20,24 @@ _PATIENCE: Final = 60.0
 
 
 class Desk(_Desk):
-    """Answers a batch that somebody else has started; where the CA hangs it never answers.
+    """Answers a batch that somebody else has started; where the CA hangs there is no answer until ``give_up`` is set.
 
-    ``starts`` is what was started, in order; ``hanging`` is set while somebody waits for an answer in vain.
+    ``starts`` is what was started, in order.
     """
 
     def __init__(self, programs: Mapping[str, Any], directory: Path) -> None:
         self.starts: list[Start] = []
         super().__init__(programs, directory, self.starts)
-        self.hanging = threading.Event()
+        self.give_up = threading.Event()
 
     def begin(self) -> None:
         """Answer from now on."""
         self._thread.start()
 
     def _kill(self, trouble: CarecoverError, connection: socket.socket) -> None:
-        """No answer at all, until the other end is gone: an endless dialog."""
-        del trouble
-        self.hanging.set()
-        connection.settimeout(_PATIENCE)
-        with contextlib.suppress(OSError):
-            while connection.recv(4096):
-                pass
-        self.hanging.clear()
+        """No answer at all: a dialog is open on a screen that nobody sees."""
+        del trouble, connection
+        self.give_up.wait(_PATIENCE)
 
 
 @contextlib.contextmanager
@@ -71,5 +66,7 @@ def windows(
     with answering(ca, server.home / folder, watch) as desk:
         environment = {**wine.environment, **wine.overrides(own_find=False), **desk.environment}
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-        server.obey(f'exec env -i {exports} {wine.wine} cmd /d /c "$SSH_ORIGINAL_COMMAND"')
+        # Wine takes the computer's name from this machine; a batch wants the one of the CA's server.
+        named = f'"set COMPUTERNAME={ca.computer}&$SSH_ORIGINAL_COMMAND"'
+        server.obey(f"exec env -i {exports} {wine.wine} cmd /d /c {named}")
         yield desk
