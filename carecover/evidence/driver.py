@@ -22,6 +22,7 @@ from carecover.errors import PathError
 from carecover.evidence import (
     archives,
     dump,
+    edb,
     event_text,
     events,
     ldif,
@@ -29,8 +30,8 @@ from carecover.evidence import (
     mbox,
     ocsp,
     other,
-    registry,
     pst,
+    registry,
     unpacking,
     view_csv,
     view_text,
@@ -69,13 +70,14 @@ _TOLD_BY_THE_WHOLE: Final = (b"0\x83", b"0\x84")
 
 # The first that recognises a file reads it. Mails come first: they may quote anything else.
 READERS: Final[tuple[Reader, ...]] = (
+    edb.READER,
     events.EVTX_READER,
     mbox.READER,
     mail.READER,
     mail.MSG_READER,
+    pst.READER,
     events.XML_READER,
     view_text.READER,
-    pst.READER,
     event_text.CSV_READER,
     view_csv.READER,
     event_text.READER,

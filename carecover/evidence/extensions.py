@@ -124,7 +124,7 @@ def first_line(error: Exception) -> str:
     """What a library says, safe to print: one line of printable ASCII; of asn1's errors the field and what is odd."""
     text = (str(error).splitlines() or [type(error).__name__])[0]
     if parse := _PARSE_ERROR.search(text):
-        fields = _FIELD.findall(parse[2])
+        fields = _FIELD.findall(parse[2] or "")
         what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", parse[1]).lower()
         text = f"{what} in {fields[-1]}" if fields else what
     text = text[:160]

@@ -21,6 +21,7 @@ _WHAT: Final = {
     "pst": "an Outlook data file",
     "view_text": "a certutil -view text",
     "view_csv": "a certutil -view csv",
+    "edb": "a database file",
     "certificate": "a certificate file",
     "crl": "a CRL",
     "ocsp": "an OCSP response",
@@ -49,9 +50,9 @@ def read_mail(
 def read_view(
     path: str | os.PathLike[str], *, time_zone: str | None = None, date_order: DateOrder | None = None
 ) -> pd.DataFrame:
-    """Table ``ca_rows`` from the text or csv form of ``certutil -view``; errors as ``read_mail``."""
+    """Table ``ca_rows`` from ``certutil -view``, text or csv, or the database file; errors as ``read_mail``."""
     context = Context(time_zone, date_order)
-    return _table(path, "ca_rows", ("view_text", "view_csv", "archive"), "a certutil -view export", context)
+    return _table(path, "ca_rows", ("view_text", "view_csv", "edb", "archive"), "a certutil -view export", context)
 
 
 def read_certificates(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -18,8 +18,6 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x78\x9f\x3e\x22", "a winmail.dat (TNEF). Save the mail as .eml"),
     (b"regf", "a registry hive"),
 )
-_ESE_AT: Final = 4
-_ESE: Final = b"\xef\xcd\xab\x89"
 # Blanks only, no line ends, before a word: the head may be 256 kB of empty lines.
 _STATUS = re.compile(r"(?im)^certutil:[ \t]*\S")
 _VERB = re.compile(r"(?im)^certutil:[ \t]*(-[a-z]{2,20})\b", re.ASCII)
@@ -30,7 +28,7 @@ _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
 
 def is_container(source: Source) -> bool:
     """True for archives and the like: what they hold in clear (a stored mail, say) is not the file's own content."""
-    return source.head.startswith(tuple(magic for magic, _ in _MAGIC)) or source.head[_ESE_AT : _ESE_AT + 4] == _ESE
+    return source.head.startswith(tuple(magic for magic, _ in _MAGIC))
 
 
 def what_it_is(source: Source) -> str | None:
@@ -39,8 +37,6 @@ def what_it_is(source: Source) -> str | None:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return f"This is {kind}."
-    if head[_ESE_AT : _ESE_AT + 4] == _ESE:
-        return "This is an ESE database (.edb). It is not read yet; hand in a certutil -view export."
     if (words := what_der_is(source.data)) is not None:
         return f"This is {words}. carecover reads certificates and CRLs, DER or PEM."
     return None

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carecover.evidence import pkcs7, read
-from carecover.evidence.x509 import sha1_hex, what_it_holds
+from carecover.evidence.x509 import certificate_row, sha1_hex, what_it_holds
 from carecover.model import Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_x509 import KEY, make_certificate, make_crl, openssl, pem
@@ -207,3 +207,9 @@ def test_bent_bags_are_told(data: st.DataObject) -> None:
     with contextlib.suppress(ValueError):
         # A bent length may still give items: no other error, and no more bytes than there are.
         assert sum(len(item.der) for item in pkcs7.items(bent)) <= len(bent)
+
+
+@pytest.mark.parametrize("der", [b"\x30\x03\x02\x01", b"\x30\x00", b"\x30\x03\x02\x01\x05", make_certificate()[:-1]])
+def test_what_the_library_says_of_a_damaged_certificate_is_a_sentence(der: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^It is not a well-formed X\.509 certificate: [a-z ]+( in \w[\w:]*)?\.$"):
+        certificate_row(der)
