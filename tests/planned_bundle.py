@@ -14,6 +14,7 @@ from carecover.simulator import Behaviour, Faults, Incident, Scenario, Simulated
 from carecover.simulator import behaviour as known
 from carecover.simulator.behaviour import EVERYTHING
 
+BACKED = "backup/DataBase/certbkxp.dat"
 DONE, OPEN, USAGE, REFUSED, ABORTED = 0, 1, 2, 3, 5
 
 # What one certificate of the plan is to end as: disposition and reason.
@@ -43,6 +44,7 @@ class Bundle:
         self.lines: list[str] = []
         self.ca = self.new_ca()
         self.write(prepare_bundle(self.plan, certificates()))
+        self.back_up()
 
     def new_ca(self, faults: Faults | None = None, rights: frozenset[known.Right] = EVERYTHING) -> SimulatedCA:
         """The restored CA as it was when the view was exported."""
@@ -61,6 +63,10 @@ class Bundle:
         self.lines.clear()
         host = self.host(self.ca, elevated=elevated, environment=environment)
         return host.execute(self.directory, script, arguments, self.lines.append)
+
+    def back_up(self) -> None:
+        """What a backup made by hand leaves: without it nothing is applied."""
+        self.write({BACKED: b"restore map"})
 
     def pin(self) -> None:
         """Check the dummies and write the rest of the bundle."""

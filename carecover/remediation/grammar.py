@@ -14,6 +14,9 @@ left out is one that they read differently, or that lets a value become a comman
     call :start 2>>"work\errors.txt"
     "%CERTUTIL%" one of the calls in _CERTUTIL, output to "%OUT%", "%LOG%" or "%VIEW%"
     "%FIND%" "x" "file" >nul | "%FC%" /b "a" "b" >nul | "%WHOAMI%" /groups > "%OUT%" 2>&1
+    "%REG%" query "HKLM\Cluster" > "%OUT%" 2>&1
+    for /f "usebackq …" %%a in ("%OUT%") do … set "NAME=…", one of the lines in _ANSWER, which read an answer
+    set "SEEK 44…=1" and what else _SEEKING names: what a CRL must hold
 
 No blocks, pipes, ``&``, ``^``, ``!``, no delayed expansion, no ``for`` over commands.
 
@@ -48,7 +51,12 @@ _TO_FILE = r' > "%FILE%" 2>&1'
 # -f, no foreign import, no -deleterow, no republish, nothing that stops the service.
 _CERTUTIL: Final = (
     rf'{_CONFIG}-ca\.cert "work\\ca\.cer"{_TO_OUT}',
-    rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "[A-Za-z,.]+"(?: CRL)?(?:{_TO_OUT}| >> "%VIEW%" 2>&1)',
+    rf'{_CONFIG}-view -restrict "{_QUOTED}" -out "%COLUMN%"(?: CRL)?{_TO_OUT}',
+    rf'{_CONFIG}-gmt -view -restrict "{_QUOTED}" -out "[A-Za-z,.]+" >> "%VIEW%" 2>&1',
+    rf"{_CONFIG}-ping{_TO_OUT}",
+    rf'{_CONFIG}-backupDB "backup" KeepLog{_TO_LOG}',
+    r'-dump "%FILE%" > "%DUMP%" 2>&1',
+    rf'-getreg "%KEY%"{_TO_OUT}',
     rf'-hashfile "%FILE%" SHA256{_TO_OUT}',
     rf'{_CONFIG}-getcrl "%FILE%" %~1{_TO_LOG}',
     rf'{_CONFIG}-importcert "%FILE%"{_TO_LOG}',
@@ -70,6 +78,38 @@ _SIMPLE: Final = (
     rf'"%FIND%" (?:"{_QUOTED}"|"""%S%""") "(?:{_PATH})" >nul',
     rf'"%FC%" /b "{_PATH}" "{_PATH}" >nul',
     r'"%WHOAMI%" /groups > "%OUT%" 2>&1',
+)
+_HEX = "(?:00)?[0-9a-f]{2,40}"
+# What a CRL must hold: a variable for each serial number, named as the line of a dump reads behind its colon.
+_SEEKING: Final = (
+    rf'set "SEEK {_HEX}=1"',
+    r'set "LEFT %SERIAL%=1?"',
+    r'if "%SEEK ([0-9a-f]{2,40})%%LEFT \1%"=="1" call :unlisted "[1-9][0-9]{0,6}" "\1"',
+    r'if "%SEEK ([0-9a-f]{2,40})%%SEEK 00\1%%LEFT \1%"=="11" call :unlisted "[1-9][0-9]{0,6}" "\1"',
+    r'for /f "usebackq tokens=2 delims=:" %%b in \("%DUMP%"\) do set "SEEK%%b="',
+)
+_EACH_LINE = r'%%a in \("%OUT%"\) do '
+# Reading an answer: what stands in a line is put in when all has been parsed, and only ever sets a variable. (Wine 8
+# puts it in before, so a line with a quote or & may break the statement there: no answer of a CA that is asked
+# for a hash or a number holds one.)
+_ANSWER: Final = (
+    rf'for /f "usebackq" {_EACH_LINE}if "%%a"=="%COLUMN%" set "HEARD=1"',
+    r'for /f "usebackq tokens=2 delims=:" %%b in \("%OUT%"\) do if not defined V set "V=%%b"',
+    r"""set "V=%V:"='%\"""",
+    r"""if "%V:~0,2%"==" '" set "ANSWER=other\"""",
+    r"""if "%V:~0,3%"==" 0x" set "ANSWER=present\"""",
+    r"""if /i "%V%"==" '%WANT%'" set "ANSWER=present\"""",
+    rf'for /f "usebackq delims=" {_EACH_LINE}if /i "%%a"=="%(?:SHA%|SPACED% ?)" set "ANSWER=same"',
+    rf'for /f "usebackq tokens=1-2" {_EACH_LINE}if /i "%%a"=="%NAME%" set "TYPE=%%b"',
+    rf'for /f "usebackq tokens=1-4 delims=\(\)= " {_EACH_LINE}if /i "%%a %%b"=="%NAME% REG_DWORD" set "HEX=%%c"',
+    rf'for /f "usebackq tokens=1-4 delims=\(\)= " {_EACH_LINE}if /i "%%a %%b"=="%NAME% REG_DWORD" set "DECIMAL=%%d"',
+    r'for /f "delims=0123456789" %%a in \("%DECIMAL%"\) do goto :[a-z_]+',
+)
+# The rest of what only these batches hold.
+_OTHER: Final = (
+    r'set "REG=%SystemRoot%\\System32\\reg\.exe"',
+    r'"%REG%" query "HKLM\\Cluster" > "%OUT%" 2>&1',
+    r'>>"%BEGUN%" echo [a-z ]+',
 )
 # What collect.cmd may do: all of it reads. wevtutil and reg are given a whole path, for a service may do the writing.
 _COLLECT: Final = (
@@ -104,6 +144,7 @@ def _form(*groups: Iterable[str]) -> re.Pattern[str]:
 
 
 _STATEMENT = _form(_SIMPLE, (rf'"%CERTUTIL%" {form}' for form in _CERTUTIL))
+_READING = tuple(re.compile(form, re.ASCII) for form in (*_ANSWER, *_SEEKING, *_OTHER))
 _COLLECT_STATEMENT = _form(_SIMPLE, _COLLECT)
 _WHOLE_LINE = re.compile(
     r"|@echo off|setlocal EnableExtensions DisableDelayedExpansion|cd /d \"%~dp0\"|"
@@ -148,7 +189,7 @@ def check(data: bytes, *, collects: bool = False) -> None:
     Also checked: every label that is jumped to is there once, the file begins with
     ``@echo off`` and ends with ``exit /b`` or ``goto``, so that nothing falls off its end.
     """
-    allowed = (_WHOLE_LINE, _COLLECT_STATEMENT, _COLLECT_LINE) if collects else (_WHOLE_LINE, _STATEMENT)
+    allowed = (_WHOLE_LINE, _COLLECT_STATEMENT, _COLLECT_LINE) if collects else (_WHOLE_LINE, _STATEMENT, *_READING)
     *rows, rest = data.split(b"\r\n")
     if rest:
         raise _outside(len(rows) + 1, "it does not end in CRLF")

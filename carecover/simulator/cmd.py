@@ -6,8 +6,8 @@ exactly as cmd.exe understands it is refused, with its line number, instead of g
     run(Script.parse(data, "revoke.cmd"), Folder(directory), programs, arguments=["preflight"], …)
 
 The grammar is one statement a line, ASCII, CRLF: ``set``, ``set /a``, ``echo``, ``if``,
-``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string or a file, ``for`` over the
-files of a folder, ``mkdir``, ``del``, ``type``, ``copy /y``, ``cd /d``, ``ver``, ``rem``,
+``goto``, ``call :label``, ``exit /b``, ``for /f`` over a string or a file, one that sets a variable for
+each line, ``for`` over the files of a folder, ``mkdir``, ``del``, ``type``, ``copy /y``, ``cd /d``, ``ver``, ``rem``,
 ``setlocal``, ``endlocal``, and programs by their path. No blocks, pipes, ``&&``, ``||``,
 carets or delayed expansion: cmd.exe and Wine's cmd disagree about those, or an expanded value
 could break out of them. ``call :label`` may send what is said on standard error meanwhile to
@@ -129,7 +129,11 @@ class _Streams:
 
 
 _ARGUMENT = re.compile(r"%(~(?:dp|nx|f|n)?)?([0-9])")
-_VARIABLE = re.compile(rf"%({_NAME})%", re.ASCII)
+# A name may end in a blank and digits: the sweep over a CRL names variables so, for that is how its lines read.
+_KEPT = rf"{_NAME}(?: [0-9a-f]+)?"
+_VARIABLE = re.compile(rf"%({_KEPT})%", re.ASCII)
+# A part of a value: its first characters, or all of it with another sign for each quote.
+_PART = re.compile(rf"%({_NAME}):(?:~0,([1-9])|\"=('))%", re.ASCII)
 _COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = {
     "equ": lambda a, b: a == b,
     "neq": lambda a, b: a != b,
@@ -146,7 +150,11 @@ _IF_NUMBER = re.compile(r"(\S+) (equ|neq|lss|leq|gtr|geq) (\S+) (.+)", re.IGNORE
 _FOR = re.compile(r'for /f "delims=([^"]*)" %([A-Za-z]) in \("(.*)"\) do (.+)', re.IGNORECASE)
 _FOR_LINES = re.compile(r'for /f "tokens=2 delims=([^"]+)" %([A-Za-z]) in \(([^"() ]+)\) do (.+)', re.IGNORECASE)
 _FOR_FILES = re.compile(r"for %([A-Za-z]) in \(([^\"() ]+)\) do (.+)", re.IGNORECASE)
-_SET = re.compile(rf'set "({_NAME})=(.*)"', re.ASCII | re.IGNORECASE)
+_FOR_SETS = re.compile(
+    r'for /f "usebackq(?: tokens=([1-9])(?:-([1-9]))?)?( delims=[^"]*)?" %([a-z]) in \("([^"]+)"\) do '
+    rf'(?:if (/i )?"([^"]*)"=="([^"]*)" |if not defined ({_NAME}) )?set "([^"]+)"'
+)
+_SET = re.compile(rf'set "({_KEPT})=(.*)"', re.ASCII | re.IGNORECASE)
 _SET_A = re.compile(rf"set /a ({_NAME})=(.+)", re.ASCII | re.IGNORECASE)
 _GOTO = re.compile(rf"goto :({_NAME})", re.ASCII | re.IGNORECASE)
 _CALL = re.compile(rf'call :({_NAME})((?: (?:"[^"]*"|[A-Za-z0-9_.\\-]+))*)', re.ASCII | re.IGNORECASE)
@@ -258,6 +266,11 @@ class _Run:
                 at = match.end()
             elif match := _VARIABLE.match(line, sign):
                 out.append(self._variable(match[1]))
+                if '"' in out[-1]:
+                    raise _OutsideError(f"%{match[1]}% holds a quote")
+                at = match.end()
+            elif match := _PART.match(line, sign):
+                out.append(self._part(match[1], match[2]))
                 at = match.end()
             else:
                 raise _OutsideError(f"{line[sign : sign + 20]!r} is no %NAME%, %~1, %~dp0 or %%a")
@@ -297,6 +310,17 @@ class _Run:
             raise _OutsideError(f"%{name}% is different at each run")
         return self._variables.get(key, "")
 
+    def _part(self, name: str, length: str | None) -> str:
+        value = self._variables.get(name.lower())
+        if value is None:
+            # cmd.exe leaves the text behind the colon then.
+            raise _OutsideError(f"a part is taken of {name}, which is not defined")
+        if length is None:
+            return value.replace('"', "'")
+        if '"' in value[: int(length)]:
+            raise _OutsideError(f"the part of {name} holds a quote")
+        return value[: int(length)]
+
     def _level(self) -> int:
         if self._errorlevel is None:
             raise _OutsideError("ERRORLEVEL is read where versions of cmd.exe differ; read it right after the program")
@@ -330,6 +354,9 @@ class _Run:
         if lowered.startswith("if "):
             body = self._if(text)
             return body is None or self._statement(body)
+        if match := _FOR_SETS.fullmatch(text):
+            self._set_for_each(match)
+            return True
         if lowered.startswith("for "):
             return all(self._statement(body) for body in self._for(text))
         command, streams = self._split(text)
@@ -402,9 +429,42 @@ class _Run:
             raise _OutsideError("a for that may come round again holds one plain statement")
         return [body.replace(f"%{variable}", value) for value in values]
 
+    def _set_for_each(self, match: re.Match[str]) -> None:
+        """``for /f "usebackq …" %a in ("file") do [if …] set "…"``: the values are put in when all has been parsed.
+
+        So no character of a line means anything to cmd.exe. (Wine 8 puts them in before: there a quote or ``&`` of a
+        line can break the statement.)
+        """
+        first, last, delimiters, variable, name, ignore_case, left, right, undefined, setting = match.groups()
+        wanted = range(int(first or 1), int(last or first or 1) + 1)
+        cut = " \t" if delimiters is None else delimiters.removeprefix(" delims=")
+        names = {chr(ord(variable) + n): number for n, number in enumerate(wanted)}
+        for line in self._lines_of(name):
+            # The default end-of-line character: such a line is skipped, unseen.
+            tokens = [] if line.startswith(";") else _tokens(line, cut)
+            if len(tokens) < wanted[0]:
+                continue
+            values = {v: tokens[n - 1] if n <= len(tokens) else "" for v, n in names.items()}
+
+            def put(text: str, values: Mapping[str, str] = values) -> str:
+                return re.sub(r"%([a-z])", lambda found: values.get(found[1], found[0]), text)
+
+            if left is not None:
+                one, other = put(left), put(right)
+                holds = one.lower() == other.lower() if ignore_case else one == other
+            else:
+                holds = undefined is None or undefined.lower() not in self._variables
+            if holds:
+                key, _, value = put(setting).partition("=")
+                if value:
+                    self._variables[key.lower()] = value
+                else:
+                    self._variables.pop(key.lower(), None)
+        self._errorlevel = None
+
     def _lines_of(self, name: str) -> list[str]:
         try:
-            return self._folder.read(name).decode(OEM).splitlines()
+            return [line.removesuffix("\r") for line in self._folder.read(name).decode(OEM).split("\n")]
         except OSError:
             self._complain(f"The system cannot find the file {name}.".encode(OEM, "replace") + NEWLINE)
             return []
@@ -625,6 +685,12 @@ class _Run:
 
 class _OutsideError(Exception):
     """A statement outside the grammar; becomes a RefusedError with the line number."""
+
+
+def _tokens(line: str, delimiters: str) -> list[str]:
+    """The tokens of a line; without delimiters all of it is one, and an empty line has none."""
+    pieces = re.split(f"[{re.escape(delimiters)}]", line) if delimiters else [line]
+    return [piece for piece in pieces if piece]
 
 
 def _second(line: str, delimiters: str) -> str | None:

@@ -303,6 +303,11 @@ def form(data: bytes) -> list[bytes]:
         kept = re.sub(
             rb'^set "(PLAN|CASHA|CASPACED|NEWEST|LASTCRL|CRLBEHIND|[A-Z]*)=[0-9a-f ]*"$', rb'set "\1=data"', kept
         )
+        kept = re.sub(rb'^set "CAHOST=[0-9A-Za-z.-]*"$', b'set "CAHOST=data"', kept)
+        kept = re.sub(
+            rb'^(set "SEEK [0-9a-f]+=1"|if "(%SEEK [0-9a-f]+%)+%LEFT .*" call :unlisted ".*")$', b"data", kept
+        )
+        kept = re.sub(rb"@@CR calls [0-9]+|[0-9]+ (calls|minutes)|MAILS\+[0-9]+", b"data", kept)
         kept = kept.replace(b'-config "%CACONFIG%" ', b"")
         if b'set "CACONFIG=' in kept or (lines and lines[-1] == kept):
             continue

@@ -9,17 +9,27 @@ set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 
 set "CACONFIG=CA01\Corp Issuing CA (1)"
 set "NEWEST=12"
 set "LASTCRL=41"
+set "CAHOST=CA01"
 set "CERTUTIL=%SystemRoot%\System32\certutil.exe"
 set "FIND=%SystemRoot%\System32\find.exe"
 set "FC=%SystemRoot%\System32\fc.exe"
 set "WHOAMI=%SystemRoot%\System32\whoami.exe"
+set "REG=%SystemRoot%\System32\reg.exe"
 set "OUT=work\answer.txt"
+set "BACKED=backup\DataBase\certbkxp.dat"
+set "BEGUN=work\backup-begun.txt"
 set "ABORT="
 set "ENOUGH="
 set "REFUSED="
+set "KEYED="
+set "NOBACKUP="
+set "MANY="
+set "UNREAD="
+set "UNLISTED="
 set "OPTION=unknown"
 set "PHASE="
 set "PREFIX="
+set "RC=0"
 set "FAILS=0"
 set "DONE=0"
 set "SKIPPED=0"
@@ -27,22 +37,34 @@ set "STOPPED=0"
 set "LEFT=0"
 
 if /i "%~1"=="preflight" set "PHASE=preflight"
+if /i "%~1"=="backup" set "PHASE=backup"
 if /i "%~1"=="apply" set "PHASE=apply"
 if /i "%~1"=="publish" set "PHASE=publish"
 if /i "%~1"=="status" set "PHASE=status"
 if not defined PHASE goto :usage
 if "%~2"=="" set "OPTION=none"
 if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
+if /i "%PHASE% %~2"=="apply NOBACKUP" set "OPTION=none"
+if /i "%PHASE% %~2"=="apply NOBACKUP" set "NOBACKUP=1"
+if /i "%PHASE% %~2 %~3"=="apply FIRST NOBACKUP" set "NOBACKUP=1"
 if /i "%PHASE% %~2"=="publish PARTIAL" set "OPTION=partial"
+if /i "%PHASE% %~2"=="publish MANY" set "OPTION=none"
+if /i "%PHASE% %~2"=="publish MANY" set "MANY=1"
+if /i "%PHASE% %~2 %~3"=="publish PARTIAL MANY" set "MANY=1"
 if "%OPTION%"=="unknown" goto :usage
-if not "%~3"=="" goto :usage
-goto :alone
+if not "%~4"=="" goto :usage
+if "%~3"=="" goto :alone
+if /i "%PHASE% %~2 %~3"=="apply FIRST NOBACKUP" goto :alone
+if /i "%PHASE% %~2 %~3"=="publish PARTIAL MANY" goto :alone
 
 :usage
-echo revoke.cmd preflight          checks everything and changes nothing
-echo revoke.cmd apply [FIRST]      imports and revokes as planned; FIRST changes one certificate and stops
-echo revoke.cmd publish [PARTIAL]  writes new CRLs; PARTIAL even where a planned revocation is missing
-echo revoke.cmd status             shows what is as planned and changes nothing
+echo revoke.cmd preflight                 checks everything and changes nothing
+echo revoke.cmd backup                    backs up the database of the CA into the folder backup
+echo revoke.cmd apply [FIRST] [NOBACKUP]  imports and revokes as planned; FIRST changes one certificate and stops;
+echo                                      NOBACKUP where the folder backup holds no backup, and you know why
+echo revoke.cmd publish [PARTIAL] [MANY]  writes new CRLs; PARTIAL even where a planned revocation is missing;
+echo                                      MANY where the number of the CRL is far below the last public one
+echo revoke.cmd status                    shows what is as planned and changes nothing
 echo Without one of these words nothing is done.
 exit /b 2
 
@@ -80,8 +102,26 @@ set "WHY=elevation"
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
+if "%ERRORLEVEL%"=="0" goto :elevated
+if defined KEYED goto :refused
+"%FIND%" "S-1-16-8192" "%OUT%" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
+"%FIND%" "S-1-5-32-544" "%OUT%" >nul
+if not "%ERRORLEVEL%"=="1" goto :refused
+>>"%LOG%" echo @@CR hint not-elevated
+echo HINT: not elevated, and this account is no administrator of this server. With the right of this step on the CA that is enough.
 :elevated
+set "WHY=host"
+if not defined CAHOST goto :right_host
+if /i not "%COMPUTERNAME%"=="%CAHOST%" goto :refused
+:right_host
+set "WHY=registry"
+call :unasked
+"%REG%" query "HKLM\Cluster" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR check cluster %RC%
+if "%RC%"=="0" set "WHY=cluster"
+if not "%RC%"=="1" goto :refused
 set "WHY=ca-answer"
 if exist "work\ca.cer" del "work\ca.cer"
 if exist "work\ca.cer" goto :refused
@@ -89,35 +129,56 @@ call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -ca.cert "work\ca.cer" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
+call :trouble
 if not "%RC%"=="0" goto :refused
 if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "FILE=work\ca.cer"
-call :doubt
-"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
-if not "%ERRORLEVEL%"=="0" goto :refused
-"%FIND%" "%CASHA%" "%OUT%" >nul
-if "%ERRORLEVEL%"=="0" goto :right_ca
-"%FIND%" "%CASPACED%" "%OUT%" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
-:right_ca
+set "SHA=%CASHA%"
+set "SPACED=%CASPACED%"
+call :hash
+if not "%ANSWER%"=="same" goto :refused
 
 if "%PHASE%"=="publish" goto :publish
 if "%PHASE%"=="status" goto :status
+if "%PHASE%"=="backup" goto :backup
+if "%PHASE%"=="apply" goto :apply
+set "WHY=ping"
+call :doubt
+"%CERTUTIL%" -config "%CACONFIG%" -ping > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR check ping %RC%
+call :trouble
+if not "%RC%"=="0" goto :refused
 set "DO=files"
 call :items
 set "WHY=files"
 if defined REFUSED goto :refused
 call :database
 if defined REFUSED goto :refused
-if "%PHASE%"=="apply" goto :apply
+call :hints
+>>"%LOG%" echo @@CR calls 28
+echo The plan takes about 28 calls of certutil: about 1 minutes, at half a second each, which is assumed.
 echo preflight: all is well, nothing was changed.
 >>"%LOG%" echo @@CR end 0
 exit /b 0
 
 :apply
+set "WHY=backup-missing"
+if defined NOBACKUP goto :ungated
+if not exist "%BACKED%" goto :refused
+if exist "%BEGUN%" goto :refused
+>>"%LOG%" echo @@CR backup whole
+goto :gated
+:ungated
+>>"%LOG%" echo @@CR backup none
+:gated
+call :database
+if defined REFUSED goto :refused
+>>"%LOG%" echo @@CR calls 28
+echo apply takes about 28 calls of certutil: about 1 minutes, at half a second each, which is assumed.
 set "DO=apply"
 call :items
 goto :finish
@@ -128,20 +189,61 @@ set "DO=status"
 call :items
 goto :finish
 
+:backup
+set "WHY=backup-there"
+if not exist "backup" goto :back_up
+if not exist "%BACKED%" goto :refused
+if exist "%BEGUN%" goto :refused
+goto :backed_up
+:back_up
+>>"%BEGUN%" echo the backup has begun and has not ended
+call :doubt
+"%CERTUTIL%" -config "%CACONFIG%" -backupDB "backup" KeepLog >> "%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR backup-db %RC%
+if not "%RC%"=="0" set "ABORT=backup"
+if not exist "%BACKED%" set "ABORT=backup"
+call :trouble
+if defined ABORT goto :finish
+del "%BEGUN%"
+:backed_up
+>>"%LOG%" echo @@CR backup whole
+echo The database as it is now is in the folder backup. Copy that folder to another disk.
+goto :finish
+
 :publish
 set "DO=missing"
 call :items
 if defined ABORT goto :finish
-if "%LEFT%"=="0" goto :crl_rounds
-if "%OPTION%"=="partial" goto :crl_rounds
-echo REFUSED: %LEFT% planned revocations are missing from the database. Apply first, or publish PARTIAL.
->>"%LOG%" echo @@CR refused missing
->>"%LOG%" echo @@CR end 3
-exit /b 3
+set "WHY=missing"
+if "%LEFT%"=="0" goto :count
+if not "%OPTION%"=="partial" goto :refused
 
-:crl_rounds
+:count
 set "ROUND=0"
+set "ROUNDS=1"
 set "NUMBER=none"
+if not defined LASTCRL goto :crl
+set "MOST=20"
+set "WHY=rounds"
+if not defined MANY goto :count_from
+set "MOST=200"
+set "WHY=too-many-rounds"
+:count_from
+set "ROUNDS=0"
+:count_one
+if %ROUNDS% GEQ %MOST% goto :refused
+set /a ROUNDS=ROUNDS+1
+set /a FROM=LASTCRL-ROUNDS
+if %FROM% LSS 0 goto :counted
+call :crl_above
+if defined ABORT goto :finish
+if "%ANSWER%"=="absent" goto :count_one
+if "%ANSWER%"=="failed" set "ROUNDS=1"
+:counted
+>>"%LOG%" echo @@CR rounds %ROUNDS%
+echo publish: new CRLs until their number passes the last public one: %ROUNDS%.
+
 :crl
 set /a ROUND=ROUND+1
 call :doubt
@@ -150,28 +252,29 @@ set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR crl %ROUND% %RC%
 if not "%RC%"=="0" echo FAILED: certutil -crl %RC%. See the log.
 if not "%RC%"=="0" set "ABORT=crl"
-call :fatal
-if not "%RC%"=="0" goto :crl_save
+if "%RC%"=="-2147016563" set "ABORT=crl-ldap"
+call :trouble
 if not defined LASTCRL goto :crl_save
-set "NUMBER=unknown"
-call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "CRLNumber>%LASTCRL%" -out "CRLNumber" CRL > "%OUT%" 2>&1
-set "RC=%ERRORLEVEL%"
 if not "%RC%"=="0" goto :crl_save
-"%FIND%" "CRLNumber" "%OUT%" >nul
-if not "%ERRORLEVEL%"=="0" goto :crl_save
-set "NUMBER=passed"
-"%FIND%" "0x" "%OUT%" >nul
-if "%ERRORLEVEL%"=="0" goto :crl_save
-set "NUMBER=behind"
-if %ROUND% LSS 20 goto :crl
+set /a FROM=LASTCRL
+call :crl_above
+set "NUMBER=unknown"
+if "%ANSWER%"=="present" set "NUMBER=passed"
+if "%ANSWER%"=="absent" set "NUMBER=behind"
 :crl_save
+call :save "0"
+if not defined UNREAD call :look_through
+if defined UNLISTED goto :crl_end
+if defined ABORT goto :crl_end
+if not "%NUMBER%"=="behind" goto :crl_end
+if %ROUND% LSS %ROUNDS% goto :crl
+:crl_end
 >>"%LOG%" echo @@CR crl-number %NUMBER%
 if "%NUMBER%"=="behind" echo The number of the CRL is still not above the last public one. Call publish again.
 if "%NUMBER%"=="unknown" echo Whether the number of the CRL is above the last public one is not known. Hand the CRL to carecover verify.
 if "%NUMBER%"=="behind" set /a STOPPED=STOPPED+1
 if "%NUMBER%"=="unknown" set /a STOPPED=STOPPED+1
-call :save "0"
+if defined UNLISTED echo No more CRLs were made. An expired certificate may be left out; nothing else. Call status, then carecover verify with the CRL in out.
 goto :finish
 
 :save
@@ -182,10 +285,105 @@ call :doubt
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR getcrl %~1 %RC%
 if not "%RC%"=="0" goto :unsaved
-if exist "%FILE%" exit /b 0
+if not exist "%FILE%" goto :unsaved
+set "DUMP=work\crl-%~1.txt"
+call :doubt
+"%CERTUTIL%" -dump "%FILE%" > "%DUMP%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR dump %~1 %RC%
+if "%RC%"=="0" exit /b 0
+echo The CRL was saved and could not be looked through: certutil -dump %RC%. Hand it to carecover verify.
+goto :unread
 :unsaved
 echo The CRL was not saved: certutil -getcrl %RC%. Copy it from the CA by hand.
+:unread
+if not defined UNREAD set /a STOPPED=STOPPED+1
+set "UNREAD=1"
+exit /b 0
+
+:look_through
+call :expected
+call :sweep "0"
+goto :listed
+
+:sweep
+set "DUMP=work\crl-%~1.txt"
+for /f "usebackq tokens=2 delims=:" %%b in ("%DUMP%") do set "SEEK%%b="
+exit /b 0
+
+:unlisted
+set "UNLISTED=1"
 set /a STOPPED=STOPPED+1
+>>"%LOG%" echo @@CR unlisted %~1 %~2
+echo %~1 %~2 is not in the new CRL.
+exit /b 0
+
+:hints
+set "NAME=RoleSeparationEnabled"
+set "KEY=CA\RoleSeparationEnabled"
+call :registry
+if "%KIND%"=="unknown" >>"%LOG%" echo @@CR hint role-separation unknown
+if "%KIND%"=="unknown" echo HINT: whether role separation is on could not be read.
+if "%HEX%"=="1" >>"%LOG%" echo @@CR hint role-separation
+if "%HEX%"=="1" echo HINT: role separation is on. Who may apply may not publish: two accounts, each with one right only.
+set "NAME=OfficerRights"
+set "KEY=CA\OfficerRights"
+call :registry
+if "%KIND%"=="unknown" >>"%LOG%" echo @@CR hint officer-restrictions unknown
+if "%KIND%"=="unknown" echo HINT: whether certificate managers are restricted could not be read.
+if "%KIND%"=="there" >>"%LOG%" echo @@CR hint officer-restrictions
+if "%KIND%"=="there" echo HINT: certificate managers are restricted to groups or templates. Apply may be denied for some certificates.
+set "NAME=HighSerial"
+set "KEY=CA\HighSerial"
+call :registry
+if "%KIND%"=="unknown" >>"%LOG%" echo @@CR hint high-serial unknown
+if "%KIND%"=="unknown" echo HINT: the form of HighSerial could not be read.
+if "%TYPE%"=="REG_SZ" >>"%LOG%" echo @@CR hint high-serial string
+if "%TYPE%"=="REG_SZ" echo HINT: HighSerial is a string. A restored CA gives whole serial numbers a second time then: keep it from issuing.
+set "NAME=EventFilter"
+set "KEY=exit\smtp\EventFilter"
+call :registry
+if "%KIND%"=="none" exit /b 0
+if not defined DECIMAL set "DECIMAL=%HEX%"
+if not defined DECIMAL goto :mails_unknown
+for /f "delims=0123456789" %%a in ("%DECIMAL%") do goto :mails_unknown
+if %DECIMAL% GEQ 1024 goto :mails_unknown
+set "MAILS=0"
+set "CRLMAILS="
+set /a BITS=DECIMAL
+if %BITS% GEQ 512 set /a MAILS=MAILS+3
+if %BITS% GEQ 512 set /a BITS=BITS-512
+if %BITS% GEQ 256 set /a BITS=BITS-256
+if %BITS% GEQ 128 set /a BITS=BITS-128
+if %BITS% GEQ 64 set /a BITS=BITS-64
+if %BITS% GEQ 32 set "CRLMAILS=1"
+if %BITS% GEQ 32 set /a BITS=BITS-32
+if %BITS% GEQ 16 set /a BITS=BITS-16
+if %BITS% GEQ 8 set /a MAILS=MAILS+4
+>>"%LOG%" echo @@CR hint mails %MAILS%
+if not "%MAILS%"=="0" echo HINT: the SMTP exit module will send up to %MAILS% mails for this plan. Tell those who get them; nothing is switched off.
+if defined CRLMAILS >>"%LOG%" echo @@CR hint crl-mails
+if defined CRLMAILS echo HINT: the SMTP exit module will send a mail for each new CRL.
+exit /b 0
+:mails_unknown
+>>"%LOG%" echo @@CR hint mails unknown
+echo HINT: how many mails the SMTP exit module will send could not be read.
+exit /b 0
+
+:registry
+set "KIND=unknown"
+set "TYPE="
+set "HEX="
+set "DECIMAL="
+call :doubt
+"%CERTUTIL%" -getreg "%KEY%" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="-2147024894" set "KIND=none"
+if not "%RC%"=="0" exit /b 0
+for /f "usebackq tokens=1-2" %%a in ("%OUT%") do if /i "%%a"=="%NAME%" set "TYPE=%%b"
+if defined TYPE set "KIND=there"
+for /f "usebackq tokens=1-4 delims=()= " %%a in ("%OUT%") do if /i "%%a %%b"=="%NAME% REG_DWORD" set "HEX=%%c"
+for /f "usebackq tokens=1-4 delims=()= " %%a in ("%OUT%") do if /i "%%a %%b"=="%NAME% REG_DWORD" set "DECIMAL=%%d"
 exit /b 0
 
 :database
@@ -226,18 +424,26 @@ set "WHY=database"
 set "REFUSED=1"
 exit /b 0
 
+:crl_above
+set "ANSWER=failed"
+set "COLUMN=CRLNumber"
+call :doubt
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "CRLNumber>%FROM%" -out "%COLUMN%" CRL > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+goto :number
+
 :rows
 set "ANSWER=failed"
+set "COLUMN=RequestID"
 call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "%~1" -out "RequestID" > "%OUT%" 2>&1
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "%~1" -out "%COLUMN%" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" "RequestID" "%OUT%" >nul
-if not "%ERRORLEVEL%"=="0" exit /b 0
-"%FIND%" "0x" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if "%RC%"=="0" set "ANSWER=present"
+:number
+if not "%RC%"=="0" goto :trouble
+call :listen
+if not defined V exit /b 0
+if "%V%"==" 0" set "ANSWER=absent"
+if "%V:~0,3%"==" 0x" set "ANSWER=present"
 exit /b 0
 
 :finish
@@ -247,6 +453,7 @@ if not "%LEFT%"=="0" set "RESULT=1"
 if defined ABORT set "RESULT=5"
 if defined ABORT echo ENDED EARLY: %ABORT%. README.txt says what that means. Mend it and call the same again: what is done will be skipped.
 if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
+call :advise
 >>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
 echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
 if not "%RESULT%"=="0" echo What certutil said is in %LOG%.
@@ -261,13 +468,24 @@ if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the comma
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
 if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="host" echo REFUSED: this server is not %CAHOST%, which the configuration string of the case names. Run this on the CA itself, under its own name: the name of a cluster is none.
+if "%WHY%"=="registry" echo REFUSED: whether this server is a node of a cluster could not be found out. What Windows said is in work/answer.txt and work/errors.txt.
+if "%WHY%"=="cluster" echo REFUSED: this server is a node of a failover cluster. These scripts are not made for one: take the plan to somebody who knows this cluster.
 if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
 if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
+if "%WHY%"=="ping" echo REFUSED: the CA does not answer certutil -ping. Is the service running, and may this account ask it?
 if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
 if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
 if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported, or a certificate was imported by hand. Nothing was changed. Stop issuing; what to do is in README.txt.
 if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Nothing was changed. What to do is in README.txt.
 if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
+if "%WHY%"=="backup-missing" echo REFUSED: there is no whole backup of the database in the folder backup. Call revoke.cmd backup first, or add the word NOBACKUP where you have one elsewhere.
+if "%WHY%"=="backup-there" echo REFUSED: there is a folder backup already, and it is not whole. Move it away, then call revoke.cmd backup again.
+if "%WHY%"=="missing" echo REFUSED: %LEFT% planned revocations are missing from the database. Apply first, or publish PARTIAL.
+if "%WHY%"=="rounds" echo REFUSED: the number of the CRL is more than %MOST% below the last public one. If that is so, add the word MANY: a new CRL is made for each number.
+if "%WHY%"=="too-many-rounds" echo REFUSED: the number of the CRL is more than %MOST% below the last public one. Is that number right, and this the right CA? Nothing was published.
+if "%WHY%"=="number" echo REFUSED: the plan put nothing on hold under that number.
+call :advise
 exit /b 3
 
 :item
@@ -289,8 +507,10 @@ if "%DO%"=="apply" goto :apply_item
 if "%DO%"=="status" goto :status_item
 if not "%ACTION%"=="revoke" exit /b 0
 if defined ABORT exit /b 0
-call :state
+set "LEFT %SERIAL%="
+call :as_planned
 if "%STATE%"=="planned" exit /b 0
+set "LEFT %SERIAL%=1"
 set /a LEFT=LEFT+1
 >>"%LOG%" echo @@CR missing %N% %SERIAL% %STATE%
 echo %N% %SERIAL% is not revoked as planned: %STATE%
@@ -309,17 +529,19 @@ exit /b 0
 :own_item
 if not defined FILE exit /b 0
 if defined REFUSED exit /b 0
-call :look
-if "%ANSWER%"=="failed" set "REFUSED=1"
-if not "%ANSWER%"=="present" exit /b 0
 call :ask ",RequestID>%NEWEST%"
+if not "%ANSWER%"=="absent" goto :own_counted
+if not defined PAD exit /b 0
+set "S=%PAD%%SERIAL%"
+call :ask ",RequestID>%NEWEST%"
+:own_counted
 if "%ANSWER%"=="failed" set "REFUSED=1"
 if "%ANSWER%"=="present" set /a OWN=OWN+1
 exit /b 0
 
 :status_item
 if defined ABORT goto :item_left
-call :state
+call :as_planned
 if "%ACTION% %STATE%"=="revoke planned" goto :status_good
 if "%ACTION% %STATE%"=="restore good" goto :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% %STATE%
@@ -341,14 +563,28 @@ if not defined FILE goto :item_stopped
 call :check_file
 set "WHY=file-%ANSWER%"
 if "%ANSWER%"=="failed" goto :item_failed
-if not "%ANSWER%"=="same" goto :item_stopped
+if not "%ANSWER%"=="same" set "ABORT=%WHY%"
+if not "%ANSWER%"=="same" goto :item_failed
 call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -importcert "%FILE%" >> "%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
 >>"%LOG%" echo @@CR %N% %SERIAL% import %RC%
-call :fatal
+call :trouble
 set "DID=1"
+if not "%RC%"=="0" goto :imported_not
+set "STATE=good"
+call :ask ",Disposition=20"
+if "%ANSWER%"=="present" goto :known
+set "STATE=%ANSWER%"
+if not "%ANSWER%"=="absent" goto :known
+if not defined PAD goto :imported_not
+set "STATE=good"
+set "S=%PAD%%SERIAL%"
+call :ask ",Disposition=20"
+if "%ANSWER%"=="present" goto :known
+set "S=%SERIAL%"
+:imported_not
 call :state
 set "WHY=import"
 if "%STATE%"=="absent" set "RC=%RAN%"
@@ -370,7 +606,7 @@ call :doubt
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
 >>"%LOG%" echo @@CR %N% %SERIAL% revoke %RC%
-call :fatal
+call :trouble
 set "DID=1"
 call :ask ",Disposition=21,Request.RevokedReason=%REASON%"
 if "%ANSWER%"=="present" goto :item_done
@@ -386,25 +622,25 @@ set "WHY=import"
 set "RC=%RAN%"
 goto :item_failed
 
+:as_planned
+set "STATE=planned"
+set "MORE=,Disposition=21,Request.RevokedReason=%REASON%"
+if "%ACTION%"=="restore" set "STATE=good"
+if "%ACTION%"=="restore" set "MORE=,Disposition=20"
+call :ask "%MORE%"
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=%ANSWER%"
+if "%ANSWER%"=="absent" goto :state
+exit /b 0
+
 :check_file
 set "ANSWER=missing"
-if not exist "%FILE%" exit /b 0
-set "ANSWER=failed"
-call :doubt
-"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=same"
-"%FIND%" "%SHA%" "%OUT%" >nul
-if "%ERRORLEVEL%"=="0" exit /b 0
-"%FIND%" "%SPACED%" "%OUT%" >nul
-if "%ERRORLEVEL%"=="0" exit /b 0
-set "ANSWER=changed"
+if exist "%FILE%" goto :hash
 exit /b 0
 
 :status_view
 call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
+"%CERTUTIL%" -config "%CACONFIG%" -gmt -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash,NotAfter" >> "%VIEW%" 2>&1
 set "RC=%ERRORLEVEL%"
 if "%RC%"=="0" exit /b 0
 >>"%LOG%" echo @@CR view %N% %SERIAL% %RC%
@@ -450,33 +686,55 @@ exit /b 0
 if "%OPTION%"=="first" set "ENOUGH=1"
 exit /b 0
 
+:hash
+set "ANSWER=failed"
+call :doubt
+"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :trouble
+set "ANSWER=changed"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SHA%" set "ANSWER=same"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SPACED%" set "ANSWER=same"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SPACED% " set "ANSWER=same"
+exit /b 0
+
 :state
+set "LOOKED="
+if defined FILE goto :state_look
+if not defined PAD goto :state_good
+:state_look
+set "LOOKED=1"
 call :look
 set "STATE=%ANSWER%"
 if not "%ANSWER%"=="present" exit /b 0
+:state_good
 call :ask ",Disposition=20"
 set "STATE=good"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 if not defined REASON goto :state_held
 call :ask ",Disposition=21,Request.RevokedReason=%REASON%"
 set "STATE=planned"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 :state_held
 call :ask ",Disposition=21,Request.RevokedReason=6"
 set "STATE=held"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 call :ask ",Disposition=21"
 set "STATE=different"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 set "STATE=odd"
+if defined LOOKED exit /b 0
+call :look
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=%ANSWER%"
 exit /b 0
 
 :look
@@ -490,35 +748,74 @@ set "S=%SERIAL%"
 exit /b 0
 
 :ask
-set "MORE=%~1"
 set "ANSWER=failed"
+set "COLUMN=SerialNumber"
+set "WANT=%S%"
+if defined H set "COLUMN=CertificateHash"
+if defined H set "WANT=%H%"
 call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%~1" -out "%COLUMN%" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" goto :fatal
-"%FIND%" "SerialNumber" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" """%S%""" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=present"
-if not defined H exit /b 0
-"%FIND%" "%H%" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="0" exit /b 0
-set "ANSWER=failed"
-if "%RC%"=="1" set "ANSWER=other"
+if not "%RC%"=="0" goto :trouble
+call :listen
+if not defined V exit /b 0
+if "%V:~0,2%"==" '" set "ANSWER=other"
+if not defined H set "ANSWER=failed"
+if "%V%"==" 0" set "ANSWER=absent"
+if /i "%V%"==" '%WANT%'" set "ANSWER=present"
 exit /b 0
 
-:fatal
+:listen
+set "HEARD="
+set "V="
+for /f "usebackq" %%a in ("%OUT%") do if "%%a"=="%COLUMN%" set "HEARD=1"
+for /f "usebackq tokens=2 delims=:" %%b in ("%OUT%") do if not defined V set "V=%%b"
+if not defined HEARD set "V="
+if not defined V exit /b 0
+set "V=%V:"='%"
+exit /b 0
+
+:trouble
 if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
 if "%RC%"=="-2147024891" set "ABORT=access-denied"
+if "%RC%"=="-2146877425" set "ABORT=too-many-sessions"
+if "%RC%"=="-2147024784" set "ABORT=disk-full"
+if "%RC%"=="-1073741819" set "ABORT=certutil-crash"
+exit /b 0
+
+:advise
+if "%ABORT%"=="rpc-unavailable" echo ADVICE: the service does not answer. See that Active Directory Certificate Services runs and that its database is mounted.
+if "%ABORT%"=="access-denied" echo ADVICE: this account lacks the right of this step, or has one too many where role separation is on. The right is given in certsrv.msc.
+if "%ABORT%"=="too-many-sessions" echo ADVICE: too many sessions of the database are open. Close certsrv.msc and other consoles of this CA, wait ten minutes, then call the same again.
+if "%ABORT%"=="disk-full" echo ADVICE: the disk is full. Make room on the disk of the database and its logs and on this one; delete no file of the database.
+if "%ABORT%"=="certutil-crash" echo ADVICE: certutil crashed. Windows Server 2008 R2 is known to do so at -crl: look at the CRL that was saved, and at the article that README.txt names.
+if "%ABORT%"=="crl-ldap" echo ADVICE: a place of publication in the directory was not reached. The CRL itself is written all the same: look at it in out, and at event 74.
+if "%ABORT%"=="crl" echo ADVICE: the CRL may be written all the same, and one place of publication be out of reach: look at it in out, and at events 65, 74 and 75.
+if "%ABORT%"=="backup" echo ADVICE: the database was not backed up. See that the account may back it up and that there is room; move the folder backup away before you try again.
+if "%ABORT%"=="file-changed" echo ADVICE: a certificate file of this bundle was changed, and nothing was imported from it. Find out who did, and write the bundle again.
+if "%ABORT%"=="file-missing" echo ADVICE: a certificate file of this bundle is missing. Copy the whole bundle again.
 exit /b 0
 
 :doubt
 exit /b 1
+
+:unasked
+exit /b 9
+
+:expected
+set "SEEK 440000000a178d21c3ed6a457500000000000a=1"
+set "SEEK 440000000b178d21c3ed6a457500000000000b=1"
+set "SEEK 4400000014178d21c3ed6a4575000000000014=1"
+set "SEEK f000000014178d21c3ed6a4575000000000014=1"
+set "SEEK 00f000000014178d21c3ed6a4575000000000014=1"
+exit /b 0
+
+:listed
+if "%SEEK 440000000a178d21c3ed6a457500000000000a%%LEFT 440000000a178d21c3ed6a457500000000000a%"=="1" call :unlisted "1" "440000000a178d21c3ed6a457500000000000a"
+if "%SEEK 440000000b178d21c3ed6a457500000000000b%%LEFT 440000000b178d21c3ed6a457500000000000b%"=="1" call :unlisted "2" "440000000b178d21c3ed6a457500000000000b"
+if "%SEEK 4400000014178d21c3ed6a4575000000000014%%LEFT 4400000014178d21c3ed6a4575000000000014%"=="1" call :unlisted "3" "4400000014178d21c3ed6a4575000000000014"
+if "%SEEK f000000014178d21c3ed6a4575000000000014%%SEEK 00f000000014178d21c3ed6a4575000000000014%%LEFT f000000014178d21c3ed6a4575000000000014%"=="11" call :unlisted "4" "f000000014178d21c3ed6a4575000000000014"
+exit /b 0
 
 :items
 call :item "revoke" "1" "440000000a178d21c3ed6a457500000000000a" "" "4" "ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab" "" "" ""

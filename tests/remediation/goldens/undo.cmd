@@ -9,17 +9,27 @@ set "CASPACED=0c 70 3d 59 c1 e1 27 76 db 09 aa d7 fe ee f9 92 57 47 16 96 95 39 
 set "CACONFIG=CA01\Corp Issuing CA (1)"
 set "NEWEST=12"
 set "LASTCRL=41"
+set "CAHOST=CA01"
 set "CERTUTIL=%SystemRoot%\System32\certutil.exe"
 set "FIND=%SystemRoot%\System32\find.exe"
 set "FC=%SystemRoot%\System32\fc.exe"
 set "WHOAMI=%SystemRoot%\System32\whoami.exe"
+set "REG=%SystemRoot%\System32\reg.exe"
 set "OUT=work\answer.txt"
+set "BACKED=backup\DataBase\certbkxp.dat"
+set "BEGUN=work\backup-begun.txt"
 set "ABORT="
 set "ENOUGH="
 set "REFUSED="
+set "KEYED="
+set "NOBACKUP="
+set "MANY="
+set "UNREAD="
+set "UNLISTED="
 set "OPTION=unknown"
 set "PHASE="
 set "PREFIX="
+set "RC=0"
 set "FAILS=0"
 set "DONE=0"
 set "SKIPPED=0"
@@ -35,25 +45,32 @@ if /i "%~1"=="apply" set "PHASE=apply"
 if /i "%~1"=="hold" set "PHASE=hold"
 if /i "%~1"=="status" set "PHASE=status"
 if not defined PHASE goto :usage
-if not "%~3"=="" goto :usage
+if not "%~4"=="" goto :usage
 if "%PHASE%"=="hold" goto :which_hold
 if "%~2"=="" set "OPTION=none"
 if /i "%PHASE% %~2"=="apply FIRST" set "OPTION=first"
+if /i "%PHASE% %~2"=="apply NOBACKUP" set "OPTION=none"
+if /i "%PHASE% %~2"=="apply NOBACKUP" set "NOBACKUP=1"
+if /i "%PHASE% %~2 %~3"=="apply FIRST NOBACKUP" set "NOBACKUP=1"
 if "%OPTION%"=="unknown" goto :usage
-goto :alone
+if "%~3"=="" goto :alone
+if /i "%PHASE% %~2 %~3"=="apply FIRST NOBACKUP" goto :alone
+goto :usage
 :which_hold
 if "%~2"=="" goto :usage
 for /f "delims=0123456789" %%a in ("%~2") do goto :usage
 set "WANTED=%~2"
 set "TAKE=release"
 set "OPTION=one"
-goto :alone
+if "%~3"=="" goto :alone
+set "NOBACKUP=1"
+if /i "%~3"=="NOBACKUP" goto :alone
 
 :usage
-echo undo.cmd preflight      checks everything and changes nothing
-echo undo.cmd apply [FIRST]  takes off hold what the plan wants off hold; FIRST changes one and stops
-echo undo.cmd hold NUMBER    takes off hold again what this plan put on hold under that number
-echo undo.cmd status         shows what is as planned and changes nothing
+echo undo.cmd preflight                 checks everything and changes nothing
+echo undo.cmd apply [FIRST] [NOBACKUP]  takes off hold what the plan wants off hold; FIRST changes one and stops
+echo undo.cmd hold NUMBER [NOBACKUP]    takes off hold again what this plan put on hold under that number
+echo undo.cmd status                    shows what is as planned and changes nothing
 echo Without one of these words nothing is done. Call revoke.cmd publish afterwards.
 exit /b 2
 
@@ -91,8 +108,26 @@ set "WHY=elevation"
 "%FIND%" "S-1-16-12288" "%OUT%" >nul
 if "%ERRORLEVEL%"=="0" goto :elevated
 "%FIND%" "S-1-16-16384" "%OUT%" >nul
+if "%ERRORLEVEL%"=="0" goto :elevated
+if defined KEYED goto :refused
+"%FIND%" "S-1-16-8192" "%OUT%" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
+"%FIND%" "S-1-5-32-544" "%OUT%" >nul
+if not "%ERRORLEVEL%"=="1" goto :refused
+>>"%LOG%" echo @@CR hint not-elevated
+echo HINT: not elevated, and this account is no administrator of this server. With the right of this step on the CA that is enough.
 :elevated
+set "WHY=host"
+if not defined CAHOST goto :right_host
+if /i not "%COMPUTERNAME%"=="%CAHOST%" goto :refused
+:right_host
+set "WHY=registry"
+call :unasked
+"%REG%" query "HKLM\Cluster" > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo @@CR check cluster %RC%
+if "%RC%"=="0" set "WHY=cluster"
+if not "%RC%"=="1" goto :refused
 set "WHY=ca-answer"
 if exist "work\ca.cer" del "work\ca.cer"
 if exist "work\ca.cer" goto :refused
@@ -100,33 +135,38 @@ call :doubt
 "%CERTUTIL%" -config "%CACONFIG%" -ca.cert "work\ca.cer" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo @@CR check ca-cert %RC%
+call :trouble
 if not "%RC%"=="0" goto :refused
 if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
 if not "%ERRORLEVEL%"=="0" goto :refused
 set "FILE=work\ca.cer"
-call :doubt
-"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
-if not "%ERRORLEVEL%"=="0" goto :refused
-"%FIND%" "%CASHA%" "%OUT%" >nul
-if "%ERRORLEVEL%"=="0" goto :right_ca
-"%FIND%" "%CASPACED%" "%OUT%" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
-:right_ca
+set "SHA=%CASHA%"
+set "SPACED=%CASPACED%"
+call :hash
+if not "%ANSWER%"=="same" goto :refused
 
 if "%PHASE%"=="preflight" goto :checked
-if not "%PHASE%"=="status" goto :undo_items
-if exist "%VIEW%" del "%VIEW%"
-:undo_items
+if "%PHASE%"=="status" goto :undo_status
+set "WHY=backup-missing"
+if defined NOBACKUP goto :ungated
+if not exist "%BACKED%" goto :refused
+if exist "%BEGUN%" goto :refused
+>>"%LOG%" echo @@CR backup whole
+goto :gated
+:ungated
+>>"%LOG%" echo @@CR backup none
+:gated
 call :items
-if "%PHASE%"=="status" goto :finish
 if not "%PHASE%"=="hold" goto :finish
 if defined FOUND goto :finish
-echo REFUSED: the plan put nothing on hold under that number.
->>"%LOG%" echo @@CR refused number
->>"%LOG%" echo @@CR end 3
-exit /b 3
+set "WHY=number"
+goto :refused
+:undo_status
+if exist "%VIEW%" del "%VIEW%"
+call :items
+goto :finish
 :checked
 echo preflight: all is well, nothing was changed.
 >>"%LOG%" echo @@CR end 0
@@ -139,6 +179,7 @@ if not "%LEFT%"=="0" set "RESULT=1"
 if defined ABORT set "RESULT=5"
 if defined ABORT echo ENDED EARLY: %ABORT%. README.txt says what that means. Mend it and call the same again: what is done will be skipped.
 if defined ABORT >>"%LOG%" echo @@CR aborted %ABORT%
+call :advise
 >>"%LOG%" echo @@CR end %RESULT% done=%DONE% skipped=%SKIPPED% stopped=%STOPPED% left=%LEFT%
 echo %PHASE%: %DONE% done, %SKIPPED% were so already, %STOPPED% stopped, %LEFT% left.
 if not "%RESULT%"=="0" echo What certutil said is in %LOG%.
@@ -153,13 +194,24 @@ if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the comma
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
 if "%WHY%"=="elevation" echo REFUSED: not elevated. Open the command prompt with Run as administrator.
+if "%WHY%"=="host" echo REFUSED: this server is not %CAHOST%, which the configuration string of the case names. Run this on the CA itself, under its own name: the name of a cluster is none.
+if "%WHY%"=="registry" echo REFUSED: whether this server is a node of a cluster could not be found out. What Windows said is in work/answer.txt and work/errors.txt.
+if "%WHY%"=="cluster" echo REFUSED: this server is a node of a failover cluster. These scripts are not made for one: take the plan to somebody who knows this cluster.
 if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
 if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
+if "%WHY%"=="ping" echo REFUSED: the CA does not answer certutil -ping. Is the service running, and may this account ask it?
 if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
 if "%WHY%"=="baseline" echo REFUSED: the newest request of the baseline is not in this database. Is it the restored one?
 if "%WHY%"=="issued" echo REFUSED: the CA has issued since the baseline was exported, or a certificate was imported by hand. Nothing was changed. Stop issuing; what to do is in README.txt.
 if "%WHY%"=="uncounted" echo REFUSED: the new rows of the database could not be accounted for. Nothing was changed. What to do is in README.txt.
 if "%WHY%"=="files" echo REFUSED: a certificate file of this bundle is missing or was changed. Write the bundle again.
+if "%WHY%"=="backup-missing" echo REFUSED: there is no whole backup of the database in the folder backup. Call revoke.cmd backup first, or add the word NOBACKUP where you have one elsewhere.
+if "%WHY%"=="backup-there" echo REFUSED: there is a folder backup already, and it is not whole. Move it away, then call revoke.cmd backup again.
+if "%WHY%"=="missing" echo REFUSED: %LEFT% planned revocations are missing from the database. Apply first, or publish PARTIAL.
+if "%WHY%"=="rounds" echo REFUSED: the number of the CRL is more than %MOST% below the last public one. If that is so, add the word MANY: a new CRL is made for each number.
+if "%WHY%"=="too-many-rounds" echo REFUSED: the number of the CRL is more than %MOST% below the last public one. Is that number right, and this the right CA? Nothing was published.
+if "%WHY%"=="number" echo REFUSED: the plan put nothing on hold under that number.
+call :advise
 exit /b 3
 
 :item
@@ -182,8 +234,11 @@ if not "%N%"=="%WANTED%" exit /b 0
 set "FOUND=1"
 if defined ABORT goto :item_left
 if defined ENOUGH goto :item_left
-call :state
 if "%PHASE%"=="status" goto :status_item
+set "STATE=held"
+call :ask ",Disposition=21,Request.RevokedReason=6"
+if not "%ANSWER%"=="present" set "STATE=%ANSWER%"
+if "%ANSWER%"=="absent" call :state
 set "WHY=look"
 if "%STATE%"=="failed" goto :item_failed
 if "%STATE%"=="good" goto :item_done
@@ -194,7 +249,7 @@ call :doubt
 set "RC=%ERRORLEVEL%"
 set "RAN=%RC%"
 >>"%LOG%" echo @@CR %N% %SERIAL% unrevoke %RC%
-call :fatal
+call :trouble
 set "DID=1"
 call :ask ",Disposition=20"
 if "%ANSWER%"=="present" goto :item_done
@@ -203,6 +258,7 @@ if not "%RAN%"=="0" set "RC=%RAN%"
 goto :item_failed
 
 :status_item
+call :state
 if "%STATE%"=="good" goto :status_good
 >>"%LOG%" echo @@CR status %N% %SERIAL% %STATE%
 echo %N% %SERIAL% is not off hold: %STATE%
@@ -215,7 +271,7 @@ goto :status_view
 
 :status_view
 call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash" >> "%VIEW%" 2>&1
+"%CERTUTIL%" -config "%CACONFIG%" -gmt -view -restrict "SerialNumber=%S%" -out "RequestID,SerialNumber,Request.Disposition,Request.RevokedReason,CertificateHash,NotAfter" >> "%VIEW%" 2>&1
 set "RC=%ERRORLEVEL%"
 if "%RC%"=="0" exit /b 0
 >>"%LOG%" echo @@CR view %N% %SERIAL% %RC%
@@ -261,33 +317,55 @@ exit /b 0
 if "%OPTION%"=="first" set "ENOUGH=1"
 exit /b 0
 
+:hash
+set "ANSWER=failed"
+call :doubt
+"%CERTUTIL%" -hashfile "%FILE%" SHA256 > "%OUT%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto :trouble
+set "ANSWER=changed"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SHA%" set "ANSWER=same"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SPACED%" set "ANSWER=same"
+for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SPACED% " set "ANSWER=same"
+exit /b 0
+
 :state
+set "LOOKED="
+if defined FILE goto :state_look
+if not defined PAD goto :state_good
+:state_look
+set "LOOKED=1"
 call :look
 set "STATE=%ANSWER%"
 if not "%ANSWER%"=="present" exit /b 0
+:state_good
 call :ask ",Disposition=20"
 set "STATE=good"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 if not defined REASON goto :state_held
 call :ask ",Disposition=21,Request.RevokedReason=%REASON%"
 set "STATE=planned"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 :state_held
 call :ask ",Disposition=21,Request.RevokedReason=6"
 set "STATE=held"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 call :ask ",Disposition=21"
 set "STATE=different"
 if "%ANSWER%"=="present" exit /b 0
-set "STATE=failed"
+set "STATE=%ANSWER%"
 if not "%ANSWER%"=="absent" exit /b 0
 set "STATE=odd"
+if defined LOOKED exit /b 0
+call :look
+if "%ANSWER%"=="present" exit /b 0
+set "STATE=%ANSWER%"
 exit /b 0
 
 :look
@@ -301,35 +379,59 @@ set "S=%SERIAL%"
 exit /b 0
 
 :ask
-set "MORE=%~1"
 set "ANSWER=failed"
+set "COLUMN=SerialNumber"
+set "WANT=%S%"
+if defined H set "COLUMN=CertificateHash"
+if defined H set "WANT=%H%"
 call :doubt
-"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%MORE%" -out "SerialNumber,CertificateHash" > "%OUT%" 2>&1
+"%CERTUTIL%" -config "%CACONFIG%" -view -restrict "SerialNumber=%S%%~1" -out "%COLUMN%" > "%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" goto :fatal
-"%FIND%" "SerialNumber" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 0
-"%FIND%" """%S%""" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="1" set "ANSWER=absent"
-if not "%RC%"=="0" exit /b 0
-set "ANSWER=present"
-if not defined H exit /b 0
-"%FIND%" "%H%" "%OUT%" >nul
-set "RC=%ERRORLEVEL%"
-if "%RC%"=="0" exit /b 0
-set "ANSWER=failed"
-if "%RC%"=="1" set "ANSWER=other"
+if not "%RC%"=="0" goto :trouble
+call :listen
+if not defined V exit /b 0
+if "%V:~0,2%"==" '" set "ANSWER=other"
+if not defined H set "ANSWER=failed"
+if "%V%"==" 0" set "ANSWER=absent"
+if /i "%V%"==" '%WANT%'" set "ANSWER=present"
 exit /b 0
 
-:fatal
+:listen
+set "HEARD="
+set "V="
+for /f "usebackq" %%a in ("%OUT%") do if "%%a"=="%COLUMN%" set "HEARD=1"
+for /f "usebackq tokens=2 delims=:" %%b in ("%OUT%") do if not defined V set "V=%%b"
+if not defined HEARD set "V="
+if not defined V exit /b 0
+set "V=%V:"='%"
+exit /b 0
+
+:trouble
 if "%RC%"=="-2147023174" set "ABORT=rpc-unavailable"
 if "%RC%"=="-2147024891" set "ABORT=access-denied"
+if "%RC%"=="-2146877425" set "ABORT=too-many-sessions"
+if "%RC%"=="-2147024784" set "ABORT=disk-full"
+if "%RC%"=="-1073741819" set "ABORT=certutil-crash"
+exit /b 0
+
+:advise
+if "%ABORT%"=="rpc-unavailable" echo ADVICE: the service does not answer. See that Active Directory Certificate Services runs and that its database is mounted.
+if "%ABORT%"=="access-denied" echo ADVICE: this account lacks the right of this step, or has one too many where role separation is on. The right is given in certsrv.msc.
+if "%ABORT%"=="too-many-sessions" echo ADVICE: too many sessions of the database are open. Close certsrv.msc and other consoles of this CA, wait ten minutes, then call the same again.
+if "%ABORT%"=="disk-full" echo ADVICE: the disk is full. Make room on the disk of the database and its logs and on this one; delete no file of the database.
+if "%ABORT%"=="certutil-crash" echo ADVICE: certutil crashed. Windows Server 2008 R2 is known to do so at -crl: look at the CRL that was saved, and at the article that README.txt names.
+if "%ABORT%"=="crl-ldap" echo ADVICE: a place of publication in the directory was not reached. The CRL itself is written all the same: look at it in out, and at event 74.
+if "%ABORT%"=="crl" echo ADVICE: the CRL may be written all the same, and one place of publication be out of reach: look at it in out, and at events 65, 74 and 75.
+if "%ABORT%"=="backup" echo ADVICE: the database was not backed up. See that the account may back it up and that there is room; move the folder backup away before you try again.
+if "%ABORT%"=="file-changed" echo ADVICE: a certificate file of this bundle was changed, and nothing was imported from it. Find out who did, and write the bundle again.
+if "%ABORT%"=="file-missing" echo ADVICE: a certificate file of this bundle is missing. Copy the whole bundle again.
 exit /b 0
 
 :doubt
 exit /b 1
+
+:unasked
+exit /b 9
 
 :items
 call :item "unrevoke" "6" "4400000015278d21c3ed6a4575000000000015" "" "" "cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd" "" "" ""
