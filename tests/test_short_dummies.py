@@ -20,7 +20,7 @@ from carecover.journal import Journal
 from carecover.model import sha256_hex
 from carecover.remediation import certificate_name
 from carecover.simulator import Behaviour, SimulatedCA, SimulatedHost, make_incident
-from tests.small_case import ANALYST, REVIEWER, SCENARIO, Story, sign
+from tests.small_case import ANALYST, REVIEWER, SCENARIO, Clock, Story, sign
 
 SHORT = timedelta(days=2)
 
@@ -33,15 +33,21 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 class Night:
     """A signed case, its bundle, and a CA whose dummies live for some days only."""
 
-    def __init__(self, story: Story, folder: Path, **more: Any) -> None:
-        self.case = story.copy("signed", folder)
+    def __init__(self, story: Story, folder: Path, *, prepared: Path | None = None, **more: Any) -> None:
+        self.said: list[str] = []
         self.bundle = folder / "bundle"
         behaviour = Behaviour(**{"dummy_validity": SHORT, **more})
         self.ca = SimulatedCA.from_state(make_incident(SCENARIO).restored, behaviour=behaviour)
         self.host = SimulatedHost(self.ca, environment={"COMPUTERNAME": "PKI01"})
-        self.case.batch(self.bundle)
-        self.said: list[str] = []
-        self.sign("prepare.cmd")
+        if prepared is None:
+            self.case = story.copy("signed", folder)
+            self.case.batch(self.bundle)
+            self.sign("prepare.cmd")
+        else:
+            shutil.copytree(prepared, folder, dirs_exist_ok=True)
+            clock = Clock()
+            clock.now += timedelta(hours=2)
+            self.case = Case.open(folder / "case", clock=clock)
 
     def sign(self, script: str, word: str = "GO") -> int:
         """Run prepare.cmd or longer.cmd on the CA."""
@@ -69,9 +75,17 @@ class Night:
         return self.bundle / certificate_name(items[number], longer=longer)
 
 
+@pytest.fixture(scope="module")
+def prepared(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A night up to where prepare.cmd has made its dummies; each test goes on from a copy."""
+    place = tmp_path_factory.mktemp("prepared")
+    Night(story, place)
+    return place
+
+
 @pytest.fixture
-def night(story: Story, tmp_path: Path) -> Night:
-    return Night(story, tmp_path)
+def night(story: Story, prepared: Path, tmp_path: Path) -> Night:
+    return Night(story, tmp_path, prepared=prepared)
 
 
 def test_short_dummies_are_signed_again_and_the_longer_ones_are_imported(night: Night) -> None:

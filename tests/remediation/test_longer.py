@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carecover.errors import RefusedError
@@ -16,6 +16,7 @@ from carecover.model import Pin, Plan
 from carecover.remediation import check_dummies, grammar, leftovers, longer_bundle, pinned_bundle
 from carecover.remediation.longer import life
 from tests.remediation.conftest import CA_END, NOW, ORPHAN, Incident, certificate, thumbprint
+from tests.remediation.test_bundle import CA_DER, fixed_plan
 
 SHORT = datetime(2026, 3, 3, tzinfo=UTC)
 FIRST, LONGER = f"dummies/{ORPHAN}.cer", f"dummies/{ORPHAN}-longer.cer"
@@ -101,19 +102,16 @@ def test_an_accepted_short_dummy_has_no_problem_and_its_mark(incident: Incident)
         pinned_bundle(plan, incident.certificates, [pin, pin], {})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None)
 @given(
     needed=st.datetimes(datetime(2026, 1, 1), CA_END.replace(tzinfo=None), timezones=st.just(UTC)),  # noqa: DTZ001
     now=st.datetimes(datetime(2026, 1, 1), datetime(2039, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     late=st.timedeltas(timedelta(minutes=-10), timedelta(days=9)),
 )
-def test_it_outlives_the_real_one_and_hardly_the_ca(
-    incident: Incident, needed: datetime, now: datetime, late: timedelta
-) -> None:
+def test_it_outlives_the_real_one_and_hardly_the_ca(needed: datetime, now: datetime, late: timedelta) -> None:
     """Whenever the script is run after it was written, and where the CA dates ten minutes back."""
-    plan = incident.plan()
-    item = replace(next(i for i in plan.items if i.serial == ORPHAN), not_after=needed.isoformat())
-    signer = x509.load_der_x509_certificate(incident.ca_certificate)
+    item = replace(next(i for i in fixed_plan()[0].items if i.method == "dummy"), not_after=needed.isoformat())
+    signer = x509.load_der_x509_certificate(CA_DER)
     days, hours = map(int, life(item, signer, now).split(":"))
     assert 0 <= hours < 24
     lives = timedelta(days=days, hours=hours)
