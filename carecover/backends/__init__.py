@@ -47,4 +47,4 @@ def backend(
         return LocalHost(limits=limits, cancel=cancel)
     if on.startswith("ssh://"):
         return SshHost(SshTarget.parse(on), known_hosts=known_hosts, identity=identity, limits=limits, cancel=cancel)
-    raise UsageError(f"{on!r} is no place to run a bundle: simulator, local, or ssh://USER@HOST[:PORT].")
+    raise UsageError("That is no place to run a bundle: simulator, local, or ssh://USER@HOST[:PORT].")

@@ -121,7 +121,8 @@ class SshTarget:
         found = _TARGET.fullmatch(text)
         if found is None or not 0 < int(found["port"] or _SSH_PORT) <= _MAX_PORT:
             raise UsageError(
-                f"{text!r} is no ssh://USER@HOST[:PORT]. Letters, digits, dots and hyphens; no password: a key is used."
+                "The CA is named as ssh://USER@HOST[:PORT], in letters, digits, dots and hyphens. Without a password: "
+                "a key is used."
             )
         return cls(found["user"], found["host"], int(found["port"] or _SSH_PORT))
 

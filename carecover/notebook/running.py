@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
 
+from carecover.backends import backend
 from carecover.bundles import Run
 from carecover.case import Case
 from carecover.errors import PathError, RefusedError, UsageError
@@ -30,6 +31,9 @@ _OUTCOMES: Final = (
     Head("cdp", "distribution point"),
     Head("why", "why"),
 )
+_SIMULATOR: Final = "the simulator"
+_BY_SSH: Final = "a CA by SSH"
+_PLACES: Final = (_SIMULATOR, _BY_SSH, "this machine, which is the CA")
 # The scripts are as long as the plan; what is shown is bounded in lines, what is read here in bytes.
 _MAX_READ: Final = 1 << 20
 
@@ -271,24 +275,55 @@ class PinPanel(FolderPanel):
 
 
 class CarryOutPanel(RunPanel):
-    """The exported bundle, run on the simulator; on a real CA it is carried there by hand."""
+    """The exported bundle, run on the simulator, on this CA, or on a CA by SSH; or carried there by hand."""
 
     title = "Run"
     kind = "run"
     hint = (
-        "Runs the exported folder, file by file as it was exported, on the simulated CA. On the real CA, carry the "
-        "folder there and follow its README.txt; bring the folders logs and out back for the next step."
+        "Runs the exported folder, file by file as it was exported. On the real CA: carry the folder there and follow "
+        "its README.txt, then bring the folders logs and out back for the next step; or run it from here, by SSH. To "
+        "cancel a run, interrupt the kernel (■): the batch may go on at the CA, and can be run again."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
+        self.where = choice("Where", [(place, place) for place in _PLACES])
+        self.target = entry("CA by SSH", placeholder="ssh://user@host[:port]")
+        self.known_hosts = entry("Host key", placeholder="file with the CA's host key (known_hosts)")
+        self.identity = entry("Your key", placeholder="file with your private key; empty: the agent's")
+        self.no_dialog = entry("No dialog", placeholder="who saw at the server that signing opens no dialog")
+        self.call = entry("Script", placeholder="one call, such as revoke.cmd preflight; empty: all of it")
+        self.by = entry("Your name")
+        self.by_ssh = widgets.VBox([self.target, self.known_hosts, self.identity, self.no_dialog])
+        self.real = widgets.VBox([self.call, self.by])
         self.confirm = entry("CA name", placeholder="type the CA's name to confirm")
-        self.start = button("Run on the simulator", self._start, main=True)
-        return [self.folder_entry(), self.confirm, self.start, *self.build_view()]
+        self.start = button("Run", self._start, main=True)
+        self.on_change(self._choose, self.where)
+        chosen = [self.where, self.by_ssh, self.real, self.confirm]
+        return [self.folder_entry(), *chosen, self.start, *self.build_view()]
 
     def show(self) -> None:
         self.propose()
+        self._choose()
         self.show_last()
         self.need_plan()
+
+    def _choose(self) -> None:
+        self.by_ssh.layout.display = None if self.where.value == _BY_SSH else "none"
+        self.real.layout.display = "none" if self.where.value == _SIMULATOR else None
+        self.start.description = "Run on the simulator" if self.where.value == _SIMULATOR else "Run on the CA"
+
+    def _place(self) -> dict[str, Any]:
+        """Where and how, as ``Case.run`` takes it."""
+        if self.where.value == _SIMULATOR:
+            return {}
+        typed = {name: getattr(self, name).value.strip() for name in ("known_hosts", "identity", "no_dialog", "by")}
+        known_hosts, identity = (
+            Path(typed[name]).expanduser() if typed[name] else None for name in ("known_hosts", "identity")
+        )
+        named = self.target.value.strip() if self.where.value == _BY_SSH else "local"
+        there = backend(named, known_hosts=known_hosts, identity=identity)
+        people = {name: typed[name] or None for name in ("by", "no_dialog")}
+        return {"on": there, "call": self.call.value.split(), "ca_name": self.confirm.value.strip(), **people}
 
     def _start(self) -> None:
         def verb() -> str:
@@ -297,7 +332,7 @@ class CarryOutPanel(RunPanel):
                 raise RefusedError(f"Type the name of the CA, exactly, to confirm: {expected}")
             live = self.live()
             try:
-                run = self.case.run(self.place, on_output=live)
+                run = self.case.run(self.place, on_output=live, **self._place())
             finally:
                 live.flush()
             return _told(run)

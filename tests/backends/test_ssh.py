@@ -165,8 +165,9 @@ def test_what_is_missing_here_is_said_before_anything_else(
     ],
 )  # fmt: skip
 def test_what_is_no_account_at_a_host_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no ssh://USER@HOST"):
+    with pytest.raises(UsageError, match="named as ssh://USER@HOST") as caught:
         SshTarget.parse(text)
+    assert "secret" not in str(caught.value)
 
 
 def test_accounts_of_a_domain_ports_and_addresses_are_understood() -> None:
