@@ -315,7 +315,10 @@ def _read_evtx(source: Source, progress: Callable[[int], None]) -> Iterator[Unit
         except StopIteration:
             break
         except (RuntimeError, OSError, ValueError) as error:
-            yield Rejected.of(f"event {number}", "parse", f"The event cannot be read: {_line(error)}.", b"")
+            line = _line(error)
+            # A chunk of the log has 64 kB; the library tells of it once, whatever it held.
+            what = "A part of the log with all its events" if "chunk" in line else "The event"
+            yield Rejected.of(f"event {number}", "parse", f"{what} cannot be read: {line}.", b"")
             continue
         if record is None:
             break
