@@ -147,8 +147,8 @@ def _untold(source: Source) -> Rejected:
     if not source.size:
         return Rejected.of("byte 0", "detect", "The file is empty.", source.data)
     reason = other.what_it_is(source) or (
-        "The file is of no kind that carecover reads: no mail, no view or file of a CA's database, no certificate, CRL, "
-        "LDIF, registry export or event log."
+        "The file is of no kind that carecover reads: no mail, no view or file of a CA's database, no certificate, no "
+        "CRL, no LDIF, registry export or event log."
     )
     return Rejected.of("byte 0", "detect", reason, source.data)
 
