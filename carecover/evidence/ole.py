@@ -22,7 +22,7 @@ MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MAX_ENTRIES: Final = 200_000
 _HEADER: Final = struct.Struct("<8s16s5H6x9L")
 _ENTRY: Final = struct.Struct("<64sHBB3L36xLQ")
-_NOTHING: Final = 0xFFFFFFFF
+_NOTHING, _END = 0xFFFFFFFF, 0xFFFFFFFE
 _STORAGE, _STREAM, _ROOT = 1, 2, 5
 
 
@@ -57,7 +57,7 @@ class CompoundFile:
         # What may still be read of streams.
         self._left = len(data)
         self._fat = self._load_fat(fats, difat, difats)
-        entries = self._chain(directory, min(MAX_ENTRIES * _ENTRY.size, len(data)))
+        entries = self._chain(directory, min(MAX_ENTRIES * _ENTRY.size, len(data)), to_its_end=True)
         self._entries = list(self._parsed(entries, large=shift == 12))
         if not self._entries:
             raise OleError("The file's directory is missing: it is cut off or damaged.")
@@ -85,8 +85,11 @@ class CompoundFile:
         start = (sector + 1) * self._sector
         return bytes(self._data[start : start + self._sector]) if sector < _NOTHING - 5 else b""
 
-    def _chain(self, sector: int, size: int) -> bytes:
-        """Up to so many bytes of the chain that begins at a sector; fewer where it ends or leads nowhere."""
+    def _chain(self, sector: int, size: int, *, to_its_end: bool = False) -> bytes:
+        """Up to so many bytes of the chain that begins at a sector; fewer where it ends or leads nowhere.
+
+        One whose size is not known goes ``to_its_end``, and must have one.
+        """
         parts: list[bytes] = []
         for _ in range(-(-size // self._sector)):
             block = self._at(sector)
@@ -94,6 +97,8 @@ class CompoundFile:
                 break
             parts.append(block)
             sector = self._fat[sector] if sector < len(self._fat) else _NOTHING
+        if to_its_end and sector != _END:
+            raise OleError("The file's directory is cut off or damaged.")
         return b"".join(parts)[:size]
 
     def _parsed(self, directory: bytes, *, large: bool) -> Iterator[Entry]:
@@ -118,16 +123,21 @@ class CompoundFile:
         return found
 
     def read(self, entry: Entry) -> bytes:
-        """A stream's bytes; fewer than it should have where the file is cut off."""
+        """A stream's bytes; raises OleError where they are not all there."""
         size = min(entry.size, self._left)
         if size < entry.size:
             raise OleError("The file's streams lie over each other or are longer than the file: it is not read.")
         self._left -= size
-        if entry.size >= self._cutoff:
-            return self._chain(entry.start, size)
+        found = self._chain(entry.start, size) if size >= self._cutoff else self._small(entry.start, size)
+        if len(found) < size:
+            raise OleError(f"The file is cut off or damaged: its stream {entry.name!r} is not all there.")
+        return found
+
+    def _small(self, sector: int, size: int) -> bytes:
+        """A stream of a few bytes, which lies with others like it in one stream."""
         if self._mini_stream is None:
             self._mini_stream = self._chain(self.root.start, min(self.root.size, len(self._data)))
-        parts, sector = [], entry.start
+        parts = []
         for _ in range(-(-size // 64)):
             parts.append(self._mini_stream[sector * 64 : sector * 64 + 64])
             if sector >= len(self._mini):

@@ -9,7 +9,6 @@ password of Outlook's protects nothing but Outlook's window, and is not asked fo
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import importlib.util
 import json
@@ -66,11 +65,11 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     for told in _told_by_the_worker(source):
         if "message" in told:
             number += 1
-            place = f"{shown_name(str(told['folder'])) or 'no folder'}, node {told['id']}"
+            place = f"{shown_name(str(told.get('folder'))) or 'no folder'}, node {shown_name(str(told.get('id')))}"
             yield from _units(told["message"], place)
         elif "fault" in told:
             reason = f"libpff cannot read it ({shown_name(str(told['fault']))}): the file is damaged here."
-            yield Rejected.of(shown_name(str(told["place"])) or "byte 0", "parse", reason, b"")
+            yield Rejected.of(shown_name(str(told.get("place"))) or "byte 0", "parse", reason, b"")
         elif "error" in told:
             reason = (
                 f"libpff cannot read the Outlook data file ({shown_name(str(told['error']))}): it is damaged, "
@@ -89,12 +88,16 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
 def _units(message: Mapping[str, Any], place: str) -> Iterator[Unit]:
     raw = json.dumps(message, sort_keys=True).encode("ascii")
     try:
-        letter = _letter(message)
-    except (TooMuchError, binascii.Error) as error:
+        letter, faults = _letter(message), list(message["faults"])
+    except TooMuchError as error:
         yield Rejected.of(place, "parse", str(error), raw)
         return
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        # A process that hostile bytes may have taken over is believed in nothing.
+        yield Rejected.of(place, "parse", "What libpff gave for this message makes no sense: it is damaged.", raw)
+        return
     yield from units_of_letter(letter, raw, place)
-    for fault in message["faults"]:
+    for fault in faults:
         reason = f"What is attached cannot be read ({shown_name(str(fault))}): the file is damaged here."
         yield Rejected.of(place, "parse", reason, raw)
 
@@ -148,7 +151,7 @@ def _heard(lines: queue.Queue[bytes], worker: subprocess.Popen[bytes]) -> Iterat
             return
         try:
             told = json.loads(line) if len(line) < MAX_LINE else None
-        except ValueError:
+        except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
             yield {"end": "gave what makes no sense"}
