@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,10 +112,16 @@ def keep(place: Path, target: Path, output: str) -> list[Path]:
     """Copy what a run left into the case; return the files that can prove something."""
     target.mkdir(parents=True)
     for name in _KEPT:
-        if (place / name).is_dir():
-            shutil.copytree(place / name, target / name)
+        if (place / name).is_dir() and not (place / name).is_symlink():
+            shutil.copytree(place / name, target / name, ignore=_leading_out)
     write_atomically(target / "output.txt", output.encode("utf-8"))
     return [p for name in ("logs", "out") for p in sorted((target / name).rglob("*")) if p.is_file()]
+
+
+def _leading_out(folder: str, names: Sequence[str]) -> set[str]:
+    """Links, pipes and devices in a folder that came back: they lead out of it, or never end."""
+    modes = {name: Path(folder, name).lstat().st_mode for name in names}
+    return {name for name, mode in modes.items() if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +93,24 @@ def test_begin_and_end_are_in_the_journal(case: Case) -> None:
     assert (ended.act, ended.details["begun"]) == ("run", begun.number)
     assert ended.details["phases"] == ["prepare.cmd GO: 0"]
     assert case.check() == []
+
+
+def test_what_leads_out_of_the_folder_is_not_kept(case: Case) -> None:
+    def does(directory: Path, *_given: object) -> int:
+        (directory / "logs").mkdir()
+        (directory / "logs" / "carecover-prepare.log").write_text("log")
+        (directory / "logs" / "zero.log").symlink_to("/dev/zero")
+        (directory / "logs" / "case").symlink_to(case.path)
+        os.mkfifo(directory / "logs" / "pipe.log")
+        (directory / "out").symlink_to(case.path / "evidence")
+        return 0
+
+    kept = run(case, does).directory
+    assert sorted(p.relative_to(kept).as_posix() for p in kept.rglob("*") if p.is_file()) == [
+        "logs/carecover-prepare.log",
+        "outcomes.json",
+        "output.txt",
+    ]
 
 
 def test_a_run_that_was_cut_off_is_recorded_with_its_sentence(case: Case) -> None:
