@@ -57,11 +57,16 @@ class Bundle:
             (self.directory / name).write_bytes(data)
 
     def run(
-        self, script: str, *arguments: str, elevated: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        script: str,
+        *arguments: str,
+        elevated: bool = True,
+        environment: Mapping[str, str] | None = None,
+        **server: bool,
     ) -> int:
-        """The exit code of one script."""
+        """The exit code of one script; ``server``: what else SimulatedHost may be told of it."""
         self.lines.clear()
-        host = self.host(self.ca, elevated=elevated, environment=environment)
+        host = self.host(self.ca, elevated=elevated, environment=environment, **server)
         return host.execute(self.directory, script, arguments, self.lines.append)
 
     def back_up(self) -> None:

@@ -58,8 +58,8 @@ _CONFIG = re.compile(r"[0-9A-Za-z.-]{1,255}\\[0-9A-Za-z ._()-]{1,64}", re.ASCII)
 _HIGH_BIT: Final = 0x80
 # %COMPUTERNAME% is the NetBIOS name, of this many characters at most.
 _MAX_COMPUTER: Final = 15
-# The CA's certificate and its hash, what is newer than the baseline, and whether the CA is alive.
-_CALLS_OF_A_RUN: Final = 5
+# The CA's certificate and its hash; apply looks for the baseline, too, and for what is newer.
+_CALLS_OF_A_RUN: Final = 2
 
 
 def certificate_name(item: PlanItem, *, longer: bool = False) -> str:
@@ -300,9 +300,9 @@ def estimate(plan: Plan) -> dict[str, int]:
     calls = {
         "prepare.cmd": _CALLS_OF_A_RUN + dummies if dummies else 0,
         "revoke.cmd backup": _CALLS_OF_A_RUN + 1,
-        "revoke.cmd apply": _CALLS_OF_A_RUN + sum(map(calls_of, plan.items)),
+        "revoke.cmd apply": _CALLS_OF_A_RUN + 2 + sum(map(calls_of, plan.items)),
         "undo.cmd": _CALLS_OF_A_RUN + 3 * undone if undone else 0,
-        "revoke.cmd publish": _CALLS_OF_A_RUN + revoked + 2 * len(plan.signer_sha256) + 2,
+        "revoke.cmd publish": _CALLS_OF_A_RUN + revoked + 2 * len(plan.signer_sha256) + 3,
         "revoke.cmd status": _CALLS_OF_A_RUN + 2 * listed,
     }
     return {name: number for name, number in calls.items() if number}

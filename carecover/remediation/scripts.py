@@ -21,7 +21,7 @@ certificate (pending, failed, denied) do not count.
 None is left out without leaving a question to the CA unasked: what is imported is looked for
 before (a second row of a serial number may be possible) and after, what is revoked is looked at
 before (a second revocation overwrites date and reason) and after. No other program is started
-for a certificate; whoami, reg, fc and find a few times in a run. Once more in a run: 5 calls;
+for a certificate; whoami, reg, fc and find a few times in a run. Once in a run: 4 calls;
 where certificates were imported before, two for each of them.
 
 Assumed of real CAs, in the lack of a machine to try: a row revoked without a reason has

@@ -159,8 +159,8 @@ if defined REFUSED goto :refused
 call :database
 if defined REFUSED goto :refused
 call :hints
->>"%LOG%" echo @@CR calls 28
-echo The plan takes about 28 calls of certutil: about 1 minutes, at half a second each, which is assumed.
+>>"%LOG%" echo @@CR calls 27
+echo The plan takes about 27 calls of certutil: about 1 minutes, at half a second each, which is assumed.
 echo preflight: all is well, nothing was changed.
 >>"%LOG%" echo @@CR end 0
 exit /b 0
@@ -177,8 +177,8 @@ goto :gated
 :gated
 call :database
 if defined REFUSED goto :refused
->>"%LOG%" echo @@CR calls 28
-echo apply takes about 28 calls of certutil: about 1 minutes, at half a second each, which is assumed.
+>>"%LOG%" echo @@CR calls 27
+echo apply takes about 27 calls of certutil: about 1 minutes, at half a second each, which is assumed.
 set "DO=apply"
 call :items
 goto :finish
