@@ -44,8 +44,9 @@ _VERDICTS: Final = ("failed", "contradicted", "pending", "proved")
 _COMMAND: Final = re.compile(
     r"(\bcarecover [a-z-]+ )CASE\b((?: E[0-9]{4,20}\b){0,20}(?: --[a-z-]+ [\w:-]+){0,5})", re.ASCII
 )
-# Stands for a blank that is no place for a line end; no text holds it, as it is not printable.
-_GLUE: Final = "\x00"
+# What stands for blank and hyphen where they are no place for a line end: no text holds these, they are not printable.
+_GLUE: Final = str.maketrans(" -", "\x00\x01")
+_UNGLUE: Final = str.maketrans("\x00\x01", " -")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
@@ -215,8 +216,9 @@ def _wrapped(text: str, indent: str, following: str | None = None) -> str:
 def _wrap(text: str, width: int, indent: str, following: str) -> str:
     """Wrapped, but for a command that fits into a line: it is pasted as one."""
     room = width - max(len(indent), len(following))
-    whole = _named(text, lambda command: command.replace(" ", _GLUE) if len(command) < room else command)
-    return click.wrap_text(whole, width=width, initial_indent=indent, subsequent_indent=following).replace(_GLUE, " ")
+    whole = _named(text, lambda command: command.translate(_GLUE) if len(command) < room else command)
+    told = click.wrap_text(whole, width=width, initial_indent=indent, subsequent_indent=following)
+    return told.translate(_UNGLUE)
 
 
 def _named(text: str, show: Callable[[str], str] = str) -> str:

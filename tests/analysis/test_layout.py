@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carecover.analysis.layout import CaLayout, high_serial_is_string, learn_layout, own_certificates
@@ -50,6 +50,7 @@ def test_ten_bytes_with_four_that_never_change_are_a_string_and_no_default_form(
     assert learnt(random).decode("15fba3bb000000000009").layout == "default"
 
 
+@settings(deadline=None)
 @given(prefix=st.binary(min_size=1, max_size=13), ids=st.lists(st.integers(1, 2**31 - 1), min_size=2, unique=True))
 def test_a_string_of_any_length_is_learnt_from_two_rows(prefix: bytes, ids: list[int]) -> None:
     """[MS-WCCE] 3.2.1.4.2.1.4.6.3: up to 13 constant bytes; the top one is made 0x10 to 0x7f."""
