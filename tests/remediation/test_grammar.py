@@ -140,3 +140,46 @@ def test_a_line_outside_the_form_is_refused_by_its_number(line: str) -> None:
 def test_a_file_of_another_form_is_refused(data: bytes) -> None:
     with pytest.raises(RefusedError, match="outside the form"):
         grammar.check(data)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'for /f "usebackq" %%a in ("%OUT%") do if "%%a"=="%COLUMN%" set "HEARD=1"',
+        'for /f "usebackq tokens=2 delims=:" %%b in ("%OUT%") do if not defined V set "V=%%b"',
+        'set "V=%V:"=\'%"',
+        'if /i "%V%"==" \'%WANT%\'" set "ANSWER=present"',
+        'for /f "usebackq delims=" %%a in ("%OUT%") do if /i "%%a"=="%SPACED% " set "ANSWER=same"',
+        'set "SEEK 00ff01=1"',
+        'if "%SEEK ff01%%SEEK 00ff01%%LEFT ff01%"=="11" call :end "1" "ff01"'.replace(":end", ":unlisted"),
+        '"%CERTUTIL%" -backupDB "backup" KeepLog >> "%LOG%" 2>&1',
+        '"%REG%" query "HKLM\\Cluster" > "%OUT%" 2>&1',
+    ],
+)
+def test_an_answer_is_read_in_these_lines(line: str) -> None:
+    grammar.check(batch(*GOOD[:3], line, *GOOD[3:], ":unlisted", "exit /b 0"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'for /f "usebackq" %%a in ("%OUT%") do %%a',
+        'for /f "usebackq" %%a in ("%OUT%") do call :end "%%a"',
+        'for /f "usebackq" %%a in ("%OUT%") do echo %%a',
+        'for /f "usebackq" %%a in ("%FILE%") do if "%%a"=="%COLUMN%" set "HEARD=1"',
+        'for /f "usebackq tokens=2 delims=:" %%b in ("%OUT%") do set "CERTUTIL=%%b"',
+        'for /f "usebackq" %%a in (\'%OUT%\') do if "%%a"=="%COLUMN%" set "HEARD=1"',
+        'set "V=%V:a=&%"',
+        'set "LOG=%V:"=\'%"',
+        'set "SEEK 44ab=2"',
+        'set "SEEK %V%=1"',
+        'if "%SEEK 44ab%%LEFT 44ac%"=="1" call :end "1" "44ab"',
+        '"%CERTUTIL%" -backupDB "backup" >> "%LOG%" 2>&1',
+        '"%CERTUTIL%" -f -backupDB "backup" KeepLog >> "%LOG%" 2>&1',
+        '"%CERTUTIL%" -restoreDB "backup" >> "%LOG%" 2>&1',
+        '"%REG%" delete "HKLM\\Cluster" > "%OUT%" 2>&1',
+    ],
+)
+def test_nothing_else_is_done_with_an_answer(line: str) -> None:
+    with pytest.raises(RefusedError, match="line 4 "):
+        grammar.check(batch(*GOOD[:3], line, *GOOD[3:]))

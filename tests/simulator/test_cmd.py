@@ -673,3 +673,64 @@ def test_console_text_is_decoded_from_the_code_page_of_the_console(shell: Shell)
     (shell.directory / "de.txt").write_bytes("ausgeführt\r\n".encode(OEM))
     shell('type "de.txt"')
     assert shell.lines == ["ausgeführt"]
+
+
+# --------------------------------------------------------------------------- lines of an answer
+
+
+def answer(shell: Shell, *lines: str) -> None:
+    (shell.directory / "answer.txt").write_bytes("".join(line + "\r\n" for line in lines).encode(OEM))
+
+
+READ_VALUE = (
+    'set "V="',
+    'for /f "usebackq tokens=2 delims=:" %%b in ("answer.txt") do if not defined V set "V=%%b"',
+    "if not defined V exit /b 9",
+    'set "V=%V:"=\'%"',
+    'if "%V%"==" \'44ab\'" exit /b 1',
+    'if "%V:~0,3%"==" 0x" exit /b 2',
+    "exit /b 3",
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (['  Numéro de série: "44ab"'], 1),
+        (["Schema:", "  SerialNumber  Serial  String", "", "Row 1:", '  Serial: "44ab"', "Maximum Row Index: 1"], 1),
+        (["Maximum Row Index: 0", '  Serial: "44ab"'], 3),
+        (["  Request ID: 0xb (11)"], 2),
+        (['  Serial: "44ab" & echo x'], 3),
+        (['  Serial: "44ab""'], 3),
+        (["  Serial: 44ab"], 3),
+        (["  Serial: %V% ! ^ ( ) < > | * ?"], 3),
+        (['; Serial: "44ab"'], 9),
+        ([":"], 9),
+        (["", "no value at all"], 9),
+        ([], 9),
+        (["  Serial: " + "a" * 8000], 3),
+    ],
+)
+def test_the_first_value_of_an_answer_is_only_ever_a_value(shell: Shell, lines: list[str], code: int) -> None:
+    answer(shell, *lines)
+    assert shell(*READ_VALUE) == code
+    assert shell.lines == []
+
+
+def test_a_missing_answer_has_no_value(shell: Shell) -> None:
+    assert shell(*READ_VALUE) == 9
+
+
+def test_lines_take_away_what_is_sought(shell: Shell) -> None:
+    answer(shell, "  Serial Number: 44ab", "   Revocation Date: 1/2/2026 3:04 PM", '  Odd: "q & echo', "URL=http://x=y")
+    sought = ['set "SEEK 44ab=1"', 'set "SEEK 44ac=1"']
+    sweep = 'for /f "usebackq tokens=2 delims=:" %%b in ("answer.txt") do set "SEEK%%b="'
+    shell(*sought, sweep, 'if "%SEEK 44ab%"=="1" echo ab', 'if "%SEEK 44ac%"=="1" echo ac')
+    assert shell.lines == ["ac"]
+
+
+@pytest.mark.parametrize("line", ['set "W=%V%"', "echo %V%", 'set "W=%V:~0,2%"', 'set "W=%NONE:~0,2%"'])
+def test_a_value_with_a_quote_is_never_put_into_a_line(shell: Shell, line: str) -> None:
+    answer(shell, 'x:"44ab"')
+    with pytest.raises(RefusedError):
+        shell(READ_VALUE[0], READ_VALUE[1], line)
