@@ -14,7 +14,7 @@ from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context
 
-READER_VERSION = "21"
+READER_VERSION = "22"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [

@@ -98,6 +98,7 @@ _LABELS: Final[Mapping[str, str]] = {
 }
 _LABEL = re.compile(r"[ \t]*([A-Z][A-Za-z ]{1,40}):[ \t]*(.*)")
 _WRAPPED: Final = frozenset({"serialnumber", "subjectkeyidentifier", "subject", "requester", "certificatetemplate"})
+_ANY_LABEL = re.compile(r"[ \t]*[A-Za-z][A-Za-z ]{1,40}:(?:\s|$)")
 # Events whose values count; of the rest the number says what happened.
 _NEED_VALUES: Final[Mapping[int, str]] = {
     4868: "requestid",
@@ -196,7 +197,7 @@ def _named(message: list[str]) -> dict[str, str] | None:
         if match is not None and known is not None:
             found.append((known, match[2].strip()))
             goes_on = bool(match[2].strip()) and known in _WRAPPED
-        elif goes_on and line.strip():
+        elif goes_on and line.strip() and not _ANY_LABEL.match(line):
             known, before = found[-1]
             # A serial number has no blanks, so it is only broken where it does not fit.
             found[-1] = known, f"{before}{'' if known == 'serialnumber' else ' '}{line.strip()}"
