@@ -145,12 +145,13 @@ def _unit(event: _Event) -> Unit:
     number = event.of.get("id", "").strip()
     message = "\n".join(event.message)
     flags: list[str] = []
-    if number:
-        if not number.isascii() or not number.isdecimal() or len(number) > 9:
-            return Rejected.of(event.location, "parse", f"The event has no number. {HOW_TO_EXPORT}", raw)
+    told = _SENTENCES.get(next((line.strip() for line in event.message if line.strip()), ""))
+    if number.isascii() and number.isdecimal() and len(number) <= 9:
         event_id = int(number)
+    elif not number and told is not None:
+        event_id = told
     else:
-        event_id = _SENTENCES[next(line.strip() for line in event.message if line.strip())]
+        return Rejected.of(event.location, "parse", f"The event has no number. {HOW_TO_EXPORT}", raw)
     provider = event.of.get("provider", "")
     if not provider and event_id in events.SERVICE_IDS:
         if not _SERVICE.search(message):
