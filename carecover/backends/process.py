@@ -195,8 +195,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             taskkill = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "taskkill.exe"
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-                subprocess.run([str(taskkill), "/T", "/F", "/PID", str(process.pid)], timeout=30, check=False, **quiet)
+                subprocess.run(
+                    [str(taskkill), "/T", "/F", "/PID", str(process.pid)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=30,
+                    check=False,
+                )
             process.kill()
     else:
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -81,6 +81,16 @@ _MAX_SAID: Final = 300
 _LOST: Final = 255
 _MAX_CODE: Final = 9
 _HOST_KEY: Final = re.compile(r"debug1: Server host key: ([a-z0-9@.-]{1,60}) (SHA256:[A-Za-z0-9+/]{43})", re.ASCII)
+# Lines of the client that tell no reason; nor is its advice wanted to throw the known key away.
+_NO_REASON: Final = (
+    "debug",
+    "OpenSSH_",
+    "Authenticated to ",
+    "Transferred: ",
+    "Bytes per second",
+    "ssh-keygen ",
+    "remove with:",
+)
 _SAFE_OPTIONS: Final = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -249,7 +259,7 @@ class SshHost:
             self._host_key = f"{key[1]} {key[2]}" if key else self._host_key
         if code == _LOST:
             raise self._no_connection(
-                [line for line in said.splitlines() if not line.startswith(("debug", "OpenSSH", "Authenticated to"))],
+                said.splitlines(),
                 f"The connection ended before {script} did. {_UNKNOWN} Run the same again.",
             )
         if not 0 <= code <= _MAX_CODE:
@@ -353,7 +363,7 @@ class SshHost:
 
     def _no_connection(self, told: Sequence[str], otherwise: str) -> CarecoverError:
         """What the client said, as the sentence that helps."""
-        text = " ".join(" ".join(told[-4:]).split())
+        text = " ".join(" ".join([line for line in told if not line.strip().startswith(_NO_REASON)][-4:]).split())
         shown = "".join(c if c.isprintable() else "·" for c in text)[-_MAX_SAID:]
         where, whole = str(self._target), "\n".join(told)
         if re.search(r"Host key verification failed|host key is known for|HOST IDENTIFICATION HAS CHANGED", whole):

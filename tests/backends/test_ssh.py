@@ -107,7 +107,9 @@ def test_dummies_that_were_made_by_hand_go_there_and_only_signing_brings_any_bac
 
 def test_another_host_key_is_refused_before_anything_is_sent(prompt: Prompt) -> None:
     prompt.server.know(prompt.server.directory / "key.pub")
-    assert "Compare the key at the CA itself" in prompt.fails(RefusedError, "host key")
+    said = prompt.fails(RefusedError, "host key")
+    assert "Compare the key at the CA itself" in said
+    assert "ssh-keygen -f" not in said, "the client's advice is to throw the known key away"
     (prompt.server.known_hosts).write_text("")
     prompt.fails(RefusedError, "host key")
     assert prompt.server.asked == []
