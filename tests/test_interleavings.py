@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,8 +32,6 @@ from typing import Any, Final
 
 import pytest
 from cryptography import x509
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from carecover import evidence
 from carecover.bundles import Handed, read_back
@@ -110,83 +110,66 @@ class Act:
     trouble: Trouble | None = None
 
 
-AT = st.integers(1, 30)
-TROUBLE = st.one_of(
-    *(st.none(), st.none()),
-    st.builds(Trouble, st.sampled_from(["die_before", "die_after", "hang_before", "hang_after"]), at=AT),
-    st.builds(Trouble, st.sampled_from(["die_before", "die_after"]), at=AT),
-    st.builds(Trouble, st.sampled_from(["down_from", "disk_full_from"]), at=AT),
-    st.builds(Trouble, st.just("fail_at"), at=AT, code=st.sampled_from(CODES)),
-    st.builds(
-        Trouble,
-        st.just("fail_verb"),
-        verb=st.sampled_from(["view", "sign", "importcert", "revoke", "crl", "getcrl", "hashfile"]),
-        code=st.sampled_from(CODES),
-    ),
-    st.builds(Trouble, st.just("unpublished"), code=st.sampled_from(CODES)),
+# What may be called, as often as it stands here.
+RUNS: Final = (
+    *[("revoke", "apply", "NOBACKUP")] * 6,
+    *[("revoke", "apply", "FIRST NOBACKUP")] * 2,
+    *[("revoke", "publish", "")] * 2,
+    *[("undo", "apply", "NOBACKUP")] * 2,
+    *(("revoke", "apply", ""), ("revoke", "backup", ""), ("revoke", "preflight", ""), ("revoke", "status", "")),
+    *(("revoke", "publish", "PARTIAL"), ("undo", "apply", "FIRST NOBACKUP"), ("undo", "hold", "NOBACKUP")),
+    *(("undo", "preflight", ""), ("undo", "status", ""), ("prepare", "GO", ""), ("prepare", "FIRST", "")),
 )
-# Most evenings are spent with apply.
-RUNS = st.sampled_from(
-    [
-        *[("revoke", "apply", "NOBACKUP")] * 4,
-        *(("revoke", "apply", "FIRST NOBACKUP"), ("revoke", "apply", ""), ("revoke", "backup", "")),
-        *(("prepare", "GO", ""), ("prepare", "FIRST", ""), ("revoke", "preflight", ""), ("revoke", "status", "")),
-        *(("revoke", "publish", ""), ("revoke", "publish", "PARTIAL"), ("undo", "apply", "NOBACKUP")),
-        *(("undo", "hold", "NOBACKUP"), ("undo", "preflight", ""), ("undo", "status", "")),
-        ("undo", "apply", "FIRST NOBACKUP"),
-    ]
+TROUBLES: Final = (
+    *("die_before", "die_after", "die_before", "die_after", "hang_before", "hang_after", "fail_at", "fail_at"),
+    *("fail_verb", "down_from", "disk_full_from", "unpublished"),
 )
-RUN = st.builds(
-    lambda run, which, trouble: Act(run[0], run[1], run[2], which=which, trouble=trouble),
-    RUNS,
-    st.integers(0, 9),
-    TROUBLE,
+VERBS: Final = ("view", "sign", "importcert", "revoke", "crl", "getcrl", "hashfile")
+SOMEBODY: Final = (
+    *("revokes a planned one", "revokes a planned one", "releases a planned one", "imports a planned one"),
+    *("imports a planned one", "revokes another one", "releases another one", "publishes", "publishes"),
+    *("imports another one", "imports a dummy of his own"),
 )
-SOMEBODY = st.builds(
-    Act,
-    st.sampled_from(
-        [
-            *("revokes a planned one", "revokes a planned one", "revokes another one", "releases a planned one"),
-            *("releases another one", "imports a planned one", "imports a planned one", "publishes", "publishes"),
-            *("imports another one", "imports a dummy of his own"),
-        ]
-    ),
-    which=st.integers(0, 9),
-    reason=st.integers(0, 6),
+TURNS: Final = (
+    *("restored again", "restored again", "restored from our backup", "restored from an older one", "backed up"),
+    *("backed up", "pin", "pin", "file changed", "file lost", "dummy lost", "copied again", "folder lost"),
 )
-TURN = st.builds(
-    Act,
-    st.sampled_from(
-        [
-            *(
-                "restored again",
-                "restored again",
-                "restored from our backup",
-                "restored from an older one",
-                "backed up",
-            ),
-            *("backed up", "pin", "pin", "file changed", "file lost", "dummy lost", "copied again", "folder lost"),
-        ]
-    ),
-    which=st.integers(0, 9),
+MINDS: Final = ("other reason", "one fewer", "one more", "hold becomes final", "planned anew")
+FOLDERS: Final = ("same folder", "new folder", "new folder with the dummies")
+BEHAVIOURS: Final = (
+    Behaviour(),
+    Behaviour(),
+    Behaviour(duplicate_import_refused=False),
+    Behaviour(restriction_ignores_case=False, hash_spaced=True, language="none"),
+    Behaviour(publishes_at_start=True, high_serials_padded=True, request_ids_skipped=7),
+    Behaviour(publishes_by_timer=timedelta(minutes=1), delta_crls="same number"),
 )
-MIND = st.builds(
-    Act,
-    st.sampled_from(["other reason", "one fewer", "one more", "hold becomes final", "planned anew"]),
-    word=st.sampled_from(["same folder", "new folder", "new folder with the dummies"]),
-    which=st.integers(0, 9),
-    reason=st.integers(0, 6),
-)
-ACTS = st.lists(st.one_of(RUN, RUN, RUN, RUN, SOMEBODY, TURN, MIND), min_size=2, max_size=10)
-BEHAVIOURS = st.sampled_from(
-    [
-        Behaviour(),
-        Behaviour(duplicate_import_refused=False),
-        Behaviour(restriction_ignores_case=False, hash_spaced=True, language="none"),
-        Behaviour(publishes_at_start=True, high_serials_padded=True, request_ids_skipped=7),
-        Behaviour(publishes_by_timer=timedelta(minutes=1), delta_crls="same number"),
-    ]
-)
+
+
+def acts_of(random_: random.Random) -> list[Act]:
+    """One evening by chance (hypothesis draws too much of what is short and alike)."""
+    return [_act(random_) for _ in range(random_.randint(1, 12))]
+
+
+def _act(random_: random.Random) -> Act:
+    which, reason = random_.randrange(10), random_.randrange(7)
+    kind = random_.random()
+    if kind < 0.6:
+        script, word, option = random_.choice(RUNS)
+        trouble = None
+        if random_.random() < 0.5:
+            trouble = Trouble(
+                random_.choice(TROUBLES),
+                at=1 + int(30 * random_.random() ** 1.5),
+                code=random_.choice(CODES),
+                verb=random_.choice(VERBS),
+            )
+        return Act(script, word, option, which=which, trouble=trouble)
+    if kind < 0.75:
+        return Act(random_.choice(SOMEBODY), which=which, reason=reason)
+    if kind < 0.9:
+        return Act(random_.choice(TURNS), which=which)
+    return Act(random_.choice(MINDS), random_.choice(FOLDERS), which=which, reason=reason)
 
 
 def small_plan() -> Plan:
@@ -285,8 +268,6 @@ class Evening:
         script = f"{act.what}.cmd"
         if not (self.bundle.directory / script).exists():
             return None
-        if act.word == "backup" and b"NOBACKUP" not in (self.bundle.directory / script).read_bytes():
-            return None
         words = self.words(act)
         ca, plan = self.bundle.ca, self.bundle.plan
         before, calls, lists = rows_of(ca), len(ca.calls), dict(ca.crls)
@@ -306,6 +287,7 @@ class Evening:
             "apply": {"importcert", "revoke"} if act.what == "revoke" else {"revoke"},
             "hold": {"revoke"},
             "publish": {"crl"},
+            "backup": set(),
         }
         may = allowed.get(act.what if act.what == "prepare" else act.word, set())
         assert WRITES & set(verbs) <= may, said
@@ -330,8 +312,6 @@ class Evening:
         if act.word == "hold":
             held = [item.number for item in self.bundle.plan.items if item.reason == HOLD]
             words.insert(1, str(held[act.which % len(held)] if held else act.which))
-        if b"NOBACKUP" not in (self.bundle.directory / f"{act.what}.cmd").read_bytes() and "NOBACKUP" in words:
-            words.remove("NOBACKUP")
         return words
 
     def _only_as_planned(self, act: Act, before: Rows, after: Rows, said: str) -> None:
@@ -405,7 +385,7 @@ class Evening:
         wanted: dict[str, tuple[int, int | None]] = {}
         for item in plan.items:
             acted = "unrevoke" if act.what == "undo" else act.word in ("apply", "status") and "restore"
-            if act.what == "revoke" and act.word != "preflight" and item.action == "revoke":
+            if act.what == "revoke" and act.word in ("apply", "publish", "status") and item.action == "revoke":
                 wanted[item.serial] = (REVOKED, item.reason)
             elif act.word in ("apply", "status") and item.action == acted:
                 wanted[item.serial] = (ISSUED, None)
@@ -780,30 +760,52 @@ def tell(begin: bool, behaviour: Behaviour, acts: Sequence[Act]) -> Evening:
         return evening
 
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
-# Prepared and pinned before the evening begins, mostly.
-TELL: Callable[..., Any] = given(begin=st.sampled_from([True, True, True, False]), behaviour=BEHAVIOURS, acts=ACTS)
-SLOW = list(HealthCheck)
+def evening_of(seed: int) -> tuple[bool, Behaviour, list[Act]]:
+    """Whether all was prepared before, how this CA behaves, and what happens."""
+    random_ = random.Random(seed)
+    return random_.random() < 0.8, random_.choice(BEHAVIOURS), acts_of(random_)
 
 
-@needs_openssl
-@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
-@TELL
-def test_whatever_happens_it_ends_as_planned_or_with_a_reason(
-    begin: bool,
-    behaviour: Behaviour,
-    acts: list[Act],
-) -> None:
-    tell(begin, behaviour, acts)
+def told(seeds: Iterable[int]) -> None:
+    """Tell the evenings; of the first that goes wrong, show the fewest acts that go wrong as well."""
+    for seed in seeds:
+        begin, behaviour, acts = evening_of(seed)
+        try:
+            tell(begin, behaviour, acts)
+        except Exception:  # noqa: BLE001 - whatever went wrong is told again, shorter
+            for at in reversed(range(len(acts))):
+                fewer = [*acts[:at], *acts[at + 1 :]]
+                try:
+                    tell(begin, behaviour, fewer)
+                except Exception:  # noqa: BLE001 - this one was not needed
+                    acts = fewer
+            listed = "".join(f"\n    {act}," for act in acts)
+            pytest.fail(f"seed {seed}: {begin}, {behaviour}, [{listed}\n]\n{_said_by(begin, behaviour, acts)}")
 
 
-@needs_openssl
+def _said_by(begin: bool, behaviour: Behaviour, acts: Sequence[Act]) -> str:
+    try:
+        tell(begin, behaviour, acts)
+    except Exception:  # noqa: BLE001 - it is what is to be shown
+        return traceback.format_exc(limit=-3)
+    return "It went well the second time."
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+def test_what_is_left_as_it_is_keeps_no_publication_from_its_number() -> None:
+    # It was revoked for another reason: it is on the CRL, and PARTIAL has said that it is not as planned.
+    apply = Act("revoke", "apply", "NOBACKUP")
+    tell(True, Behaviour(), [apply, Act("other reason", "new folder with the dummies", which=2, reason=1)])
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+@pytest.mark.parametrize("part", range(3))
+def test_whatever_happens_it_ends_as_planned_or_with_a_reason(part: int) -> None:
+    told(range(part * 10, part * 10 + 10))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 @pytest.mark.thorough
-@settings(max_examples=3_000, deadline=None, suppress_health_check=SLOW)
-@TELL
-def test_whatever_happens_in_thousands_of_evenings_it_ends_as_planned_or_with_a_reason(
-    begin: bool,
-    behaviour: Behaviour,
-    acts: list[Act],
-) -> None:
-    tell(begin, behaviour, acts)
+@pytest.mark.parametrize("part", range(20))
+def test_whatever_happens_in_thousands_of_evenings_it_ends_as_planned_or_with_a_reason(part: int) -> None:
+    told(range(1_000 + part * 200, 1_200 + part * 200))

@@ -83,7 +83,8 @@ _HEX = "(?:00)?[0-9a-f]{2,40}"
 # What a CRL must hold: a variable for each serial number, named as the line of a dump reads behind its colon.
 _SEEKING: Final = (
     rf'set "SEEK {_HEX}=1"',
-    r'set "LEFT %SERIAL%=1?"',
+    # A word of its own: beside a serial number that is listed it must not read as one that is sought.
+    r'set "LEFT %SERIAL%=(?:left)?"',
     r'if "%SEEK ([0-9a-f]{2,40})%%LEFT \1%"=="1" call :unlisted "[1-9][0-9]{0,6}" "\1"',
     r'if "%SEEK ([0-9a-f]{2,40})%%SEEK 00\1%%LEFT \1%"=="11" call :unlisted "[1-9][0-9]{0,6}" "\1"',
     r'for /f "usebackq tokens=2 delims=:" %%b in \("%DUMP%"\) do set "SEEK%%b="',

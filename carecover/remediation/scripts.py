@@ -447,7 +447,7 @@ if defined ABORT exit /b 0
 set "LEFT %SERIAL%="
 call :as_planned
 if "%STATE%"=="planned" exit /b 0
-set "LEFT %SERIAL%=1"
+set "LEFT %SERIAL%=left"
 set /a LEFT=LEFT+1
 >>"%LOG%" echo @@CR missing %N% %SERIAL% %STATE%
 echo %N% %SERIAL% is not revoked as planned: %STATE%
