@@ -11,8 +11,11 @@ from __future__ import annotations
 import hashlib
 import io
 import mmap
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +66,9 @@ NOTHING_KNOWN: Final = Context()
 # Below this a file is simply read; above it is mapped, so that an archive need not fit into memory.
 _MAP_FROM: Final = 16 * 1024 * 1024
 
+# Ranges of a mailbox that are read side by side; a few thousand notifications, or ten mails with films.
+RANGE_BYTES: Final = 32 * 1024 * 1024
+_RANGES_AHEAD: Final = 8
 # A member of an archive above this is only held in memory where its start says what it is.
 _HELD_UNSEEN: Final = 64 * 1024 * 1024
 # What begins so is told by its whole: DER of more than 64 kB.
@@ -112,11 +118,18 @@ def read_all(
 
 
 def read(
-    path: Path, context: Context = NOTHING_KNOWN, *, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    context: Context = NOTHING_KNOWN,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    executor: Executor | None = None,
 ) -> Reading:
     """Read one file of evidence, whatever it is.
 
-    ``progress`` is called with the bytes done and the bytes in all. Raises PathError where
+    ``progress`` is called with the bytes done and the bytes in all; what it raises stops the
+    reading. An ``executor`` of ``concurrent.futures`` (threads, processes or others that can open
+    the path) reads the ranges of a large mailbox side by side; the tables are those of one
+    reading. Raises PathError where
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
     zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
     """
@@ -128,7 +141,7 @@ def read(
             if progress is not None:
                 progress(min(position, source.size), source.size)
 
-        kind, accounting = gathered.take(source, None, done)
+        kind, accounting = gathered.take(source, None, done, executor)
         return Reading(kind, gathered.tables(dates, lambda: DateReader(context)), accounting)
 
 
@@ -184,10 +197,14 @@ class _Gathering:
         self._alone: list[_Tally] = []
 
     def take(
-        self, source: Source, evidence_id: str | None, done: Callable[[int], None] = _nothing
+        self,
+        source: Source,
+        evidence_id: str | None,
+        done: Callable[[int], None] = _nothing,
+        executor: Executor | None = None,
     ) -> tuple[str, Accounting]:
         """Read one file that was handed in: its kind, and what was counted."""
-        return _OneFile(self._shared, self._alone, evidence_id, source.size).read(source, done)
+        return _OneFile(self._shared, self._alone, evidence_id, source.size, executor).read(source, done)
 
     def tables(self, dates: DateReader, others: Callable[[], DateReader]) -> dict[str, pd.DataFrame]:
         """The frames; each view has its own reader of dates from ``others``, all the rest shares ``dates``."""
@@ -200,10 +217,56 @@ class _Gathering:
         }
 
 
+def _units_of_ranges(
+    executor: Executor,
+    source: Source,
+    reader: Reader,
+    cuts: Callable[[Source, int], Iterator[int]],
+    done: Callable[[int], None],
+) -> Iterator[Unit]:
+    """The units of a large file in their order, its ranges read by somebody else, a few of them ahead."""
+    ahead: deque[tuple[int, Future[list[Unit]]]] = deque()
+    try:
+        for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
+            ahead.append((end, executor.submit(units_of_range, str(source.path), READERS.index(reader), start, end)))
+            if len(ahead) >= _RANGES_AHEAD:
+                yield from _finished(ahead, done)
+        while ahead:
+            yield from _finished(ahead, done)
+    finally:
+        for _, future in ahead:
+            future.cancel()
+
+
+def _finished(ahead: deque[tuple[int, Future[list[Unit]]]], done: Callable[[int], None]) -> Iterator[Unit]:
+    end, future = ahead.popleft()
+    yield from future.result()
+    done(end)
+
+
+def units_of_range(path: str, reader: int, start: int, end: int) -> list[Unit]:
+    """The units between two cuts of a file, by the reader of that number; irrelevant ones are counted together."""
+    read_range = READERS[reader].read_range
+    if read_range is None:
+        raise PathError(f"{path} is of a kind that is not read by ranges.")
+    units: list[Unit] = []
+    with _opened(Path(path)) as source:
+        for unit in read_range(source, start, end):
+            last = units[-1] if units else None
+            if isinstance(unit, Irrelevant) and isinstance(last, Irrelevant) and unit.key is None and last.key is None:
+                units[-1] = Irrelevant(last.units + unit.units)
+            else:
+                units.append(unit)
+    return units
+
+
 class _OneFile:
     """One file that was handed in: it is counted as a whole, whatever archives lie in it."""
 
-    def __init__(self, shared: _Tally, alone: list[_Tally], evidence_id: str | None, size: int) -> None:
+    def __init__(
+        self, shared: _Tally, alone: list[_Tally], evidence_id: str | None, size: int, executor: Executor | None
+    ) -> None:
+        self._executor = executor
         shared.evidence_id = evidence_id
         shared.keys = set()
         self._shared, self._alone = shared, alone
@@ -238,7 +301,10 @@ class _OneFile:
         if reader is None:
             self._tell(place, _untold(source))
             return UNKNOWN
-        self._units(reader, reader.read(source, done), place)
+        units = reader.read(source, done)
+        if self._executor is not None and not place and source.size > RANGE_BYTES and reader.cuts is not None:
+            units = _units_of_ranges(self._executor, source, reader, reader.cuts, done)
+        self._units(reader, units, place)
         return reader.kind
 
     def _units(self, reader: Reader, units: Iterable[Unit], place: str) -> None:

@@ -126,7 +126,9 @@ class Reader:
 
     ``read`` is handed the source and a function to call with the bytes done so far.
     ``read_stream`` reads what does not fit into memory, piece by piece, where a kind can be
-    read so; its units are those that ``read`` gives. The views of one file are an export each,
+    read so; its units are those that ``read`` gives. ``cuts`` says where a large file can be cut
+    into ranges of about so many bytes, and ``read_range`` reads one: the units of all ranges in
+    their order are again those of ``read``. The views of one file are an export each,
     and so ``alone``: what order of day and month others have says nothing about them.
     """
 
@@ -135,3 +137,5 @@ class Reader:
     read: Callable[[Source, Callable[[int], None]], Iterator[Unit]]
     read_stream: Callable[[Iterable[bytes]], Iterator[Unit]] | None = None
     alone: bool = False
+    cuts: Callable[[Source, int], Iterator[int]] | None = None
+    read_range: Callable[[Source, int, int], Iterator[Unit]] | None = None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import mailbox
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carecover.evidence import mbox, read
+from carecover.evidence import driver, mbox, read
 from carecover.evidence.mbox import split_mbox
+from carecover.evidence.units import Unit
 from carecover.model import Accounting, Reading
 from tests.evidence.test_mail import ISSUED, make_mail
 
@@ -152,3 +156,80 @@ def test_lines_that_only_look_like_it_do_not_split() -> None:
     assert not mbox.looks_like_mbox(long)
     assert mbox.looks_like_mbox(LINE + b"Subject: x\n\n")
     assert not mbox.looks_like_mbox(b"From here\nit is prose\n")
+
+
+# ------------------------------------------------------------------------------------ in ranges
+
+
+def same(left: Reading, right: Reading) -> None:
+    assert (left.kind, left.accounting) == (right.kind, right.accounting)
+    assert set(left.tables) == set(right.tables)
+    for name, table in left.tables.items():
+        pd.testing.assert_frame_equal(table, right.tables[name])
+
+
+ODD = [
+    *MAILS,
+    make_mail(body=ISSUED.replace("7/11/2026", "2/9/2025").replace("7/25/2027", "2/9/2027"), number=5),
+    make_mail(body=ISSUED.replace("ID: 20", "ID: ???").replace("Serial Number: 44", "Serial: "), number=6),
+    make_mail("something else", ISSUED, number=7),
+    with_length(make_mail("Lunch?", TRAP, number=8)),
+]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(ODD), min_size=1, max_size=12),
+    st.integers(1, 3000),
+    st.sampled_from([b"", b"\xef\xbb\xbf\n"]),
+)
+def test_ranges_of_any_size_give_the_tables_of_one_piece(
+    tmp_path: Path, mails: list[bytes], size: int, start: bytes
+) -> None:
+    path = tmp_path / "box"
+    path.write_bytes(start + b"".join(LINE + m + b"\n" for m in mails))
+    whole = read(path)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as executor:
+        patch.setattr(driver, "RANGE_BYTES", size)
+        calls: list[tuple[int, int]] = []
+        same(read(path, executor=executor, progress=lambda done, total: calls.append((done, total))), whole)
+    if path.stat().st_size > size:
+        assert calls[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_processes_read_ranges_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "box"
+    path.write_bytes(b"".join(LINE + m + b"\n" for m in ODD * 5))
+    whole = read(path)
+    monkeypatch.setattr(driver, "RANGE_BYTES", 4000)
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        same(read(path, executor=executor), whole)
+
+
+def test_a_reading_that_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "box"
+    path.write_bytes(b"".join(LINE + m + b"\n" for m in MAILS * 50))
+    monkeypatch.setattr(driver, "RANGE_BYTES", 1000)
+    started: list[int] = []
+    real = driver.units_of_range
+
+    def counted(path: str, reader: int, start: int, end: int) -> list[Unit]:
+        started.append(start)
+        return real(path, reader, start, end)
+
+    monkeypatch.setattr(driver, "units_of_range", counted)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt(f"{done} of {total}")
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        read(path, executor=executor, progress=stop)
+    assert len(started) < 20, "of some eighty ranges"
+
+
+def test_a_small_mailbox_needs_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "box"
+    path.write_bytes(LINE + MAILS[0])
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    assert read(path, executor=executor).accounting.parsed == 1
