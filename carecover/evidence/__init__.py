@@ -12,14 +12,15 @@ from carecover.evidence.driver import read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
-from carecover.evidence.units import Context
+from carecover.evidence.units import Context, RangeStore
 
-READER_VERSION = "22"
+READER_VERSION = "23"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [
     "READER_VERSION",
     "Context",
+    "RangeStore",
     "lint_crls",
     "read",
     "read_all",

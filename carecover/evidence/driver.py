@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ from carecover.evidence import (
     edb,
     event_text,
     events,
+    frozen,
     ldif,
     mail,
     mbox,
@@ -49,6 +51,7 @@ from carecover.evidence.units import (
     Duplicate,
     Irrelevant,
     Parsed,
+    RangeStore,
     Reader,
     Rejected,
     Row,
@@ -107,13 +110,27 @@ def read_all(
 
     ``files`` are pairs of evidence_id and path; with the tables comes (evidence_id, kind,
     accounting) for each. Mails in many files are one mailbox: the order of day and month is
-    inferred from all of them together. A view is another export each, and stands alone.
+    inferred from all of them together. A view is another export each, and stands alone; only
+    the titles of a csv in another language are those that a view in text names.
     Raises like ``read``.
     """
-    gathered, counted = _Gathering(), []
-    for evidence_id, path in files:
+    gathered, labels = _Gathering(), dict[str, str]()
+    counted: list[tuple[str, str, Accounting]] = []
+    waiting: list[tuple[int, str, Path]] = []
+    for place, (evidence_id, path) in enumerate(files):
         with _opened(path) as source:
+            if view_csv.waits_for_labels(source):
+                waiting.append((place, evidence_id, path))
+                continue
             counted.append((evidence_id, *gathered.take(source, evidence_id)))
+            if counted[-1][1] == view_text.READER.kind:
+                # Two exports may be of two languages; a title that both use for different columns names neither.
+                for label, name in view_text.labels_of(source).items():
+                    labels[label] = name if labels.get(label, name) == name else ""
+    for place, evidence_id, path in waiting:
+        with _opened(path) as source:
+            named = replace(source, labels={label: name for label, name in labels.items() if name})
+            counted.insert(place, (evidence_id, *gathered.take(named, evidence_id)))
     return gathered.tables(DateReader(context), lambda: DateReader(context)), counted
 
 
@@ -123,13 +140,15 @@ def read(
     *,
     progress: Callable[[int, int], None] | None = None,
     executor: Executor | None = None,
+    store: RangeStore | None = None,
 ) -> Reading:
     """Read one file of evidence, whatever it is.
 
     ``progress`` is called with the bytes done and the bytes in all; what it raises stops the
     reading. An ``executor`` of ``concurrent.futures`` (threads, processes or others that can open
-    the path) reads the ranges of a large mailbox side by side; the tables are those of one
-    reading. Raises PathError where
+    the path) reads the ranges of a large mailbox side by side; with a ``store`` of these bytes,
+    ranges that were read before are not read again. The tables are those of one reading either
+    way. Raises PathError where
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
     zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
     """
@@ -141,7 +160,7 @@ def read(
             if progress is not None:
                 progress(min(position, source.size), source.size)
 
-        kind, accounting = gathered.take(source, None, done, executor)
+        kind, accounting = gathered.take(source, None, done, _Ranges(executor, store))
         return Reading(kind, gathered.tables(dates, lambda: DateReader(context)), accounting)
 
 
@@ -201,10 +220,10 @@ class _Gathering:
         source: Source,
         evidence_id: str | None,
         done: Callable[[int], None] = _nothing,
-        executor: Executor | None = None,
+        ranges: _Ranges | None = None,
     ) -> tuple[str, Accounting]:
         """Read one file that was handed in: its kind, and what was counted."""
-        return _OneFile(self._shared, self._alone, evidence_id, source.size, executor).read(source, done)
+        return _OneFile(self._shared, self._alone, evidence_id, source.size, ranges or _Ranges()).read(source, done)
 
     def tables(self, dates: DateReader, others: Callable[[], DateReader]) -> dict[str, pd.DataFrame]:
         """The frames; each view has its own reader of dates from ``others``, all the rest shares ``dates``."""
@@ -217,31 +236,66 @@ class _Gathering:
         }
 
 
-def _units_of_ranges(
-    executor: Executor,
-    source: Source,
-    reader: Reader,
-    cuts: Callable[[Source, int], Iterator[int]],
-    done: Callable[[int], None],
-) -> Iterator[Unit]:
-    """The units of a large file in their order, its ranges read by somebody else, a few of them ahead."""
-    ahead: deque[tuple[int, Future[list[Unit]]]] = deque()
-    try:
-        for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
-            ahead.append((end, executor.submit(units_of_range, str(source.path), READERS.index(reader), start, end)))
-            if len(ahead) >= _RANGES_AHEAD:
-                yield from _finished(ahead, done)
-        while ahead:
-            yield from _finished(ahead, done)
-    finally:
-        for _, future in ahead:
-            future.cancel()
+class _Ranges:
+    """How the ranges of a large file are read: by whom, and where what they give is kept."""
 
+    def __init__(self, executor: Executor | None = None, store: RangeStore | None = None) -> None:
+        self._executor, self._store = executor, store
 
-def _finished(ahead: deque[tuple[int, Future[list[Unit]]]], done: Callable[[int], None]) -> Iterator[Unit]:
-    end, future = ahead.popleft()
-    yield from future.result()
-    done(end)
+    def __bool__(self) -> bool:
+        return self._executor is not None or self._store is not None
+
+    def units(
+        self,
+        source: Source,
+        reader: Reader,
+        cuts: Callable[[Source, int], Iterator[int]],
+        done: Callable[[int], None],
+    ) -> Iterator[Unit]:
+        """The units of a file in their order; with an executor a few ranges are read ahead."""
+        number = READERS.index(reader)
+        ahead: deque[tuple[int, int, list[Unit] | Future[list[Unit]] | None]] = deque()
+        limit = 1 if self._executor is None else _RANGES_AHEAD
+        try:
+            for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
+                found: list[Unit] | Future[list[Unit]] | None = self._kept(reader, start, end)
+                if found is None and self._executor is not None:
+                    found = self._executor.submit(units_of_range, str(source.path), number, start, end)
+                ahead.append((start, end, found))
+                if len(ahead) >= limit:
+                    yield from self._first(ahead, source, reader, done)
+            while ahead:
+                yield from self._first(ahead, source, reader, done)
+        finally:
+            for _, _, future in ahead:
+                if isinstance(future, Future):
+                    future.cancel()
+
+    def _first(
+        self,
+        ahead: deque[tuple[int, int, list[Unit] | Future[list[Unit]] | None]],
+        source: Source,
+        reader: Reader,
+        done: Callable[[int], None],
+    ) -> Iterator[Unit]:
+        start, end, found = ahead.popleft()
+        if isinstance(found, list):
+            units = found
+        else:
+            number = READERS.index(reader)
+            units = units_of_range(str(source.path), number, start, end) if found is None else found.result()
+            if self._store is not None:
+                self._store.keep(f"{reader.kind}-{start}-{end}", frozen.frozen(units))
+        yield from units
+        done(end)
+
+    def _kept(self, reader: Reader, start: int, end: int) -> list[Unit] | None:
+        lines = None if self._store is None else self._store.load(f"{reader.kind}-{start}-{end}")
+        try:
+            return None if lines is None else frozen.thawed(lines)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            # A cache is only a cache: whatever is wrong with it, the range is read again.
+            return None
 
 
 def units_of_range(path: str, reader: int, start: int, end: int) -> list[Unit]:
@@ -264,9 +318,9 @@ class _OneFile:
     """One file that was handed in: it is counted as a whole, whatever archives lie in it."""
 
     def __init__(
-        self, shared: _Tally, alone: list[_Tally], evidence_id: str | None, size: int, executor: Executor | None
+        self, shared: _Tally, alone: list[_Tally], evidence_id: str | None, size: int, ranges: _Ranges
     ) -> None:
-        self._executor = executor
+        self._ranges = ranges
         shared.evidence_id = evidence_id
         shared.keys = set()
         self._shared, self._alone = shared, alone
@@ -302,8 +356,8 @@ class _OneFile:
             self._tell(place, _untold(source))
             return UNKNOWN
         units = reader.read(source, done)
-        if self._executor is not None and not place and source.size > RANGE_BYTES and reader.cuts is not None:
-            units = _units_of_ranges(self._executor, source, reader, reader.cuts, done)
+        if self._ranges and not place and source.size > RANGE_BYTES and reader.cuts is not None:
+            units = self._ranges.units(source, reader, reader.cuts, done)
         self._units(reader, units, place)
         return reader.kind
 

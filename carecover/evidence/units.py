@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from carecover.model import DateOrder
 
@@ -40,11 +40,16 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file as bytes; ``head`` is its start, for the detector."""
+    """One file as bytes; ``head`` is its start, for the detector.
+
+    ``labels`` are column titles (case folded) that views handed in beside it named, and the
+    schema names that they stand for: a csv brings none.
+    """
 
     path: Path
     data: Buffer
     head: bytes = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -118,6 +123,16 @@ class Rejected:
 
 
 Unit: TypeAlias = Parsed | Irrelevant | Duplicate | Rejected
+
+
+class RangeStore(Protocol):
+    """Where what was read of a file's ranges is kept, so that a reading that was stopped goes on there."""
+
+    def load(self, name: str) -> list[str] | None:
+        """The lines kept under this name (``frozen``), or None where there are none."""
+
+    def keep(self, name: str, lines: list[str]) -> None:
+        """Keep lines; that they cannot be kept only costs the next reading time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ No capture with data rows is public, so the exact quoting is unknown: numbers ar
 with and without quotes, binary columns are sizes (``1657 Bytes``) and lost, line breaks may
 stand inside quotes, and the status line at the end may be there or not. The columns must be
 named by their English display names or their schema names, or by the command itself, whose
-``-out`` gives their order: its line may stand above the header, as a console shows it. Other
-languages cannot be told from a csv alone and are refused with the way out.
+``-out`` gives their order (its line may stand above the header, as a console shows it), or by the
+Schema block of a view in text that was handed in beside it. Other languages cannot be told from
+a csv alone and are refused with the way out.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ from carecover.evidence.views import Extent, columns_asked, is_command, restrict
 
 # Prompts, dates and comments that stand before the header in real captures.
 _LINES_BEFORE_HEADER: Final = 20
+_ENOUGH: Final = 512
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
 # Extensions and attributes name no certificate by themselves; they are known to be told apart.
 _OTHERS: Final = {
@@ -70,8 +72,11 @@ class _Header:
     names: list[str | None]
 
 
-def _header(text: str) -> _Header | None:
-    """The header: at least one known name among two fields or more, or as many fields as the command asked for."""
+def _header(text: str, learnt: Mapping[str, str]) -> _Header | None:
+    """The header: at least one known name among two fields or more, or as many fields as the command asked for.
+
+    ``learnt`` are titles that a view in text named; all fields but a few must be among them.
+    """
     asked: list[str] | None = None
     for number, line in enumerate(text.split("\n", _LINES_BEFORE_HEADER)[:_LINES_BEFORE_HEADER]):
         if is_command(line):
@@ -85,6 +90,9 @@ def _header(text: str) -> _Header | None:
             return _Header(number, fields, names)
         if quoted and asked is not None and len(fields) == len(asked) > 1:
             return _Header(number, fields, [_FOLDED.get(name.casefold()) for name in asked])
+        names = [learnt.get(field.strip().casefold()) for field in fields]
+        if len(fields) > 1 and sum(name is not None for name in names) * 2 > len(fields):
+            return _Header(number, fields, names)
     return None
 
 
@@ -102,15 +110,24 @@ def _foreign_header(text: str) -> bool:
 
 def _recognises(source: Source) -> bool:
     text = head_text(source.head)
-    return _header(text) is not None or _foreign_header(text)
+    return _header(text, source.labels) is not None or _foreign_header(text)
+
+
+def waits_for_labels(source: Source) -> bool:
+    """True for a csv whose titles a view in text, handed in beside it, may name."""
+    if not head_text(source.head[:_ENOUGH]).lstrip().startswith('"'):
+        return False
+    text = head_text(source.head)
+    return _header(text, {}) is None and _foreign_header(text)
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    header = _header(head_text(source.head))
+    header = _header(head_text(source.head), source.labels)
     if header is None:
         reason = (
             "This csv names its columns in a language that carecover cannot tell. Put the line of the command that "
-            f'made it above its first line (certutil ... -view -out "..." csv), or: {EXPORT_ADVICE}'
+            'made it above its first line (certutil ... -view -out "..." csv), or hand in a view as text with it, or: '
+            f"{EXPORT_ADVICE}"
         )
         yield Rejected.of("line 1", "parse", reason, source.data)
         return

@@ -524,6 +524,24 @@ def _cell(name: str, value: str) -> str | None:
     return None if _WORD.fullmatch(value) else value
 
 
+def labels_of(source: Source) -> dict[str, str]:
+    """The column titles of a capture's first Schema block (case folded) and their schema names.
+
+    A title that stands for two columns names none.
+    """
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    text = _Text(Source.of(source.path, source.head), *encoding_of(source.head))
+    while (line := text.line(text.at)) is not None:
+        if _structure(_RULE, line[0]):
+            for column in _schema(text, line[1]):
+                twice |= {column.label.casefold()} & found.keys()
+                found[column.label.casefold()] = column.name
+            break
+        text.go(line[1])
+    return {label: name for label, name in found.items() if label not in twice}
+
+
 # ---------------------------------------------------------------------------------- recognising
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from carecover.evidence import read
+from carecover.evidence.driver import read_all
 from carecover.model import Reading
 from tests.evidence.test_view import COLUMNS, HEADER, ROW, SERIAL, changed, row, schema, trailer
 from tests.evidence.test_x509 import make_certificate, pem
@@ -180,6 +181,40 @@ def test_a_csv_in_another_language_is_read_by_the_order_of_its_command(read_byte
     assert table["requester"].isna().iloc[1]
     assert reading.tables["views"]["restriction"].iloc[0] == "RequestID>0"
     assert list(reading.tables["views"]["columns"].iloc[0])[3] == "SerialNumber"
+
+
+def of_titles(labels: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    names = ("Request.RequestID", "Request.Disposition", "Request.RequesterName", "SerialNumber", "NotAfter")
+    return tuple((name, label, "String") for name, label in zip(names, labels, strict=True))
+
+
+LABELS = ("Anforderungs-ID", "Anforderungsdisposition", "Antragstellername", "Seriennummer", "Ablaufdatum")
+
+
+@pytest.mark.parametrize("csv_first", [True, False])
+def test_a_csv_learns_its_titles_from_a_view_beside_it(tmp_path: Path, csv_first: bool) -> None:
+    """A capture of no row at all is enough: its Schema block has the titles."""
+    (tmp_path / "a.csv").write_text(GERMAN + GERMAN_ROW, encoding="utf-16")
+    (tmp_path / "b.txt").write_text(schema(of_titles(LABELS)) + trailer(0), encoding="cp850")
+    files = [("E0001", tmp_path / "a.csv"), ("E0002", tmp_path / "b.txt")]
+    tables, counted = read_all(files if csv_first else files[::-1])
+    assert [each[:2] for each in counted] == [
+        (name, "view_csv" if path.suffix == ".csv" else "view_text")
+        for name, path in (files if csv_first else files[::-1])
+    ]
+    table = tables["ca_rows"]
+    assert (table["request_id"].iloc[0], table["serial"].iloc[0], table["disposition"].iloc[0]) == (101, SERIAL, 20)
+    assert table["not_after"].iloc[0] == datetime(2027, 7, 25, 13, 6, tzinfo=UTC)
+
+
+def test_a_title_of_two_meanings_names_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GERMAN + GERMAN_ROW, encoding="utf-8")
+    for number, labels in enumerate((LABELS, (*LABELS[:3], LABELS[4], LABELS[3]))):
+        (tmp_path / f"{number}.txt").write_text(schema(of_titles(labels)) + trailer(0), encoding="utf-8")
+    table = read_all([(path.name, path) for path in sorted(tmp_path.iterdir())])[0]["ca_rows"]
+    assert (table["request_id"].iloc[0], table["disposition"].iloc[0]) == (101, 20)
+    assert table["serial"].isna().all()
+    assert table["not_after"].isna().all()
 
 
 def test_a_command_of_other_columns_is_not_believed(read_bytes: ReadBytes) -> None:
