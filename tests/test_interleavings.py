@@ -801,7 +801,7 @@ def test_what_is_left_as_it_is_keeps_no_publication_from_its_number() -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 @pytest.mark.parametrize("part", range(3))
 def test_whatever_happens_it_ends_as_planned_or_with_a_reason(part: int) -> None:
-    told(range(part * 10, part * 10 + 10))
+    told(range(part * 8, part * 8 + 8))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
