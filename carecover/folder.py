@@ -25,7 +25,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -255,6 +255,30 @@ class CaseFolder:
                 write_atomically(place / f"{name}.parquet", data)
                 seal[name] = sha256_hex(data)
             write_atomically(place / "seal.json", json.dumps(seal).encode("ascii"))
+        except OSError:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def load_lines(self, key: str) -> list[str] | None:
+        """Lines of text kept under ``key``, or None where there are none (or they are damaged)."""
+        place = self.path / "cache" / key
+        try:
+            data = (place / "lines.parquet").read_bytes()
+            if json.loads((place / "seal.json").read_text(encoding="utf-8")) != {"lines": sha256_hex(data)}:
+                return None
+            lines = pq.read_table(pa.BufferReader(data)).column("line").to_pylist()
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+        return lines if all(isinstance(line, str) for line in lines) else None
+
+    def keep_lines(self, key: str, lines: Sequence[str]) -> None:
+        """Keep lines of text under ``key``; a full disk only costs the next reader time."""
+        place = self.path / "cache" / key
+        try:
+            sink = pa.BufferOutputStream()
+            pq.write_table(pa.table({"line": pa.array(lines, pa.string())}), sink, compression="zstd")
+            data = sink.getvalue().to_pybytes()
+            write_atomically(place / "lines.parquet", data)
+            write_atomically(place / "seal.json", json.dumps({"lines": sha256_hex(data)}).encode("ascii"))
         except OSError:
             shutil.rmtree(place, ignore_errors=True)
 

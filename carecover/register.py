@@ -93,7 +93,9 @@ class EvidenceRegister:
         for done, record in enumerate(large):
             if progress:
                 progress(f"reading {Path(record['path']).name}", len(small) + done, len(first))
-            tables, kind, total = self._read_one(record, context, use_cache=use_cache)
+            tables, kind, total = self._read_one(
+                record, context, use_cache=use_cache, progress=_inside(progress, record, len(small) + done, len(first))
+            )
             kinds[record["sha256"]], totals[record["sha256"]] = kind, total
             for name, table in tables.items():
                 has_id = "evidence_id" in table.columns
@@ -120,7 +122,12 @@ class EvidenceRegister:
         return tables
 
     def _read_one(
-        self, record: Mapping[str, Any], context: evidence.Context, *, use_cache: bool
+        self,
+        record: Mapping[str, Any],
+        context: evidence.Context,
+        *,
+        use_cache: bool,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
         """Tables, kind and accounting of one large file, kept for the next time."""
         settings = canonical_json([evidence.READER_VERSION, context.time_zone or "", context.date_order or ""])
@@ -128,7 +135,8 @@ class EvidenceRegister:
         kept = self._folder.load_tables(key) if use_cache else None
         if kept is None:
             place = self._folder.unchanged(record)
-            reading = evidence.read(place, context)
+            store = _KeptRanges(self._folder, str(record["sha256"])) if use_cache else None
+            reading = evidence.read(place, context, progress=progress, store=store)
             if not record["copied"]:
                 # A copy of ours is read-only; what lies elsewhere may change while it is read.
                 self._folder.unchanged(record)
@@ -142,6 +150,42 @@ class EvidenceRegister:
         total = Accounting(**{name: int(row[name]) for name in _COUNTS})
         tables = {name: table for name, table in kept.items() if name not in ("accounting", "evidence")}
         return tables, str(kept["evidence"]["kind"].iloc[0]), total
+
+
+class _KeptRanges:
+    """What was read of a large file's ranges, in the case's cache under the hash of the file.
+
+    It holds printed dates as they are, so it serves whatever zone the case turns out to have.
+    """
+
+    def __init__(self, folder: CaseFolder, sha256: str) -> None:
+        self._folder = folder
+        self._prefix = f"range-{sha256[:32]}-{evidence.READER_VERSION}-"
+
+    def load(self, name: str) -> list[str] | None:
+        """The lines of a range, or None."""
+        return self._folder.load_lines(self._prefix + name)
+
+    def keep(self, name: str, lines: list[str]) -> None:
+        """Keep the lines of a range."""
+        self._folder.keep_lines(self._prefix + name, lines)
+
+
+def _inside(
+    progress: Progress | None, record: Mapping[str, Any], done: int, total: int
+) -> Callable[[int, int], None] | None:
+    """Progress inside one large file: told once for each hundredth of it."""
+    if progress is None:
+        return None
+    told = [0]
+
+    def inside(at: int, size: int) -> None:
+        percent = 100 * at // size if size else 100
+        if percent > told[0]:
+            told[0] = percent
+            progress(f"reading {Path(record['path']).name}, {percent} % of {size:,} bytes", done, total)
+
+    return inside
 
 
 def _row(record: Mapping[str, Any], first: Mapping[str, Mapping[str, Any]], total: Accounting) -> dict[str, object]:
