@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +35,15 @@ class Desk(_Desk):
     def begin(self) -> None:
         """Answer from now on."""
         self._thread.start()
+
+    def end(self) -> None:
+        """End what runs there, as a server does that falls over: programs of Wine belong to no session of sshd."""
+        self.give_up.set()
+        mark = f"CARECOVER_STAND_IN_TOKEN={self._token}".encode()
+        for place in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if place.name.isdecimal() and mark in (place / "environ").read_bytes():
+                    os.kill(int(place.name), signal.SIGKILL)
 
     def _kill(self, trouble: CarecoverError, connection: socket.socket) -> None:
         """No answer at all: a dialog is open on a screen that nobody sees."""
