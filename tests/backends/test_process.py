@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,10 +55,16 @@ def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
         "print(child.pid, flush=True); time.sleep(1000)"
     )
     said: list[str] = []
-    with pytest.raises(EndedError, match="no word of it"):
+    cancel = threading.Event()
+
+    def hear(text: str) -> None:
+        said.append(text)
+        cancel.set()
+
+    with pytest.raises(EndedError, match="cancelled"):
         watched(
-            [sys.executable, "-c", code], cwd=tmp_path, console=Console("cp850"), on_output=said.append,
-            limits=Limits(silence=1),
+            [sys.executable, "-c", code], cwd=tmp_path, console=Console("cp850"), on_output=hear, limits=Limits(),
+            cancel=cancel,
         )  # fmt: skip
     deadline = time.monotonic() + 30
     while _alive(int("".join(said))):

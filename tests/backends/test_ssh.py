@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from carecover.backends import Limits, SshHost, SshTarget, backend, ssh
+from carecover.backends import Limits, SshHost, SshTarget, backend, process, ssh
 from carecover.errors import CarecoverError, PathError, RefusedError, RunError, UsageError
 from carecover.model import sha256_hex
 from carecover.remediation import prepare_bundle
@@ -295,17 +296,45 @@ def test_a_code_of_no_batch_is_no_success(prompt: Prompt) -> None:
     prompt.fails(RunError, "ended with 10, which no batch")
 
 
-def test_silence_has_an_end(prompt: Prompt) -> None:
+class Clock:
+    """Time as the watch over a process sees it: hours go by where a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead, self.pace = 0.0, 0.0
+        monkeypatch.setattr(process, "time", self)
+
+    def monotonic(self) -> float:
+        self.ahead += self.pace
+        return time.monotonic() + self.ahead
+
+
+def test_silence_has_an_end(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    host = prompt.server.host(limits=Limits(whole=10_000, silence=1_000))
+
+    def run(hours: float) -> str:
+        prompt.text = ""
+
+        def hear(text: str) -> None:
+            prompt.text += text
+            # From the first word on each look at the clock finds it so much later.
+            clock.pace = hours * 3600
+
+        with pytest.raises(RunError) as caught:
+            host.execute(prompt.bundle.directory, "prepare.cmd", ["GO"], hear)
+        clock.pace = 0.0
+        return str(caught.value)
+
     prompt.server.obey("echo begun; exec sleep 1000")
-    said = prompt.fails(RunError, "no word of it", prompt.server.host(limits=Limits(whole=300, silence=1.5)))
-    assert "A dialog may be waiting" in said
+    said = run(0.1)
+    assert "there was no word of it for 17 minutes. A dialog may be waiting" in said
     assert "the next call says busy" in said
     assert prompt.text == "begun\n"
     prompt.server.obey("while :; do echo x; sleep 0.1; done")
-    prompt.fails(RunError, "did not end within", prompt.server.host(limits=Limits(whole=1.5, silence=100)))
+    assert "it did not end within 167 minutes" in run(10)
     prompt.server.obey("exit 0", sftp="exec sleep 1000")
-    said = prompt.fails(RunError, "no word of it", prompt.server.host(limits=Limits(whole=300, silence=1)))
-    assert "Nothing was run" in said
+    clock.pace = 360
+    assert "Nothing was run" in run(0.1)
 
 
 def test_a_person_can_cancel(prompt: Prompt) -> None:
