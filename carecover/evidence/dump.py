@@ -56,7 +56,7 @@ _HASH_LINE = re.compile(r"(?im)^[ \t]*cert hash\(sha1\): ?\S")
 # An entry of a list, and the beginning of a certificate, whatever their labels are called.
 _ENTRY = re.compile(r"(?im)^  \S[^:\n]{0,79}: ?(?:[0-9a-f]{2}){4,20}\n   \S[^:\n]{0,79}: ?\d{1,4} ?[./-] ?\d")
 _VERSION_AND_SERIAL = re.compile(r"(?im)^\S[^:\n]{0,79}: ?[123]\n\S[^:\n]{0,79}: ?(?:[0-9a-f]{2}){4,20}$")
-_ADDRESS = re.compile(r"[0-9a-f]{4,8}[ \t]+(?=[0-9a-f]{2}(?:[ \t]|$))", re.IGNORECASE | re.ASCII)
+_ADDRESS = re.compile(r"^[0-9a-f]{4,8}:?[ \t]+(?=[0-9a-f]{2}(?:[ \t]|$))", re.IGNORECASE | re.ASCII)
 _BESIDE = re.compile(r"[ \t]{3,}")
 _DER_IN_HEX = re.compile(r"30[ \t]?8[0-4][ \t]?[0-9a-f]{2}", re.IGNORECASE | re.ASCII)
 # An address, two digits and a blank a byte, the characters: some five for one.

@@ -24,6 +24,7 @@ from carecover.evidence.units import Irrelevant, Parsed, PrintedTime, Reader, Re
 # Windows limits one event to 64 kB.
 MAX_EVENT_LINES: Final = 5_000
 _MAX_LINE: Final = 64 * 1024
+_MAX_TITLES: Final = 4_000
 # Property names of .NET and column titles, which PowerShell prints in every language.
 _PROPERTIES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("id", "eventid"), "id"),
@@ -60,7 +61,6 @@ _ID_LISTED = re.compile(r"(?m)^(?:Id|EventID)[ \t]*:[ \t]*\d{1,6}[ \t]*$")
 _TIME_LISTED = re.compile(r"(?m)^(?:TimeCreated|TimeGenerated|Message|ProviderName)[ \t]*:")
 _ID_DETAILED = re.compile(r"(?m)^[ \t]*Event ID:[ \t]+\d{1,6}[ \t]*$")
 _SOURCE_DETAILED = re.compile(r"(?m)^[ \t]*(?:Log Name|Source):[ \t]+\S")
-_TITLES = re.compile(r"(?m)^[ \t]*(?=.*\bTimeCreated\b)(?=.*\bId\b).*\n[ \t]*-{4,}[- \t]*$")
 _DASHES = re.compile(r"-+")
 # What the messages of Microsoft-Windows-Security-Auditing call their data, in English.
 _LABELS: Final[Mapping[str, str]] = {
@@ -332,12 +332,22 @@ def _sentenced(text: Iterator[str]) -> Iterator[_Event]:
         yield event
 
 
+def _has_titles(text: str) -> bool:
+    """True where a line of dashes stands under titles of Format-Table."""
+    before: list[str] = []
+    for line in text.split("\n"):
+        if {"TimeCreated", "Id"} <= set(before) and line.strip() and not line.strip("- \t"):
+            return True
+        before = line.split() if len(line) <= _MAX_TITLES else []
+    return False
+
+
 def _way(text: str) -> Callable[[Iterator[str]], Iterator[_Event]] | None:
     if _ID_LISTED.search(text) and _TIME_LISTED.search(text):
         return _listed
     if _ID_DETAILED.search(text) and _SOURCE_DETAILED.search(text):
         return _detailed
-    if len(text) < 4 * _MAX_LINE and _TITLES.search(text):
+    if _has_titles(text):
         return _tabled
     first = next((line.strip() for line in text.split("\n", 50)[:50] if line.strip()), "")
     return _sentenced if first in _SENTENCES else None

@@ -145,3 +145,19 @@ def test_sizes_that_were_made_to_hurt(tmp_path: Path, line: bytes) -> None:
     reading = read(place)
     check(reading)
     assert reading.accounting.units <= 20_001
+
+
+SAME = (
+    b" ", b"\t", b"\n", b" \n", b"-", b"- ", b"=", b"= ", b":", b": ", b"a: ", b"A", b"Ab: ", b"30 ", b"Id ", b"0",
+    b'"', b'","', b"TimeCreated ", b"Row 1: ", b"dn: ", b"  a: 44", b"Event ID: ", b"\0", b"\xff", b"<Event ", b"M",
+    b"MIIB", b"certutil -view ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", SAME)
+@pytest.mark.parametrize("size", [200_000])
+def test_one_thing_again_and_again(tmp_path: Path, piece: bytes, size: int) -> None:
+    """A pattern that goes back over what it has read would take minutes over these."""
+    place = tmp_path / "same"
+    place.write_bytes(piece * (size // len(piece)))
+    check(read(place))
