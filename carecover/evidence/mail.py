@@ -8,14 +8,15 @@ not even taken apart.
 from __future__ import annotations
 
 import hashlib
-import html
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parseaddr
+from itertools import islice
 from typing import Final
 
-from carecover.evidence import profiles, transport
+from carecover.evidence import pkcs7, profiles, transport
 from carecover.evidence.charsets import decoded, header_text, hides_letters, printable
+from carecover.evidence.markup import text_of_html
 from carecover.evidence.mime import (
     MAX_HEADER_BYTES,
     MAX_NESTING,
@@ -30,7 +31,7 @@ from carecover.evidence.msg import letter_of_msg
 from carecover.evidence.ole import MAGIC as OLE_MAGIC
 from carecover.evidence.ole import OleError
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
-from carecover.evidence.x509 import certificate_row
+from carecover.evidence.x509 import certificate_row, outer_element
 
 # Exchange Online lets 150 MB through; a notification has a few kB. Above: a reject to look at.
 MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
@@ -38,6 +39,11 @@ MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
 MAX_BODY_CHARS: Final = 1024 * 1024
 # The same as it is sent: in quoted-printable a character may have twelve bytes.
 MAX_TEXT_BYTES: Final = 4 * MAX_BODY_CHARS
+# Attachments that are looked at for the certificate of a notification, and certificates in one of them.
+_MAX_ATTACHMENTS: Final = 20
+_TEXTS: Final = ("text/plain", "text/html")
+# Mails that are about a certificate.
+_CARRYING: Final = frozenset({"issued", "retrieve_pending", "imported", "revoked", "unrevoked"})
 
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
 # Headers that only mails have; two of them make a text file a mail.
@@ -97,14 +103,19 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
     headers = letter.headers
     subject = header_text(headers.get(b"subject", b""))
     flags: list[str] = []
+    wordings = profiles.in_use()
     recognised = profiles.recognise(subject)
-    body = _body(letter, flags, None if recognised else profiles.TELLING_WORD)
+    body = _body(letter, flags, None if recognised or wordings.looks_at_all else wordings.body_words)
+    recognised = recognised or profiles.recognise_body(body)
     if recognised is None:
+        if wordings.unexplained is not None:
+            sender = parseaddr(header_text(headers.get(b"from", b"")))[1][:320]
+            wordings.unexplained(subject, body, sender, location)
         if profiles.looks_like_notification(body):
             reason = "The body is worded like a notification, but no known profile has this subject. Look at it."
             return Rejected.of(location, "parse", reason, raw)
         return Irrelevant()
-    wording, ca_name, forwarded = recognised
+    forwarded = recognised.forwarded
     if forwarded:
         flags.append("forwarded")
     message_id = printable(headers.get(b"message-id"))
@@ -113,13 +124,13 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
     if sent_at is None:
         flags.append("date_header_unreadable")
     # When and where somebody forwarded a mail says nothing about the CA.
-    reading = profiles.read(wording, ca_name, body, *((None, None) if forwarded else (sent_at, zone)))
+    reading = profiles.read(recognised, body, *((None, None) if forwarded else (sent_at, zone)))
     if reading.problem and forwarded:
         # An answer that quotes, not a notification that is damaged.
         return Irrelevant(key=key)
     if reading.problem:
         return Rejected.of(location, "validate", letter.unread or reading.problem, raw, key)
-    certificates = _carried(reading, location)
+    certificates = _carried(letter, body, reading, location)
     row: dict[str, object] = {
         **reading.fields,
         "sent_at": sent_at,
@@ -132,20 +143,57 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
     return Parsed((("notifications", row), *certificates), key=key)
 
 
-def _carried(reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
-    """The certificate that a notification carries, as a row; the notification is told what is odd about it."""
-    if reading.certificate is None:
-        return ()
-    try:
-        certificate = certificate_row(reading.certificate, location=location, from_mail=True)
-    except ValueError:
-        reading.flags.append("certificate_invalid")
-        return ()
+def _carried(letter: Letter, body: str, reading: profiles.Reading, location: str) -> tuple[tuple[str, Row], ...]:
+    """The certificate that a notification carries, as a row; the notification is told what is odd about it.
+
+    One that stands where the wording has none, or is attached, counts only where it is what the mail is
+    about: relays and people add certificates of their own.
+    """
     fields = reading.fields
-    fields["certificate_sha256"] = certificate["certificate_sha256"]
-    if any(fields.get(name) not in (None, certificate[name]) for name in ("serial", "thumbprint")):
+    if fields["event"] not in _CARRYING:
+        return ()
+    if reading.certificate is not None:
+        row = _certificate_row(reading.certificate, location)
+        if row is None:
+            reading.flags.append("certificate_invalid")
+    else:
+        rows = [row for der in _beyond(letter, body) if (row := _certificate_row(der, location)) is not None]
+        told = [name for name in ("serial", "thumbprint") if fields.get(name) is not None]
+        row = next((row for row in rows if told and all(fields[name] == row[name] for name in told)), None)
+        if not told and len({each["certificate_sha256"] for each in rows}) == 1:
+            row = rows[0]
+    if row is None:
+        return ()
+    fields["certificate_sha256"] = row["certificate_sha256"]
+    if any(fields.get(name) not in (None, row[name]) for name in ("serial", "thumbprint")):
         reading.flags.append("certificate_contradicts_mail")
-    return (("certificates", certificate),)
+    return (("certificates", row),)
+
+
+def _certificate_row(der: bytes, location: str) -> Row | None:
+    try:
+        return certificate_row(der, location=location, from_mail=True)
+    except ValueError:
+        return None
+
+
+def _beyond(letter: Letter, body: str) -> Iterator[bytes]:
+    """DER of the certificates in a body, wherever they stand, and in the attachments."""
+    yield from profiles.certificates_in(body)
+    attached = (part for part in letter.parts if part.is_attachment or part.kind not in _TEXTS)
+    for part in islice(attached, _MAX_ATTACHMENTS):
+        data = part.decoded(2 * profiles.MAX_CERTIFICATE_TEXT)
+        if pkcs7.content_type(data) is not None:
+            try:
+                yield from (
+                    item.der for item in islice(pkcs7.items(data), _MAX_ATTACHMENTS) if item.kind == "certificate"
+                )
+            except ValueError:
+                continue
+        elif (der := outer_element(data)) is not None:
+            yield der
+        elif data.isascii():
+            yield from profiles.certificates_in(data.decode("ascii"))
 
 
 # ------------------------------------------------------------------ what is cheap and complete
@@ -159,7 +207,10 @@ def _cannot_matter(raw: bytes, headers: Mapping[bytes, bytes]) -> bool:
     too, and attached mails need a Content-Type. Everything else is looked at closely.
     """
     subject = headers.get(b"subject", b"").lower()
-    if b"=?" in subject or not subject.isascii() or any(word in subject for word in profiles.TITLE_WORDS):
+    wordings = profiles.in_use()
+    if wordings.looks_at_all or b"=?" in subject or not subject.isascii():
+        return False
+    if any(word in subject for word in wordings.title_words):
         return False
     if b"content-type" in headers or b"content-transfer-encoding" in headers:
         kind, parameters = content_type(headers)
@@ -168,27 +219,27 @@ def _cannot_matter(raw: bytes, headers: Mapping[bytes, bytes]) -> bool:
             return False
         if b"content-disposition" in headers or hides_letters(parameters("charset") or ""):
             return False
-    return b"equest" not in raw
+    return not any(word in raw for word in wordings.raw_words)
 
 
 # ---------------------------------------------------------------------------------- the text
 
 
-def _body(letter: Letter, flags: list[str], wanted: str | None) -> str:
+def _body(letter: Letter, flags: list[str], wanted: Sequence[str] | None) -> str:
     """The mail's text: its first text/plain wherever it is nested, else its first text/html.
 
-    HTML that has not even the ``wanted`` word is not worth its tags being taken away.
+    HTML that has none of the ``wanted`` words is not worth its tags being taken away.
     """
     fallback = ""
     for part in letter.parts:
-        if part.kind not in ("text/plain", "text/html") or part.is_attachment:
+        if part.kind not in _TEXTS or part.is_attachment:
             continue
         if part.kind == "text/html" and fallback:
             continue
         text = _text(part, flags)
         if part.kind == "text/plain" and text.strip():
             return text
-        if part.kind == "text/html" and (wanted is None or wanted in text.lower()):
+        if part.kind == "text/html" and (wanted is None or any(word in text.lower() for word in wanted)):
             fallback = text_of_html(text)
     return fallback
 
@@ -199,40 +250,6 @@ def _text(part: Part, flags: list[str]) -> str:
         flags.append("body_cut")
         text = text[:MAX_BODY_CHARS]
     return text.rstrip("\0").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-
-
-_BREAKS: Final = frozenset({"br", "p", "div", "tr", "li", "table", "h1", "h2", "h3", "h4", "pre"})
-_SILENT: Final = frozenset({"script", "style", "head", "title"})
-_TAG_NAME = re.compile(r"/?([a-z][a-z0-9]{0,20})", re.IGNORECASE)
-
-
-def text_of_html(markup: str) -> str:
-    """The words of an HTML mail, in one pass whatever the markup: line breaks at block tags."""
-    out: list[str] = []
-    silent: str | None = None
-    for number, chunk in enumerate(markup.split("<")):
-        tag, closing, words = chunk.partition(">")
-        if number == 0:
-            words = chunk
-        else:
-            name = _TAG_NAME.match(tag)
-            word = name[1].lower() if name else ""
-            if silent is not None:
-                if not (tag.startswith("/") and word == silent):
-                    continue
-                silent = None
-            elif word in _SILENT and not tag.startswith("/"):
-                silent = word
-                continue
-            if not name and not tag.startswith("!"):
-                words = "<" + chunk
-            elif not closing:
-                continue
-            elif word in _BREAKS:
-                out.append("\n")
-        # A line end inside a paragraph is a blank; the tags make the lines.
-        out.append(words.replace("\n", " "))
-    return html.unescape("".join(out)).replace("\u00a0", " ")
 
 
 # ------------------------------------------------------------------------------------- files

@@ -1,24 +1,35 @@
-"""What exit-module notifications look like: wordings as data, and the engine that reads by them.
+"""What exit-module notifications look like, and the engine that reads by it.
 
-There is no fixed mail format: subject and body are free text in the CA's registry. The
-profile here is the sample that Microsoft documents and most administrators copy
+There is no fixed mail format: subject and body are free text in the CA's registry. Built in is the
+sample that Microsoft documents and most administrators copy
 (https://learn.microsoft.com/previous-versions/windows/it-pro/windows-server-2003/cc773129(v=ws.10),
-"Configuring the SMTP Exit Module"). Marked as assumed: the titles of Startup and Shutdown
-(the built-in texts are not published) and of a retrieved pending request.
+"Configuring the SMTP Exit Module"); ``configured`` makes profiles of a CA's registry, ``learning``
+proposes some for mails of an unknown wording. Marked as assumed: the titles of Startup, Shutdown and
+Imported (the built-in texts are not published) and of a retrieved pending request.
+
+``using`` says which profiles count while mails are read; without it the built-in one alone does.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from carecover.evidence import values
 from carecover.evidence.dates import order_in_mail
+from carecover.evidence.markup import text_of_html
 from carecover.evidence.units import PrintedTime
-from carecover.evidence.x509 import der_of_base64
+from carecover.evidence.wording import CERTIFICATE, FREE, MAX_LABEL, Line, Profile, Wording, plain, says_something
+from carecover.evidence.x509 import outer_element
 
 # The widest string column of the CA database has 8,192 characters, except the attributes.
 MAX_VALUE: Final = 8192
@@ -26,63 +37,58 @@ MAX_VALUE: Final = 8192
 MAX_CERTIFICATE_TEXT: Final = 64 * 1024
 # A body of notifications has some 20 lines and one certificate; disclaimers are short.
 MAX_LINES: Final = 5000
+# Places of a body at which a certificate may begin.
+_MAX_BEGINNINGS: Final = 20
 # Fewer known labels than this, and a body is somebody's prose.
 _TELLING: Final = 3
+# A word that a body is looked through for; shorter ones are everywhere.
+_SHORTEST_WORD: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """One event's mail: its title (``%1`` is the CA) and its body lines as (label, column).
-
-    A column of None is a line that is known and not needed; ``certificate`` is the base64.
-    Order matters: a label is believed only where it can stand. A mail that gives none of
-    ``needs`` is damaged.
-    """
-
-    event: str
-    title: str
-    lines: tuple[tuple[str, str | None], ...] = ()
-    needs: tuple[str, ...] = ()
+def _lines(*given: tuple[str, str | None]) -> tuple[Line, ...]:
+    """Lines of the form ``label: value``; a label without a colon of its own column is a text."""
+    return tuple(Line(f"{label}:", (column,), ("",)) for label, column in given)
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How one CA words its notifications."""
-
-    name: str
-    wordings: tuple[Wording, ...]
+def _title(text: str) -> Line:
+    """A title that ends in the name of the CA, or has it in its middle (``%1``)."""
+    before, _, after = text.partition("%1")
+    return Line(before.strip(), ("ca_name",), (after.strip(),))
 
 
 _ISSUED: Final = (
-    ("Request ID", "request_id"),
-    ("UPN", "upn"),
-    ("Requester Name", "requester"),
-    ("Serial Number", "serial"),
-    ("Valid not before", "not_before"),
-    ("Valid not after", "not_after"),
-    ("Distinguished Name", "subject"),
-    ("Certificate Template", "template"),
-    ("Certificate Hash", "thumbprint"),
-    ("Request Disposition Message", None),
-    ("Copy and paste the following in Notepad, save and install", None),
-    ("Binary Certificate", "certificate"),
+    *_lines(
+        ("Request ID", "request_id"),
+        ("UPN", "upn"),
+        ("Requester Name", "requester"),
+        ("Serial Number", "serial"),
+        ("Valid not before", "not_before"),
+        ("Valid not after", "not_after"),
+        ("Distinguished Name", "subject"),
+        ("Certificate Template", "template"),
+        ("Certificate Hash", "thumbprint"),
+        ("Request Disposition Message", None),
+    ),
+    Line("Copy and paste the following in Notepad, save and install"),
+    *_lines(("Binary Certificate", CERTIFICATE)),
 )
 
 MICROSOFT_SAMPLE: Final = Profile(
     "microsoft-sample",
     (
-        Wording("issued", "Your certificate has been issued by %1", _ISSUED, ("request_id", "serial")),
-        # Assumed: the sample has no text for it; the Issued list serves.
+        Wording("issued", _title("Your certificate has been issued by %1"), _ISSUED, ("request_id", "serial")),
+        # Assumed: the sample has no text for these two; the Issued list serves.
         Wording(
             "retrieve_pending",
-            "Your certificate has been retrieved from %1",
+            _title("Your certificate has been retrieved from %1"),
             _ISSUED,
             ("request_id", "serial"),
         ),
+        Wording("imported", _title("A certificate was imported on %1"), _ISSUED, ("request_id", "serial")),
         Wording(
             "denied",
-            "Your certificate request was denied by %1",
-            (
+            _title("Your certificate request was denied by %1"),
+            _lines(
                 ("Your Request ID is", "request_id"),
                 ("The Requester Name is", "requester"),
                 ("The Request Submission Date was", None),
@@ -94,8 +100,8 @@ MICROSOFT_SAMPLE: Final = Profile(
         ),
         Wording(
             "pending",
-            "Your certificate is pending on %1",
-            (
+            _title("Your certificate is pending on %1"),
+            _lines(
                 ("Request ID", "request_id"),
                 ("UPN", "upn"),
                 ("Requester Name", "requester"),
@@ -108,8 +114,8 @@ MICROSOFT_SAMPLE: Final = Profile(
         ),
         Wording(
             "revoked",
-            "Your certificate was revoked by %1",
-            (
+            _title("Your certificate was revoked by %1"),
+            _lines(
                 ("Request ID", "request_id"),
                 ("Revoked when", None),
                 ("Effective", "revoked_at"),
@@ -127,13 +133,12 @@ MICROSOFT_SAMPLE: Final = Profile(
             ),
             ("request_id", "serial"),
         ),
-        Wording("crl_issued", "A new CRL was issued by %1"),
+        Wording("crl_issued", _title("A new CRL was issued by %1")),
         # Assumed: the built-in texts of Startup and Shutdown are not published.
-        Wording("startup", "The Certification Authority service on %1 has started"),
-        Wording("shutdown", "The Certification Authority service on %1 has stopped"),
+        Wording("startup", _title("The Certification Authority service on %1 has started")),
+        Wording("shutdown", _title("The Certification Authority service on %1 has stopped")),
     ),
 )
-PROFILES: Final = (MICROSOFT_SAMPLE,)
 
 _TIMES: Final = ("not_before", "not_after", "revoked_at")
 _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
@@ -142,11 +147,15 @@ _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
     "thumbprint": values.thumbprint,
     "reason": values.reason,
 }
-_BLANKS = re.compile(r"\s+")
+_FREE_TEXTS: Final = frozenset({"subject", FREE})
 # People forward and answer notifications; the words are those of Outlook's languages.
 _PREFIX = re.compile(r"(?:(?:re|fw|fwd|aw|wg|tr|rv|i|r)\s?(?:\[\d{1,3}\])?:\s*)+", re.IGNORECASE)
+# What relays put before a subject: "[EXTERNAL]".
+_BANNER = re.compile(r"\[[^\[\]]{1,30}\]\s*")
 _PEM_EDGE = re.compile(r"-----[A-Z0-9 ]{1,60}-----")
-_BASE64_LINE = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
+_QUOTE = re.compile(r"^(?:[>|] ?)+", re.MULTILINE)
+_BASE64_WORD = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
+_BEGINS = re.compile(r"(?:^|[\s:>-])(MI[A-Za-z0-9+/]{14})", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -157,44 +166,138 @@ class Reading:
     flags: list[str] = field(default_factory=list)
     certificate: bytes | None = None
     problem: str | None = None
+    explained: float = 0.0
+    """Share of the wording's lines that were there."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     profile: str
     wording: Wording
-    title: re.Pattern[str]
-    labels: Mapping[str, int]
+    heads: Mapping[str, int]
+    """Labels that are all before the first colon, without it → which line."""
+    starts: tuple[tuple[str, int], ...]
+    """Other labels, longest first."""
+    wholes: Mapping[str, int]
+    """Lines that are nothing but a text."""
+    titled: bool
+    """The title has words: without, only the body can tell."""
 
 
 def _compile(profile: Profile) -> list[_Compiled]:
     compiled = []
     for wording in profile.wordings:
-        before, _, after = wording.title.partition("%1")
-        title = re.compile(rf"{re.escape(before)}(\S.*?){re.escape(after)}\s*", re.IGNORECASE | re.DOTALL)
-        labels = {label.casefold(): place for place, (label, _) in enumerate(wording.lines)}
-        compiled.append(_Compiled(profile.name, wording, title, labels))
+        heads: dict[str, int] = {}
+        wholes: dict[str, int] = {}
+        starts: list[tuple[str, int]] = []
+        for place, line in enumerate(wording.lines):
+            label = plain(line.label)
+            if not line.columns:
+                wholes.setdefault(_bare(label), place)
+            elif label.endswith(":") and ":" not in label[:-1]:
+                heads.setdefault(label[:-1].strip().casefold(), place)
+            elif label:
+                starts.append((label, place))
+        starts.sort(key=lambda each: -len(each[0]))
+        words = "".join([wording.title.label, *wording.title.between])
+        titled = sum(map(str.isalpha, words)) >= _TELLING
+        compiled.append(_Compiled(profile.name, wording, heads, tuple(starts), wholes, titled))
     return compiled
 
 
-_COMPILED: Final = [each for profile in PROFILES for each in _compile(profile)]
-# A title that is plain ASCII in the raw header and has none of these words is no title of ours.
-TITLE_WORDS: Final = tuple(
-    sorted({max(c.wording.title.replace("%1", " ").split(), key=len).lower().encode() for c in _COMPILED})
-)
+class Wordings:
+    """Every wording that counts, and the words by which most mail is told apart from notifications."""
 
-# A body that has not this word has the first label of no wording.
-TELLING_WORD: Final = "request"
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        """What is known of this CA comes first: the built-in sample has the same labels on many."""
+        self.known: Final = [each for profile in (*profiles, MICROSOFT_SAMPLE) for each in _compile(profile)]
+        titles = [_longest_word((c.wording.title.label, *c.wording.title.between)) for c in self.known if c.titled]
+        bodies = [_longest_word(_first_label(c)) for c in self.known if len(c.heads) >= _TELLING]
+        self.title_words: Final = tuple(sorted({word.encode() for word in titles if word.isascii()}))
+        self.body_words: Final = tuple(sorted(set(bodies)))
+        # Labels begin with a capital or not: the first letter is left out.
+        self.raw_words: Final = tuple(word[1:].encode() for word in self.body_words)
+        self.unexplained: Callable[[str, str, str, str], None] | None = None
+        # A wording without a word of its own to look for has every mail looked at.
+        unlike = any(len(word) < _SHORTEST_WORD or not word.isascii() for word in bodies)
+        self._looks_at_all = unlike or not all(c.titled for c in self.known)
+
+    @property
+    def looks_at_all(self) -> bool:
+        """True where no word tells a mail that cannot matter."""
+        return self._looks_at_all or self.unexplained is not None
 
 
-def recognise(subject: str) -> tuple[_Compiled, str, bool] | None:
-    """The wording whose title this is, the CA it names, and whether it was forwarded or answered."""
-    plain = _BLANKS.sub(" ", subject).strip()
-    bare = _PREFIX.sub("", plain, count=1) if _PREFIX.match(plain) else plain
-    for each in _COMPILED:
-        match = each.title.fullmatch(bare)
-        if match:
-            return each, match[1].strip(), bare != plain
+def _longest_word(texts: Sequence[str]) -> str:
+    return max(re.split(r"[\s:]+", " ".join(texts).lower()), key=len, default="")
+
+
+def _first_label(each: _Compiled) -> tuple[str, ...]:
+    """The text that a body must have before it is said to look like a notification."""
+    return tuple(line.label for line in each.wording.lines if line.columns and says_something(line.label))[:1]
+
+
+@lru_cache(maxsize=16)
+def _wordings(profiles: tuple[Profile, ...]) -> Wordings:
+    return Wordings(profiles)
+
+
+_IN_USE: ContextVar[Wordings | None] = ContextVar("wordings", default=None)
+
+
+def in_use() -> Wordings:
+    """The wordings that count here and now."""
+    return _IN_USE.get() or _wordings(())
+
+
+@contextmanager
+def using(
+    profiles: tuple[Profile, ...], unexplained: Callable[[str, str, str, str], None] | None = None
+) -> Iterator[None]:
+    """Let these profiles count, and the built-in one, for what is read inside.
+
+    ``unexplained`` is told subject, body, sender and place of every mail that no wording explains.
+    """
+    wordings = _wordings(profiles)
+    if unexplained is not None:
+        wordings = Wordings(profiles)
+        wordings.unexplained = unexplained
+    token = _IN_USE.set(wordings)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The wordings whose title a subject is, with what the title gave; and whether it was forwarded or answered."""
+
+    candidates: tuple[tuple[_Compiled, Mapping[str, str]], ...]
+    forwarded: bool = False
+
+
+def recognise(subject: str) -> Recognised | None:
+    """The wordings whose title this subject is; None where there is none."""
+    text = plain(subject)
+    bare = _BANNER.sub("", text, count=2) if text.startswith("[") else text
+    forwarded = _PREFIX.match(bare) is not None
+    if forwarded:
+        bare = _PREFIX.sub("", bare, count=1)
+        bare = _BANNER.sub("", bare, count=2) if bare.startswith("[") else bare
+    titled = (each for each in in_use().known if each.titled)
+    fitting = [(each, _laid_over(each.wording.title, bare)) for each in titled]
+    candidates = tuple((each, given) for each, given in fitting if given is not None)
+    return Recognised(candidates, forwarded) if candidates else None
+
+
+def recognise_body(body: str) -> Recognised | None:
+    """The same by the body, for wordings whose title has no words; most of its lines must be there."""
+    untitled = [each for each in in_use().known if not each.titled and each.wording.needs]
+    for each in untitled:
+        reading = _read(each, {}, body, None, None)
+        if reading.problem is None and reading.explained > 0.5 and len(each.wording.lines) >= _TELLING:
+            return Recognised(((each, {}),))
     return None
 
 
@@ -206,22 +309,36 @@ def looks_like_notification(body: str) -> bool:
         if label:
             found.add(label)
     return any(
-        len(found.intersection(c.labels)) >= _TELLING and c.wording.lines[0][0].casefold() in found for c in _COMPILED
+        len(found.intersection(c.heads)) >= _TELLING and _bare("".join(_first_label(c))) in found
+        for c in in_use().known
     )
 
 
-def read(each: _Compiled, ca_name: str, body: str, sent_at: datetime | None, zone: timezone | None) -> Reading:
-    """Read a body by a wording; values by shape, everything else NA with a flag.
+def read(found: Recognised, body: str, sent_at: datetime | None, zone: timezone | None) -> Reading:
+    """Read a body by the wording that explains most of it; values by shape, everything else NA with a flag.
 
     ``sent_at`` and ``zone`` are those of the mail's Date header: they tell day from month,
     and the zone of times that are printed without one.
     """
+    readings = [_read(each, given, body, sent_at, zone) for each, given in found.candidates]
+    # One title may serve several events and templates. Of equal readings the first is of the CA's own wording.
+    return max(readings, key=lambda each: (each.problem is None, each.explained, -len(each.flags)))
+
+
+def _read(
+    each: _Compiled, given: Mapping[str, str], body: str, sent_at: datetime | None, zone: timezone | None
+) -> Reading:
     wording = each.wording
-    reading = Reading({"event": wording.event, "ca_name": ca_name or None, "profile": each.profile})
-    texts = _fields(each, body, reading)
+    reading = Reading({"event": wording.event, "ca_name": wording.ca_name, "profile": each.profile})
+    if wording.html and "</" in body:
+        # Sent as plain text, the tags stand in it.
+        body = text_of_html(body)
+    texts = {**given, **_fields(each, body, reading)}
     order = order_in_mail((texts[column] for column in _TIMES if texts.get(column)), sent_at)
     for column, text in texts.items():
-        if column == "certificate":
+        if column == FREE:
+            continue
+        if column == CERTIFICATE:
             _certificate(text, reading)
         elif column in _TIMES:
             if (printed := values.given(text)) is not None:
@@ -231,25 +348,66 @@ def read(each: _Compiled, ca_name: str, body: str, sent_at: datetime | None, zon
                 reading.fields[column] = _CHECKS[column](text)
             except ValueError:
                 reading.flags.append(f"{column}_invalid")
-        else:
-            reading.fields[column] = _text(text, column, reading)
+        elif (value := _text(text, column, reading)) is not None or column != "ca_name":
+            reading.fields[column] = value
     if wording.event == "revoked" and reading.fields.get("reason") == -1:
         reading.fields["event"] = "unrevoked"
-    if wording.needs and all(reading.fields.get(name) is None for name in wording.needs):
-        wanted = " nor a ".join(name.replace("_", " ") for name in wording.needs)
-        reading.problem = (
-            f"The subject is that of a notification ({wording.event}), but the body gives neither a {wanted}."
-        )
-        if len(wording.needs) == 1:
-            reading.problem = (
-                f"The subject is that of a notification ({wording.event}), but the body gives no {wanted}."
-            )
+    reading.problem = _problem(wording, reading)
     return reading
 
 
+def _problem(wording: Wording, reading: Reading) -> str | None:
+    start = f"The subject is that of a notification ({wording.event}), but the body"
+    if wording.needs:
+        if any(reading.fields.get(name) is not None for name in wording.needs):
+            return None
+        wanted = " nor a ".join(name.replace("_", " ") for name in wording.needs)
+        return f"{start} gives neither a {wanted}." if len(wording.needs) > 1 else f"{start} gives no {wanted}."
+    if any(line.columns for line in wording.lines) and not reading.explained:
+        return f"{start} has none of the lines of that wording."
+    return None
+
+
+def _bare(label: str) -> str:
+    return plain(label).removesuffix(":").strip().casefold()
+
+
 def _label(line: str) -> str:
-    head, colon, _ = line[:200].partition(":")
-    return _BLANKS.sub(" ", head).strip().casefold() if colon else ""
+    head, colon, _ = line[:MAX_LABEL].partition(":")
+    return plain(head).casefold() if colon else ""
+
+
+def _line_at(each: _Compiled, line: str) -> tuple[int, str] | None:
+    """Which line of the wording this one is, and what stands behind its label."""
+    place = each.heads.get(_label(line))
+    if place is not None:
+        return place, line.partition(":")[2]
+    if each.starts or each.wholes:
+        start = plain(line[: 2 * MAX_LABEL])
+        place = each.wholes.get(_bare(start))
+        if place is not None:
+            return place, ""
+        for label, place in each.starts:
+            if _begins_with(start, label):
+                return place, _behind(line, label)
+    return None
+
+
+def _begins_with(text: str, label: str) -> bool:
+    if text[: len(label)].casefold() != label.casefold():
+        return False
+    # "Serial" is not the beginning of "Serials".
+    return not (label[-1].isalnum() and text[len(label) : len(label) + 1].isalnum())
+
+
+def _behind(line: str, label: str) -> str:
+    """What stands behind a label, whatever blanks are in it."""
+    left = sum(not letter.isspace() for letter in label)
+    for at, letter in enumerate(line):
+        if not left:
+            return line[at:]
+        left -= not letter.isspace()
+    return ""
 
 
 def _fields(each: _Compiled, body: str, reading: Reading) -> dict[str, str]:
@@ -260,36 +418,108 @@ def _fields(each: _Compiled, body: str, reading: Reading) -> dict[str, str]:
     name belongs to the name; one that is there twice in any other way is not believed at all.
     """
     lines = each.wording.lines
-    name_at = next((place for place, (_, column) in enumerate(lines) if column == "subject"), len(lines))
-    found: list[tuple[int, list[str]]] = []
+    name_at = next((place for place, line in enumerate(lines) if _FREE_TEXTS.intersection(line.columns)), len(lines))
+    # A format may begin with a value: then the body's first lines are its.
+    found: list[tuple[int, list[str]]] = [(0, [])] if lines and lines[0].columns and not lines[0].label else []
     after_name = False
     for line in body.split("\n", MAX_LINES)[:MAX_LINES]:
-        place = each.labels.get(_label(line))
-        if place is None:
-            bare = each.labels.get(_BLANKS.sub(" ", line[:200]).strip().casefold())
-            if bare is not None and lines[bare][1] is None:
-                found.append((bare, []))
-                continue
-        if place is None or (after_name and place <= name_at):
-            if place is not None and "label_repeated" not in reading.flags:
-                reading.flags.append("label_repeated")
+        known = _line_at(each, line)
+        if known is None or (after_name and known[0] <= name_at):
+            if known is not None and lines[known[0]].columns:
+                _flag_once(reading, "label_repeated")
             if found:
                 found[-1][1].append(line)
             continue
-        after_name = after_name or place == name_at
-        found.append((place, [line.partition(":")[2]]))
+        after_name = after_name or known[0] == name_at
+        found.append((known[0], [known[1]]))
+    if any(line.columns for line in lines):
+        reading.explained = len({place for place, _ in found if lines[place].columns}) / sum(
+            1 for line in lines if line.columns
+        )
     texts: dict[int, str] = {}
     for place, parts in found:
-        text = _joined(parts, keep_blank_lines=lines[place][1] == "certificate")
+        columns = lines[place].columns
+        if not columns:
+            continue
+        text = _joined(parts, keep_blank_lines=CERTIFICATE in columns or len(columns) > 1)
         if place in texts and texts[place] != text:
             _flag_once(reading, "label_repeated")
-            column = lines[place][1]
-            if column:
-                _flag_once(reading, f"{column}_ambiguous")
+            for column in columns:
+                if column and column != FREE:
+                    _flag_once(reading, f"{column}_ambiguous")
             texts[place] = ""
             continue
         texts[place] = text
-    return {column: texts[place] for place, (_, column) in enumerate(lines) if column and place in texts}
+    given: dict[str, str] = {}
+    for place in sorted(texts):
+        given.update(_values(lines[place], texts[place], reading))
+    return given
+
+
+def _values(line: Line, text: str, reading: Reading) -> dict[str, str]:
+    """The values of one line: column → text."""
+    if len(line.columns) == 1 and line.between == ("",):
+        return {line.columns[0]: text} if line.columns[0] else {}
+    taken, doubtful = _parted(line, text)
+    for column in doubtful:
+        _flag_once(reading, f"{column}_ambiguous")
+    return taken
+
+
+def _laid_over(line: Line, text: str) -> dict[str, str] | None:
+    """A text that must be this line from its beginning to its end: column → value, or None where it is not."""
+    label = plain(line.label)
+    if not line.columns:
+        return {} if _bare(text) == _bare(label) else None
+    if label and not _begins_with(text, label):
+        return None
+    rest = _behind(text, label) if label else text
+    if line.between[-1] and not rest.casefold().rstrip().endswith(line.between[-1].casefold()):
+        return None
+    at = 0
+    for literal in line.between[:-1]:
+        at = rest.find(literal, at)
+        if at < 0:
+            return None
+    taken, _ = _parted(line, rest, whole=True)
+    return taken if rest.strip() else None
+
+
+def _parted(line: Line, text: str, *, whole: bool = False) -> tuple[dict[str, str], list[str]]:
+    """Part a text at the literals of a line: column → value, and the columns that cannot be told.
+
+    ``whole``: the last literal is the end of the text. Where the value before a literal is free text, the
+    literal may be part of it; if it is there twice, nothing beside it is believed.
+    """
+    parts = [plain(part) for part in text.split("\n")]
+    rest = "\n".join(part for part in parts if part)
+    taken: dict[str, str] = {}
+    doubtful: list[str] = []
+    columns, last = line.columns, len(line.columns) - 1
+    for number, (column, literal) in enumerate(zip(columns, line.between, strict=True)):
+        flat = rest.replace("\n", " ").casefold() if literal != "\n" else rest
+        if len(flat) != len(rest):
+            flat = rest.replace("\n", " ")
+            wanted = literal
+        else:
+            wanted = literal.casefold()
+        if number == last and (not literal or whole):
+            at = len(rest) - len(literal) if literal and flat.endswith(wanted) else len(rest)
+        else:
+            at = flat.find(wanted) if literal else 0
+        if at < 0 and number == last:
+            at = len(rest)
+        if at < 0 or (number < last and not literal):
+            doubtful += [each for each in columns[number:] if each and each != FREE]
+            break
+        again = number < last and flat.find(wanted, at + 1) >= 0
+        if again and column not in _CHECKS and column not in _TIMES:
+            doubtful += [each for each in columns[number:] if each and each != FREE]
+            break
+        if column:
+            taken[column] = rest[:at].strip()
+        rest = rest[at + len(literal) :]
+    return taken, doubtful
 
 
 def _flag_once(reading: Reading, flag: str) -> None:
@@ -322,31 +552,48 @@ def _text(text: str, column: str, reading: Reading) -> str | None:
     return value
 
 
+# ------------------------------------------------------------------------------ the certificate
+
+
 def _certificate(text: str, reading: Reading) -> None:
-    """The certificate of a body: base64 with or without BEGIN and END, in lines of any length."""
+    """The certificate of a line that is there for it."""
     if values.given(text) is None:
         return
-    collected: list[str] = []
-    for line in text[:MAX_CERTIFICATE_TEXT].split("\n"):
-        stripped = line.strip()
-        if not stripped or _PEM_EDGE.fullmatch(stripped):
-            if collected and stripped.startswith("-----END"):
-                break
-            continue
-        if not _BASE64_LINE.fullmatch(stripped):
-            break
-        collected.append(stripped)
-    der = _longest_der(collected)
-    if der is None:
+    reading.certificate = _der_in(text[: 2 * MAX_CERTIFICATE_TEXT])
+    if reading.certificate is None:
         reading.flags.append("certificate_invalid")
-    else:
-        reading.certificate = der
 
 
-def _longest_der(lines: list[str]) -> bytes | None:
-    """DER from base64 lines; a word of prose behind them may look like base64 too, so it may end earlier."""
-    for end in range(len(lines), max(0, len(lines) - 8), -1):
-        der = der_of_base64("".join(lines[:end]).encode("ascii"))
+def certificates_in(text: str) -> Iterator[bytes]:
+    """The certificates of a text: base64 with or without BEGIN and END, re-wrapped, or quoted with ``>``."""
+    for found in islice(_BEGINS.finditer(text), _MAX_BEGINNINGS):
+        der = _der_in(text[found.start(1) : found.start(1) + 2 * MAX_CERTIFICATE_TEXT])
         if der is not None:
-            return der
-    return None
+            yield der
+
+
+def _der_in(text: str) -> bytes | None:
+    """DER from the base64 that a text begins with; how long it is, its own first bytes say, so prose may follow."""
+    words: list[str] = []
+    size = 0
+    for word in _PEM_EDGE.sub(" ", _QUOTE.sub("", text)).split():
+        if not _BASE64_WORD.fullmatch(word):
+            break
+        words.append(word)
+        size += len(word)
+        if word.endswith("=") or size > MAX_CERTIFICATE_TEXT:
+            break
+    encoded = "".join(words)
+    start = _decoded(encoded[:8])
+    if len(start) < 6 or start[0] != 0x30 or start[1] != 0x82:
+        return None
+    length = 4 + int.from_bytes(start[2:4], "big")
+    data = _decoded(encoded[: -(-length // 3) * 4])
+    return outer_element(data, followed=True) if len(data) >= length else None
+
+
+def _decoded(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded.encode("ascii"), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
