@@ -28,6 +28,7 @@ from carecover.evidence.views import Extent
 
 _MAGIC: Final = b"\xef\xcd\xab\x89"
 _MAGIC_AT: Final = 4
+_HEADER: Final = 4096
 # JET_dbstateCleanShutdown; 2 is dirty.
 _CLEAN: Final = 3
 _CATALOG_PAGES: Final = 20_000
@@ -69,15 +70,16 @@ _OF_LISTS: Final[Mapping[str, str]] = {
 _MEANINGS: Final = {_REQUESTS: _OF_REQUESTS, _CERTIFICATES: _OF_CERTIFICATES, _LISTS: _OF_LISTS}
 _WANTED: Final = NEEDED | crl_view.NEEDED
 _TIMES: Final = ("When", "NotBefore", "NotAfter", "Update", "Publish")
-INSTEAD: Final = "Hand in certutil -view and certutil -view CRL of the running CA, which read the same rows."
+INSTEAD: Final = "Or hand in certutil -view and certutil -view CRL of the running CA, which read the same rows."
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A page or record that could not be read: where, and why."""
+    """A page or record that could not be read: where, why, and its bytes where they are known."""
 
     place: str
     reason: str
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def units_of(tables: Mapping[str, Callable[[], Iterator[Found | Damage]]], *, cl
 
 
 def _reject(damage: Damage) -> Rejected:
-    return Rejected.of(damage.place, "parse", f"It cannot be read: {damage.reason}. {INSTEAD}", b"")
+    return Rejected.of(damage.place, "parse", f"It cannot be read: {damage.reason}. {INSTEAD}", damage.data)
 
 
 def _request(request: Found, certificate: Found | None, flags: tuple[str, ...]) -> Parsed | Rejected:
@@ -266,7 +268,7 @@ def _records(database: Any, table: Any, guard: _Guard) -> Iterator[Found | Damag
             record = Record(table, node)
             _ = record.get("RequestID") if "RequestID" in table.column_names else None
         except _DAMAGED as error:
-            yield Damage(place, _line(error))
+            yield Damage(place, _line(error), bytes(node.data))
             continue
         for name, meaning in columns.items():
             try:
@@ -295,7 +297,7 @@ def _nodes(database: Any, table: Any, guard: _Guard) -> Iterator[Any]:  # noqa: 
             is_leaf, nodes = page.is_leaf, list(page.nodes())
             children = [] if is_leaf else [node.child for node in nodes]
         except _DAMAGED as error:
-            yield Damage(place, _line(error))
+            yield Damage(place, _line(error), _raw_page(database, number))
             continue
         if is_leaf:
             last = page
@@ -305,6 +307,13 @@ def _nodes(database: Any, table: Any, guard: _Guard) -> Iterator[Any]:  # noqa: 
         if not stack and last is not None and last.next_page and last.next_page not in seen:
             # Pages that a split had not yet hung into the tree when the file was copied.
             stack.append(last.next_page)
+
+
+def _raw_page(database: Any, number: int) -> bytes:  # noqa: ANN401 - the library has no types
+    try:
+        return bytes(database.read_page(number + 2))
+    except _DAMAGED:
+        return b""
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
@@ -328,9 +337,9 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     if not clean:
         reason = (
             f"The database was not shut down cleanly (state {state}): its last transactions are only in its logs "
-            f"(edb*.log), so rows may be missing or old. Recover a copy (esentutl /r), or: {INSTEAD}"
+            f"(edb*.log), so rows may be missing or old. Recover a copy (esentutl /r). {INSTEAD}"
         )
-        yield Rejected.of("header", "validate", reason, b"")
+        yield Rejected.of("header", "validate", reason, source.head[:_HEADER])
     records = {name: partial(_records, database, tables[name], database.page) for name in _MEANINGS if name in tables}
     yield from units_of(records, clean=clean)
     progress(source.size)

@@ -16,7 +16,7 @@ from carecover.evidence.x509 import sha1_hex
 from carecover.model import Reading
 from tests.evidence.conftest import check
 from tests.evidence.test_pkcs7 import bag, prints
-from tests.evidence.test_x509 import make_certificate, make_crl
+from tests.evidence.test_x509 import make_certificate, make_crl, pem
 
 ReadBytes = Callable[[bytes], Reading]
 SERIAL = "44000000030d20ca71500ba5c4000000000003"
@@ -182,6 +182,13 @@ def test_hex_gives_the_certificate_itself(tmp_path: Path, read_bytes: ReadBytes,
     cut = read_bytes(hexed(der[:-20], form).encode(encoding))
     assert cut.accounting.rejected == 1
     assert "cut off" in cut.tables["rejects"]["reason"].iloc[0]
+
+
+def test_a_dump_that_holds_the_certificate_gives_the_certificate(read_bytes: ReadBytes) -> None:
+    der = make_certificate()
+    reading = read_bytes((stored() + pem(der).decode() + stored(1)).encode())
+    assert (reading.kind, prints(reading)) == ("certificate", [sha1_hex(der)])
+    assert "printed" not in reading.tables, "what the text says beside it is worth less"
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -161,6 +161,7 @@ def test_it_is_a_view_for_who_wants_only_a_table(tmp_path: Path) -> None:
 def test_a_dirty_database_is_told(read_bytes: ReadBytes) -> None:
     reading = read_bytes(database(tables(), state=2))
     assert "not shut down cleanly" in reading.tables["rejects"]["reason"].iloc[0]
+    assert reading.tables["rejects"]["size"].iloc[0] == 4096, "the header says so"
     assert not reading.tables["views"]["complete"].iloc[0]
     assert set(map(tuple, reading.tables["ca_rows"]["flags"])) == {("database_dirty",)}
 
@@ -179,6 +180,7 @@ def test_a_damaged_page_is_told_and_the_rest_is_read(read_bytes: ReadBytes, dama
     assert list(reading.tables["ca_rows"]["request_id"]) == [1, 2, 3]
     reasons = " ".join(reading.tables["rejects"]["reason"])
     assert ("circle" in reasons) == (damage == "circle")
+    assert damage == "circle" or 4096 in list(reading.tables["rejects"]["size"])
     assert not reading.tables["views"]["complete"].iloc[0]
 
 
