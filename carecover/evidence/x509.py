@@ -251,7 +251,20 @@ def _unit(kind: str, der: bytes, location: str) -> Unit:
             return Parsed((("certificates", certificate_row(der, location=location)),))
         return read_list(der, location=location)
     except ValueError as error:
-        return Rejected.of(location, "parse", str(error), der)
+        shown = _serial_of_damaged(der) if kind == _CERTIFICATE else None
+        reads = f" Its serial number reads {shown}: look at it." if shown else ""
+        return Rejected.of(location, "parse", f"{error}{reads}", der)
+
+
+def _serial_of_damaged(der: bytes) -> str | None:
+    """The serial number of a certificate that the library refuses; None where it is not there, or no serial number."""
+    try:
+        outer = asn1.element(der, 0, len(der))
+        fields = _first(der, _first(der, outer, 1)[0], 2)
+        field = next(field for field in fields if field.tag == asn1.INTEGER)
+        return _serial(int.from_bytes(der[field.start : field.stop], "big", signed=True))
+    except (ValueError, IndexError, StopIteration):
+        return None
 
 
 # ------------------------------------------------------------------------------ files, as bytes or as text

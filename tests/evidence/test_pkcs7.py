@@ -213,3 +213,16 @@ def test_bent_bags_are_told(data: st.DataObject) -> None:
 def test_what_the_library_says_of_a_damaged_certificate_is_a_sentence(der: bytes) -> None:
     with pytest.raises(ValueError, match=r"^It is not a well-formed X\.509 certificate: [a-z ]+( in \w[\w:]*)?\.$"):
         certificate_row(der)
+
+
+def test_a_certificate_that_is_refused_shows_its_serial(corpus: Path, read_bytes: ReadBytes) -> None:
+    """A person can look for it in the database all the same."""
+    path = corpus / "certs" / "zlint__subjectCommonNamePrintableStringBadAlpha.pem"
+    text = openssl("x509", "-in", str(path), "-noout", "-serial").strip().removeprefix("serial=").lower()
+    reason = read(path).tables["rejects"]["reason"].iloc[0]
+    assert f"Its serial number reads {text}:" in reason
+    broken = bytearray(ONE)
+    at = broken.index(b"\x06\x03\x55\x04\x03")
+    broken[at + 5] = 0x1F
+    assert "reads 14:" in read_bytes(bytes(broken)).tables["rejects"]["reason"].iloc[0]
+    assert "reads" not in read_bytes(pem(b"0\x03\x02\x01\x05")).tables["rejects"]["reason"].iloc[0]
