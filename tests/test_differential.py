@@ -22,11 +22,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from carecover.evidence import Context, read
 from carecover.evidence.driver import read_all
+from carecover.evidence.x509 import sha1_hex
 from carecover.model import TABLES
 from carecover.simulator.authority import DatabaseRow
+from carecover.simulator.dump import certificate_dump, crl_dump
 from carecover.simulator.incident import make_incident
 from carecover.simulator.rendering import DateLocale, DateStyle, ViewColumn, pem, view_columns, view_csv, view_text
 from carecover.simulator.scenario import Scenario
@@ -355,3 +359,35 @@ def test_a_security_log_says_the_same_as_text(
     pd.testing.assert_frame_equal(
         got.tables["audit_events"].drop(columns=left), expected.tables["audit_events"].drop(columns=left)
     )
+
+
+# ---------------------------------------------------------------------------------------------- dumps
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE", "ja-JP"])
+def test_what_is_printed_of_a_list_says_what_the_list_says(tmp_path: Path, locale: DateLocale) -> None:
+    incident = make_incident(Scenario(seed=11, certificates=70, lost=9))
+    crl = next(iter(incident.traces.last_crls.values()))
+    (tmp_path / "a.crl").write_bytes(crl.public_bytes(serialization.Encoding.DER))
+    (tmp_path / "a.txt").write_text(crl_dump(crl, DateStyle(locale)), encoding="utf-16")
+    truth, printed = read(tmp_path / "a.crl").tables, read(tmp_path / "a.txt").tables["printed"]
+    entries = printed[printed["what"] == "crl_entry"]
+    assert list(entries["serial"]) == list(truth["crl_entries"]["serial"])
+    assert list(entries["reason"].fillna(0)) == list(truth["crl_entries"]["reason"].fillna(0))
+    # certutil prints minutes.
+    assert list(entries["revoked_at"]) == list(truth["crl_entries"]["revoked_at"].dt.floor("min"))
+    head = printed.iloc[0]
+    assert head["not_before"] == truth["crls"]["this_update"].iloc[0].floor("min")
+    assert head["not_after"] == truth["crls"]["next_update"].iloc[0].floor("min")
+    assert "incomplete" not in head["flags"]
+
+
+def test_what_is_printed_of_certificates_says_what_they_say(tmp_path: Path) -> None:
+    loaded = [x509.load_der_x509_certificate(der) for der in ders()]
+    (tmp_path / "a.txt").write_text(
+        "\n".join(certificate_dump(c, DateStyle("de-DE")) for c in loaded), encoding="utf-8"
+    )
+    printed = read(tmp_path / "a.txt").tables["printed"]
+    assert list(printed["serial"]) == [f"{c.serial_number:038x}" for c in loaded]
+    assert list(printed["not_after"]) == [pd.Timestamp(c.not_valid_after_utc).floor("min") for c in loaded]
+    assert list(printed["thumbprint"]) == [sha1_hex(der) for der in ders()]

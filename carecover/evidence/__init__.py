@@ -14,7 +14,7 @@ from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context, RangeStore
 
-READER_VERSION = "23"
+READER_VERSION = "24"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [

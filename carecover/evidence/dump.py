@@ -197,8 +197,8 @@ def _took_number(block: _Block, indent: str, label: str, value: str) -> bool:
     if (count := _DIGITS.fullmatch(value)) and block.serial_text is None and not indent:
         if label.casefold() == "crl entries":
             block.kind = "crl"
-        if block.kind == "crl" or "not_before" in block.row:
-            # In whatever language, the number behind the dates of a list is how many entries it has.
+        if (block.kind == "crl" or "not_before" in block.row) and block.claimed is None and not block.entries:
+            # In whatever language, the number between the dates of a list and its entries is how many it has.
             block.claimed = int(count[0])
             return True
     entry = len(indent) == 2 and "(" not in label and len(value) >= _MIN_SERIAL and _SERIAL.fullmatch(value) is not None
