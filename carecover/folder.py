@@ -192,12 +192,16 @@ class CaseFolder:
         """Where the copy of a piece of evidence lies."""
         return self.path / "evidence" / sha256
 
+    def place_of(self, record: Mapping[str, Any]) -> Path:
+        """Where the bytes of a recorded file should lie; nothing is looked at."""
+        return self.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
+
     def unchanged(self, record: Mapping[str, Any]) -> Path:
         """Where the bytes of a recorded file lie (``path``, ``sha256``, ``copied``).
 
         Raises CaseError where they are gone, or no longer those that were recorded.
         """
-        place = self.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
+        place = self.place_of(record)
         try:
             found = hash_file(place)
         except OSError as error:

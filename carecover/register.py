@@ -8,12 +8,14 @@ again; nothing parsed is kept unless it comes from bytes with the recorded hash.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from carecover import evidence
+from carecover.errors import PathError
 from carecover.folder import CaseFolder
 from carecover.model import TABLES, Accounting, CaseFacts, canonical_json, sha256_hex
 
@@ -48,16 +50,24 @@ class EvidenceRegister:
         self._memory: tuple[str, dict[str, pd.DataFrame]] | None = None
 
     def tables(
-        self, records: Sequence[Mapping[str, Any]], facts: CaseFacts, progress: Progress | None = None
+        self,
+        records: Sequence[Mapping[str, Any]],
+        facts: CaseFacts,
+        progress: Progress | None = None,
+        accepted: tuple[evidence.Profile, ...] = (),
     ) -> dict[str, pd.DataFrame]:
-        """Every table of ``READ_TABLES``, and ``evidence`` (kinds only), for these records."""
+        """Every table of ``READ_TABLES``, ``evidence`` (kinds only) and ``profiles``, for these records.
+
+        ``accepted`` are the wordings that a person accepted; those of the registry count at once.
+        """
         ingredients = [evidence.READER_VERSION, facts.ca or "", facts.time_zone or "", facts.date_order or ""]
         ingredients += [f"{r['evidence_id']} {r['sha256']} {r['again']}" for r in records]
+        ingredients.append(_digest(accepted))
         key = "tables-" + sha256_hex(canonical_json(ingredients))[:32]
         if self._memory is None or self._memory[0] != key:
             tables = self._folder.load_tables(key)
             if tables is None:
-                tables = self.read(records, facts, progress)
+                tables = self.read(records, facts, progress, accepted=accepted)
                 self._folder.keep_tables(key, tables)
                 self._folder.forget_tables(keep=key)
             self._memory = (key, tables)
@@ -70,6 +80,7 @@ class EvidenceRegister:
         progress: Progress | None = None,
         *,
         use_cache: bool = True,
+        accepted: tuple[evidence.Profile, ...] = (),
     ) -> dict[str, pd.DataFrame]:
         """The same, read from the evidence itself (``use_cache`` False: down to every file)."""
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in READ_TABLES}
@@ -79,6 +90,8 @@ class EvidenceRegister:
             first.setdefault(record["sha256"], record)
         small = [r for r in first.values() if r["size"] <= _WORTH_KEEPING]
         large = [r for r in first.values() if r["size"] > _WORTH_KEEPING]
+        profiles = (*self._configured([*small, *large], context, use_cache=use_cache), *accepted)
+        context = replace(context, profiles=profiles)
         kinds: dict[str, str] = {}
         totals: dict[str, Accounting] = {}
         if progress and small:
@@ -119,7 +132,30 @@ class EvidenceRegister:
         tables["crls"] = crls
         tables["ocsp_responses"] = evidence.verify_responses(own, tables["ocsp_responses"])
         tables["notifications"] = _with_certificates(tables["notifications"], certificates)
+        tables["profiles"] = evidence.profile_rows(
+            profiles, tables["notifications"], tables["rejects"], tables["ca_rows"]
+        )
         return tables
+
+    def _configured(
+        self, records: Sequence[Mapping[str, Any]], context: evidence.Context, *, use_cache: bool
+    ) -> tuple[evidence.Profile, ...]:
+        """The wordings of the registry exports among the files, which must be known before the mails are read."""
+        found = []
+        for record in records:
+            try:
+                kind = evidence.kind_of(self._folder.place_of(record))
+            except PathError:
+                # Reading it will say what is wrong.
+                continue
+            if kind in {"registry", "archive"}:
+                if record["size"] > _WORTH_KEEPING:
+                    tables, _, _ = self._read_one(record, context, use_cache=use_cache)
+                else:
+                    tables = dict(evidence.read(self._folder.unchanged(record), context).tables)
+                if "registry" in tables:
+                    found.append(tables["registry"].assign(evidence_id=record["evidence_id"]))
+        return evidence.configured(concat("registry", found))
 
     def _read_one(
         self,
@@ -130,12 +166,13 @@ class EvidenceRegister:
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
         """Tables, kind and accounting of one large file, kept for the next time."""
-        settings = canonical_json([evidence.READER_VERSION, context.time_zone or "", context.date_order or ""])
+        said = _digest(context.profiles)
+        settings = canonical_json([evidence.READER_VERSION, context.time_zone or "", context.date_order or "", said])
         key = f"file-{record['sha256'][:32]}-{sha256_hex(settings)[:8]}"
         kept = self._folder.load_tables(key) if use_cache else None
         if kept is None:
             place = self._folder.unchanged(record)
-            store = _KeptRanges(self._folder, str(record["sha256"])) if use_cache else None
+            store = _KeptRanges(self._folder, str(record["sha256"]), said) if use_cache else None
             reading = evidence.read(place, context, progress=progress, store=store)
             if not record["copied"]:
                 # A copy of ours is read-only; what lies elsewhere may change while it is read.
@@ -158,9 +195,9 @@ class _KeptRanges:
     It holds printed dates as they are, so it serves whatever zone the case turns out to have.
     """
 
-    def __init__(self, folder: CaseFolder, sha256: str) -> None:
+    def __init__(self, folder: CaseFolder, sha256: str, profiles: str) -> None:
         self._folder = folder
-        self._prefix = f"range-{sha256[:32]}-{evidence.READER_VERSION}-"
+        self._prefix = f"range-{sha256[:32]}-{evidence.READER_VERSION}-{profiles}-"
 
     def load(self, name: str) -> list[str] | None:
         """The lines of a range, or None."""
@@ -186,6 +223,11 @@ def _inside(
             progress(f"reading {Path(record['path']).name}, {percent} % of {size:,} bytes", done, total)
 
     return inside
+
+
+def _digest(profiles: Sequence[evidence.Profile]) -> str:
+    """What stands for a set of wordings in the key of what was read by them; empty where there is none."""
+    return sha256_hex(repr(tuple(profiles)).encode("utf-8", "backslashreplace"))[:16] if profiles else ""
 
 
 def _row(record: Mapping[str, Any], first: Mapping[str, Mapping[str, Any]], total: Accounting) -> dict[str, object]:

@@ -8,11 +8,14 @@ list of dicts). ``verify_signatures`` is the one place where a signature is beli
 
 from __future__ import annotations
 
-from carecover.evidence.driver import read, read_all
+from carecover.evidence.configured import configured
+from carecover.evidence.driver import kind_of, read, read_all
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context, RangeStore
+from carecover.evidence.usage import profile_rows
+from carecover.evidence.wording import Profile
 
 READER_VERSION = "24"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
@@ -20,8 +23,12 @@ READER_VERSION = "24"
 __all__ = [
     "READER_VERSION",
     "Context",
+    "Profile",
     "RangeStore",
+    "configured",
+    "kind_of",
     "lint_crls",
+    "profile_rows",
     "read",
     "read_all",
     "read_certificates",

@@ -35,6 +35,7 @@ from carecover.evidence import (
     mbox,
     ocsp,
     other,
+    profiles,
     pst,
     registry,
     unpacking,
@@ -58,6 +59,7 @@ from carecover.evidence.units import (
     Source,
     Unit,
 )
+from carecover.evidence.wording import Profile
 from carecover.model import TABLES, Accounting, Reading
 
 UNKNOWN: Final = "unknown"
@@ -114,6 +116,13 @@ def read_all(
     the titles of a csv in another language are those that a view in text names.
     Raises like ``read``.
     """
+    with profiles.using(context.profiles):
+        return _read_all(files, context)
+
+
+def _read_all(
+    files: Iterable[tuple[str, Path]], context: Context
+) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str, Accounting]]]:
     gathered, labels = _Gathering(), dict[str, str]()
     counted: list[tuple[str, str, Accounting]] = []
     waiting: list[tuple[int, str, Path]] = []
@@ -152,7 +161,7 @@ def read(
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
     zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
     """
-    with _opened(path) as source:
+    with _opened(path) as source, profiles.using(context.profiles):
         dates = DateReader(context)
         gathered = _Gathering()
 
@@ -162,6 +171,21 @@ def read(
 
         kind, accounting = gathered.take(source, None, done, _Ranges(executor, store))
         return Reading(kind, gathered.tables(dates, lambda: DateReader(context)), accounting)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a file, by its content; raises PathError like ``read``."""
+    with _opened(path) as source:
+        if archives.archive_kind(source.head) is not None:
+            return ARCHIVE
+        reader = _reader_of(source)
+        return UNKNOWN if reader is None else reader.kind
+
+
+def unexplained_mails(path: Path, known: tuple[Profile, ...], tell: Callable[[str, str, str, str], None]) -> None:
+    """Tell subject, body, sender and place of every mail of a file that no wording explains; raises like ``read``."""
+    with _opened(path) as source, profiles.using(known, tell):
+        _Gathering().take(source, None)
 
 
 def _nothing(_position: int) -> None:
@@ -253,14 +277,14 @@ class _Ranges:
         done: Callable[[int], None],
     ) -> Iterator[Unit]:
         """The units of a file in their order; with an executor a few ranges are read ahead."""
-        number = READERS.index(reader)
+        number, known = READERS.index(reader), profiles.in_use().profiles
         ahead: deque[tuple[int, int, list[Unit] | Future[list[Unit]] | None]] = deque()
         limit = 1 if self._executor is None else _RANGES_AHEAD
         try:
             for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
                 found: list[Unit] | Future[list[Unit]] | None = self._kept(reader, start, end)
                 if found is None and self._executor is not None:
-                    found = self._executor.submit(units_of_range, str(source.path), number, start, end)
+                    found = self._executor.submit(units_of_range, str(source.path), number, start, end, known)
                 ahead.append((start, end, found))
                 if len(ahead) >= limit:
                     yield from self._first(ahead, source, reader, done)
@@ -285,12 +309,12 @@ class _Ranges:
             number = READERS.index(reader)
             units = units_of_range(str(source.path), number, start, end) if found is None else found.result()
             if self._store is not None:
-                self._store.keep(f"{reader.kind}-{start}-{end}", frozen.frozen(units))
+                self._store.keep(_range_name(reader, start, end), frozen.frozen(units))
         yield from units
         done(end)
 
     def _kept(self, reader: Reader, start: int, end: int) -> list[Unit] | None:
-        lines = None if self._store is None else self._store.load(f"{reader.kind}-{start}-{end}")
+        lines = None if self._store is None else self._store.load(_range_name(reader, start, end))
         try:
             return None if lines is None else frozen.thawed(lines)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -298,13 +322,24 @@ class _Ranges:
             return None
 
 
-def units_of_range(path: str, reader: int, start: int, end: int) -> list[Unit]:
-    """The units between two cuts of a file, by the reader of that number; irrelevant ones are counted together."""
+def _range_name(reader: Reader, start: int, end: int) -> str:
+    """What a range's units are kept under; other wordings of notifications give other units."""
+    known = hashlib.sha256(repr(profiles.in_use().profiles).encode("utf-8", "replace")).hexdigest()
+    return f"{reader.kind}-{start}-{end}-{known[:12]}"
+
+
+def units_of_range(
+    path: str, reader: int, start: int, end: int, known: tuple[Profile, ...] | None = None
+) -> list[Unit]:
+    """The units between two cuts of a file, by the reader of that number; irrelevant ones are counted together.
+
+    ``known`` are the profiles that count, where that is not said already: another process does not know.
+    """
     read_range = READERS[reader].read_range
     if read_range is None:
         raise PathError(f"{path} is of a kind that is not read by ranges.")
     units: list[Unit] = []
-    with _opened(Path(path)) as source:
+    with _opened(Path(path)) as source, profiles.using(profiles.in_use().profiles if known is None else known):
         for unit in read_range(source, start, end):
             last = units[-1] if units else None
             if isinstance(unit, Irrelevant) and isinstance(last, Irrelevant) and unit.key is None and last.key is None:

@@ -1,11 +1,8 @@
 """What exit-module notifications look like, and the engine that reads by it.
 
-There is no fixed mail format: subject and body are free text in the CA's registry. Built in is the
-sample that Microsoft documents and most administrators copy
-(https://learn.microsoft.com/previous-versions/windows/it-pro/windows-server-2003/cc773129(v=ws.10),
-"Configuring the SMTP Exit Module"); ``configured`` makes profiles of a CA's registry, ``learning``
-proposes some for mails of an unknown wording. Marked as assumed: the titles of Startup, Shutdown and
-Imported (the built-in texts are not published) and of a retrieved pending request.
+There is no fixed mail format: subject and body are free text in the CA's registry. Built in is
+Microsoft's ``sample``; ``configured`` makes profiles of a CA's registry, ``learning`` proposes some
+for mails of an unknown wording.
 
 ``using`` says which profiles count while mails are read; without it the built-in one alone does.
 """
@@ -27,6 +24,7 @@ from typing import Final
 from carecover.evidence import values
 from carecover.evidence.dates import order_in_mail
 from carecover.evidence.markup import text_of_html
+from carecover.evidence.sample import MICROSOFT_SAMPLE
 from carecover.evidence.units import PrintedTime
 from carecover.evidence.wording import CERTIFICATE, FREE, MAX_LABEL, Line, Profile, Wording, plain, says_something
 from carecover.evidence.x509 import outer_element
@@ -43,103 +41,6 @@ _MAX_BEGINNINGS: Final = 20
 _TELLING: Final = 3
 # A word that a body is looked through for; shorter ones are everywhere.
 _SHORTEST_WORD: Final = 5
-
-
-def _lines(*given: tuple[str, str | None]) -> tuple[Line, ...]:
-    """Lines of the form ``label: value``; a label without a colon of its own column is a text."""
-    return tuple(Line(f"{label}:", (column,), ("",)) for label, column in given)
-
-
-def _title(text: str) -> Line:
-    """A title that ends in the name of the CA, or has it in its middle (``%1``)."""
-    before, _, after = text.partition("%1")
-    return Line(before.strip(), ("ca_name",), (after.strip(),))
-
-
-_ISSUED: Final = (
-    *_lines(
-        ("Request ID", "request_id"),
-        ("UPN", "upn"),
-        ("Requester Name", "requester"),
-        ("Serial Number", "serial"),
-        ("Valid not before", "not_before"),
-        ("Valid not after", "not_after"),
-        ("Distinguished Name", "subject"),
-        ("Certificate Template", "template"),
-        ("Certificate Hash", "thumbprint"),
-        ("Request Disposition Message", None),
-    ),
-    Line("Copy and paste the following in Notepad, save and install"),
-    *_lines(("Binary Certificate", CERTIFICATE)),
-)
-
-MICROSOFT_SAMPLE: Final = Profile(
-    "microsoft-sample",
-    (
-        Wording("issued", _title("Your certificate has been issued by %1"), _ISSUED, ("request_id", "serial")),
-        # Assumed: the sample has no text for these two; the Issued list serves.
-        Wording(
-            "retrieve_pending",
-            _title("Your certificate has been retrieved from %1"),
-            _ISSUED,
-            ("request_id", "serial"),
-        ),
-        Wording("imported", _title("A certificate was imported on %1"), _ISSUED, ("request_id", "serial")),
-        Wording(
-            "denied",
-            _title("Your certificate request was denied by %1"),
-            _lines(
-                ("Your Request ID is", "request_id"),
-                ("The Requester Name is", "requester"),
-                ("The Request Submission Date was", None),
-                ("Subject Name", "subject"),
-                ("Request Disposition Message", None),
-                ("Request StatusCode", None),
-            ),
-            ("request_id",),
-        ),
-        Wording(
-            "pending",
-            _title("Your certificate is pending on %1"),
-            _lines(
-                ("Request ID", "request_id"),
-                ("UPN", "upn"),
-                ("Requester Name", "requester"),
-                ("Time submitted", None),
-                ("Distinguished Name", "subject"),
-                ("Certificate Template used", "template"),
-                ("Request Disposition Message", None),
-            ),
-            ("request_id",),
-        ),
-        Wording(
-            "revoked",
-            _title("Your certificate was revoked by %1"),
-            _lines(
-                ("Request ID", "request_id"),
-                ("Revoked when", None),
-                ("Effective", "revoked_at"),
-                ("Reason for being revoked", "reason"),
-                ("UPN", "upn"),
-                ("Requester Name", "requester"),
-                ("Serial Number", "serial"),
-                # Sic: NotBefore and NotAfter.
-                ("Was not valid until", "not_before"),
-                ("Was not valid after", "not_after"),
-                ("Distinguished Name", "subject"),
-                ("Certificate Template", "template"),
-                ("Certificate Hash", "thumbprint"),
-                ("Request Status", None),
-            ),
-            ("request_id", "serial"),
-        ),
-        Wording("crl_issued", _title("A new CRL was issued by %1")),
-        # Assumed: the built-in texts of Startup and Shutdown are not published.
-        Wording("startup", _title("The Certification Authority service on %1 has started")),
-        Wording("shutdown", _title("The Certification Authority service on %1 has stopped")),
-    ),
-)
-
 _TIMES: Final = ("not_before", "not_after", "revoked_at")
 _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
     "request_id": values.request_id,
@@ -148,10 +49,13 @@ _CHECKS: Final[Mapping[str, Callable[[str | None], object]]] = {
     "reason": values.reason,
 }
 _FREE_TEXTS: Final = frozenset({"subject", FREE})
+# A UPN may come from the request as well, but a line of its own it has.
+_WRITTEN_BY_REQUESTERS: Final = _FREE_TEXTS | {"upn"}
 # People forward and answer notifications; the words are those of Outlook's languages.
 _PREFIX = re.compile(r"(?:(?:re|fw|fwd|aw|wg|tr|rv|i|r)\s?(?:\[\d{1,3}\])?:\s*)+", re.IGNORECASE)
 # What relays put before a subject: "[EXTERNAL]".
 _BANNER = re.compile(r"\[[^\[\]]{1,30}\]\s*")
+_MAX_PREFIXES: Final = 6
 _PEM_EDGE = re.compile(r"-----[A-Z0-9 ]{1,60}-----")
 _QUOTE = re.compile(r"^(?:[>|] ?)+", re.MULTILINE)
 _BASE64_WORD = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
@@ -184,6 +88,11 @@ class _Compiled:
     """The title has words: without, only the body can tell."""
 
 
+def name_of(profile: Profile, wording: Wording) -> str:
+    """What table ``notifications`` calls the wording of a mail."""
+    return profile.name if wording.template is None else f"{profile.name} ({wording.template})"
+
+
 def _compile(profile: Profile) -> list[_Compiled]:
     compiled = []
     for wording in profile.wordings:
@@ -201,7 +110,7 @@ def _compile(profile: Profile) -> list[_Compiled]:
         starts.sort(key=lambda each: -len(each[0]))
         words = "".join([wording.title.label, *wording.title.between])
         titled = sum(map(str.isalpha, words)) >= _TELLING
-        compiled.append(_Compiled(profile.name, wording, heads, tuple(starts), wholes, titled))
+        compiled.append(_Compiled(name_of(profile, wording), wording, heads, tuple(starts), wholes, titled))
     return compiled
 
 
@@ -210,6 +119,7 @@ class Wordings:
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         """What is known of this CA comes first: the built-in sample has the same labels on many."""
+        self.profiles: Final = tuple(profiles)
         self.known: Final = [each for profile in (*profiles, MICROSOFT_SAMPLE) for each in _compile(profile)]
         titles = [_longest_word((c.wording.title.label, *c.wording.title.between)) for c in self.known if c.titled]
         bodies = [_longest_word(_first_label(c)) for c in self.known if len(c.heads) >= _TELLING]
@@ -279,16 +189,19 @@ class Recognised:
 
 def recognise(subject: str) -> Recognised | None:
     """The wordings whose title this subject is; None where there is none."""
-    text = plain(subject)
-    bare = _BANNER.sub("", text, count=2) if text.startswith("[") else text
-    forwarded = _PREFIX.match(bare) is not None
-    if forwarded:
-        bare = _PREFIX.sub("", bare, count=1)
-        bare = _BANNER.sub("", bare, count=2) if bare.startswith("[") else bare
-    titled = (each for each in in_use().known if each.titled)
-    fitting = [(each, _laid_over(each.wording.title, bare)) for each in titled]
-    candidates = tuple((each, given) for each, given in fitting if given is not None)
-    return Recognised(candidates, forwarded) if candidates else None
+    text, forwarded = plain(subject), False
+    for _ in range(_MAX_PREFIXES):
+        fitting = [(each, _laid_over(each.wording.title, text)) for each in in_use().known if each.titled]
+        candidates = tuple((each, given) for each, given in fitting if given is not None)
+        if candidates:
+            return Recognised(candidates, forwarded)
+        # A relay's banner may stand before or behind "FW:"; a CA's own title may begin like one.
+        found = _PREFIX.match(text) or _BANNER.match(text)
+        if found is None:
+            return None
+        forwarded = forwarded or found.re is _PREFIX
+        text = text[found.end() :]
+    return None
 
 
 def recognise_body(body: str) -> Recognised | None:
@@ -513,7 +426,7 @@ def _parted(line: Line, text: str, *, whole: bool = False) -> tuple[dict[str, st
             doubtful += [each for each in columns[number:] if each and each != FREE]
             break
         again = number < last and flat.find(wanted, at + 1) >= 0
-        if again and column not in _CHECKS and column not in _TIMES:
+        if again and column in _WRITTEN_BY_REQUESTERS:
             doubtful += [each for each in columns[number:] if each and each != FREE]
             break
         if column:
@@ -557,7 +470,7 @@ def _text(text: str, column: str, reading: Reading) -> str | None:
 
 def _certificate(text: str, reading: Reading) -> None:
     """The certificate of a line that is there for it."""
-    if values.given(text) is None:
+    if values.given(text.strip().partition("\n")[0]) is None:
         return
     reading.certificate = _der_in(text[: 2 * MAX_CERTIFICATE_TEXT])
     if reading.certificate is None:

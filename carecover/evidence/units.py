@@ -14,6 +14,7 @@ from datetime import timezone
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from carecover.evidence.wording import Profile
 from carecover.model import DateOrder
 
 Buffer: TypeAlias = bytes | mmap.mmap
@@ -31,11 +32,13 @@ class Context:
     """What people know about the evidence and no file says: the case's zone and date order.
 
     ``time_zone`` is an IANA name, such as ``Europe/Berlin``, in which printed times without
-    a zone are read; ``date_order`` settles ``7/11/2026``. Both may be unknown.
+    a zone are read; ``date_order`` settles ``7/11/2026``. Both may be unknown. ``profiles`` are
+    the wordings of this CA's mails, as far as they are known beside the built-in one.
     """
 
     time_zone: str | None = None
     date_order: DateOrder | None = None
+    profiles: tuple[Profile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ import quopri
 import zipfile
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import BinaryIO, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
+from carecover.simulator import worded
 from carecover.simulator.authority import DatabaseRow, derive
 from carecover.simulator.rendering import DateStyle, base64_lines, pem, spaced_hex
 
@@ -103,6 +104,7 @@ class Mailer:
     """How far the CA's clock is ahead of the mail servers'."""
     mailbox: str | None = None
     """Domain of the mailbox, where that is not the CA's own."""
+    wording: worded.MailWording = "sample"
 
     @property
     def _mailbox(self) -> str:
@@ -113,12 +115,17 @@ class Mailer:
         """The From address of every notification."""
         return f"pki@{self.domain}"
 
-    def title(self, event: Event) -> str:
+    def title(self, event: Event, row: DatabaseRow | None = None) -> str:
         """The subject of one kind of notification."""
+        if (form := self._format(event, row)) is not None:
+            return worded.printed([form.title], form.title_columns, self.ca_name, row, self._when).rstrip()
         return _TITLES[event].format(ca=self.ca_name)
 
     def body(self, event: Event, row: DatabaseRow | None, *, carries_certificate: bool = False) -> str:
         """The text of one notification."""
+        if (form := self._format(event, row)) is not None:
+            shown = row if carries_certificate or row is None else replace(row, certificate=None)
+            return worded.printed(form.lines, form.columns, self.ca_name, shown, self._when)
         if event == "crl_issued":
             return "A new CRL has been issued\n"
         if row is None:
@@ -138,7 +145,7 @@ class Mailer:
         """One notification mail as a mailbox holds it; ``sent_at`` is by the CA's clock."""
         request = row.request_id if row else ""
         salt = derive(self.seed, "notification", event, request, sent_at.isoformat())
-        subject, text = self.title(event), self.body(event, row, carries_certificate=carries_certificate)
+        subject, text = self.title(event, row), self.body(event, row, carries_certificate=carries_certificate)
         charset, encoding, payload = _encoded(text, salt[0])
         guid = salt[1:17]
         recipients = [] if row is None or row.upn is None else [f"To: {row.upn}"]
@@ -155,7 +162,7 @@ class Mailer:
             f"Date: {format_datetime(sent_at.astimezone(self.zone))}",
             f"Message-ID: <{guid.hex().upper()}@{self.host}>",
             "MIME-Version: 1.0",
-            f'Content-Type: text/plain; charset="{charset}"',
+            f'Content-Type: text/{"html" if text.startswith("<html>") else "plain"}; charset="{charset}"',
             f"Content-Transfer-Encoding: {encoding}",
             "X-Mailer: Microsoft CDO for Windows 2000",
             "Content-Class: urn:content-classes:message",
@@ -164,7 +171,7 @@ class Mailer:
             "X-MimeOLE: Produced By Microsoft MimeOLE",
         ]
         data = "\n".join(headers).encode("ascii") + b"\n\n" + payload
-        return Mail(sent_at - self.clock_offset, sender, data, subject, text)
+        return Mail(sent_at - self.clock_offset, sender, data, subject, worded.as_seen(text))
 
     def forwarded(self, number: int, mail: Mail, sent_at: datetime) -> Mail:
         """A notification as a person passes it on: every other one attached whole, else its text quoted."""
@@ -210,16 +217,16 @@ class Mailer:
                 subject, content = "Scan of the signed form", _with_attachment(boundary, self.seed, number, salt)
             case _:
                 event, row = quotable[salt[3] % len(quotable)]
-                quoted = self.body(event, row)
+                quoted = worded.as_seen(self.body(event, row))
                 if kind == 6:
-                    subject = f"RE: {self.title(event)}"
+                    subject = f"RE: {self.title(event, row)}"
                     lines = "".join(f"> {line}\n" for line in quoted.splitlines())
                     text = f"Is this one of ours?\n\n{self.address} wrote:\n{lines}{_SIGNATURE}"
                 else:
-                    subject = f"FW: {self.title(event)}"
+                    subject = f"FW: {self.title(event, row)}"
                     text = (
                         f"For your records.\n\n-----Original Message-----\nFrom: {self.address}\n"
-                        f"Subject: {self.title(event)}\n{quoted}{_SIGNATURE}"
+                        f"Subject: {self.title(event, row)}\n{quoted}{_SIGNATURE}"
                     )
                 content = _plain(text)
         return Mail(sent_at, sender, self._person_headers(subject, sender, sent_at, salt) + content)
@@ -244,12 +251,18 @@ class Mailer:
             f"\t{arrived}",
         ]
 
+    def _format(self, event: Event, row: DatabaseRow | None) -> worded.Format | None:
+        template = row.template.name if row is not None and row.template is not None else None
+        return worded.format_of(self.wording, event, template)
+
+    def _when(self, moment: datetime | None) -> str:
+        return _NOT_FOUND if moment is None else self.style.text(moment)
+
     def _lines(self, event: Event, row: DatabaseRow, carries_certificate: bool) -> list[str]:
         def shown(value: str | None) -> str:
             return value or _NOT_FOUND
 
-        def when(moment: datetime | None) -> str:
-            return _NOT_FOUND if moment is None else self.style.text(moment)
+        when = self._when
 
         request_id = f"Request ID: {row.request_id}"
         upn, requester = f"UPN: {shown(row.upn)}", f"Requester Name: {shown(row.requester)}"

@@ -44,6 +44,7 @@ class Postbox:
             style,
             self.history.zone,
             self.scenario.clock_offset,
+            wording=self.scenario.mail_wording,
         )
         self.forger = Forger(traces, self.mailer)
 
@@ -171,7 +172,13 @@ class Postbox:
         h, seed = self.history, self.scenario.seed
         name, host, domain = _OTHER_CA
         mailer = replace(
-            self.mailer, ca_name=name, host=host, domain=domain, mailbox=lives.DOMAIN, clock_offset=timedelta()
+            self.mailer,
+            ca_name=name,
+            host=host,
+            domain=domain,
+            mailbox=lives.DOMAIN,
+            clock_offset=timedelta(),
+            wording="sample",
         )
         ours = h.restored.authority.high_serial.prefix[:1]
         theirs = HighSerial("number", b"\x6d" if ours != b"\x6d" else b"\x5b")

@@ -13,6 +13,7 @@ from carecover.simulator import life as lives
 from carecover.simulator.authority import HighSerial
 from carecover.simulator.hive import EXIT_EVENTS
 from carecover.simulator.scenario import Scenario
+from carecover.simulator.worded import Format, keys_of
 
 _ROOT: Final = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\CertSvc\\Configuration"
 _EXIT: Final = "ExitModules\\CertificateAuthority_MicrosoftDefault.Exit\\SMTP"
@@ -53,6 +54,19 @@ def registry_export(scenario: Scenario, high_serial: HighSerial) -> Iterator[byt
     lines += ["  SMTPAuthenticate         REG_DWORD = 0", ""]
     yield "".join(f"{line}\r\n" for line in lines).encode("ascii")
     yield _DONE.encode("ascii")
+    for name, form in keys_of(scenario.mail_wording):
+        yield "".join(f"{line}\r\n" for line in _format_lines(f"{key}\\{_EXIT}\\{name}", form)).encode("cp850")
+        yield _DONE.encode("ascii")
+
+
+def _format_lines(path: str, form: Format) -> Iterator[str]:
+    """A key of formats; the items of a list are numbered (seen), that the key is listed so is assumed."""
+    yield from (f"{path}:", "", "Values:")
+    yield f"  TitleFormat              REG_SZ = {form.title}"
+    for name, items in (("TitleArg", form.title_columns), ("BodyFormat", form.lines), ("BodyArg", form.columns)):
+        yield f"  {name:<24} REG_MULTI_SZ = "
+        yield from (f"    {number}: {item}" for number, item in enumerate(items))
+    yield ""
 
 
 def _number(value: int) -> str:

@@ -11,6 +11,7 @@ from carecover.errors import UsageError
 from carecover.simulator.authority import SerialLayout
 from carecover.simulator.correspondence import ArchiveFormat
 from carecover.simulator.rendering import DateLocale
+from carecover.simulator.worded import WORDINGS, MailWording
 
 MAX_CERTIFICATES: Final = 2_000_000
 # Before: no AD CS. After: the Next CRL Publish extension is a UTCTime, which ends in 2049.
@@ -62,6 +63,8 @@ class Scenario:
     lost_ca_found: bool = False
     """The CA certificate of that renewal was found elsewhere."""
     mail: bool = True
+    mail_wording: MailWording = "sample"
+    """How the CA's mails are worded; ``registry`` exports the formats of one that is not Microsoft's sample."""
     crl: bool = True
     audit: bool = False
     originals: float = 0.3
@@ -135,6 +138,7 @@ class Scenario:
             ("date_locale", get_args(DateLocale)),
             ("renewal", get_args(Renewal)),
             ("encoding", get_args(Encoding)),
+            ("mail_wording", WORDINGS),
             ("lost_renewal", get_args(Renewal)),
             ("view", get_args(View)),
             ("audit_version", (0, 1)),
