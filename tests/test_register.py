@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -39,9 +40,9 @@ def read_ranges(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     started: list[int] = []
     real = driver.units_of_range
 
-    def noted(path: str, reader: int, start: int, end: int) -> list[Unit]:
+    def noted(path: str, reader: int, start: int, *more: Any) -> list[Unit]:
         started.append(start)
-        return real(path, reader, start, end)
+        return real(path, reader, start, *more)
 
     monkeypatch.setattr(driver, "units_of_range", noted)
     return started

@@ -74,7 +74,7 @@ def units_of_mail(raw: bytes, location: str) -> Iterator[Unit]:
         yield Irrelevant()
         return
     try:
-        letter = letter_of(raw)
+        letter = letter_of(raw, (headers, body))
     except TooMuchError as error:
         yield Rejected.of(location, "parse", str(error), raw)
         return

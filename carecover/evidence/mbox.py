@@ -22,9 +22,10 @@ from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
 
 # A "From " line names a sender and a date; a longer one is prose.
 _HEADER_FOLLOWS: Final = rb"From (?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]*:)"
-_FROM_LINE = re.compile(
-    rb"(?:\A|\n\r?\n|\n(?=From [^\n]{0,200}\d:\d\d))" + _HEADER_FOLLOWS,
-)
+# Found by its first bytes alone, a hundred times faster than with all that must be true of it.
+_CANDIDATE = re.compile(rb"\nFrom ")
+_HEADER_BEHIND = re.compile(_HEADER_FOLLOWS)
+_WITH_A_TIME = re.compile(rb"From [^\n]{0,200}\d:\d\d")
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
@@ -38,7 +39,16 @@ _OVERLAP: Final = 4096
 def looks_like_mbox(head: bytes) -> bool:
     """True where a file begins with the "From " line of an mbox."""
     start = head[leading(head) :]
-    return start.startswith(b"From ") and _FROM_LINE.match(start) is not None
+    return _HEADER_BEHIND.match(start) is not None
+
+
+def _from_lines(data: Buffer | bytearray) -> Iterator[int]:
+    """Where the lines stand that may begin a mail, but for one at the very start."""
+    for match in _CANDIDATE.finditer(data):
+        at = match.start() + 1
+        apart = data[at - 2 : at - 1] == b"\n" or data[max(0, at - 3) : at - 1] == b"\n\r"
+        if (apart or _WITH_A_TIME.match(data, at)) and _HEADER_BEHIND.match(data, at):
+            yield at
 
 
 def mail_starts(data: Buffer, skip: int, *, by_length: bool, whole: bool = True) -> Iterator[int]:
@@ -49,8 +59,7 @@ def mail_starts(data: Buffer, skip: int, *, by_length: bool, whole: bool = True)
     """
     yield skip
     until = _length_ends(data, skip, whole=whole) if by_length else 0
-    for match in _FROM_LINE.finditer(data):
-        at = match.end() - len(b"From ")
+    for at in _from_lines(data):
         if at <= skip or at < until:
             continue
         yield at
@@ -173,7 +182,7 @@ def _passed_over(start: int, held: bytearray, stream: Iterator[bytes]) -> tuple[
     """A mail that is longer than any may be: its reject, what was read behind it, and whether that is all."""
     digest, size = hashlib.sha256(), 0
     while True:
-        found = next((m.end() - 5 for m in _FROM_LINE.finditer(held) if m.end() > len(b"From ")), None)
+        found = next(_from_lines(held), None)
         piece = None if found is not None else next(stream, None)
         keep = found if found is not None else len(held) if piece is None else max(0, len(held) - _OVERLAP)
         digest.update(held[:keep])

@@ -110,13 +110,17 @@ class _Counts:
     looked: int = 0
 
 
-def letter_of(raw: bytes) -> Letter:
-    """The whole of a mail; raises TooMuchError where it is over a limit."""
+def letter_of(raw: bytes, head: tuple[dict[bytes, bytes], int] | None = None) -> Letter:
+    """The whole of a mail; raises TooMuchError where it is over a limit.
+
+    ``head`` is what ``head_of`` gave for it, where somebody has looked already.
+    """
     counts, whole = _Counts(), Letter({})
     waiting = [_Entity(raw, 0, len(raw), whole, 0, is_mail=True)]
     while waiting:
         entity = waiting.pop()
-        headers, body = head_of(entity.raw, entity.start, entity.end)
+        headers, body = head or head_of(entity.raw, entity.start, entity.end)
+        head = None
         _count(counts, body - entity.start, entity.depth)
         if entity.is_mail:
             entity.letter.headers = headers

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -213,9 +214,9 @@ def test_a_reading_that_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeyp
     started: list[int] = []
     real = driver.units_of_range
 
-    def counted(path: str, reader: int, start: int, end: int) -> list[Unit]:
+    def counted(path: str, reader: int, start: int, *more: Any) -> list[Unit]:
         started.append(start)
-        return real(path, reader, start, end)
+        return real(path, reader, start, *more)
 
     monkeypatch.setattr(driver, "units_of_range", counted)
 
