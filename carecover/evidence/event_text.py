@@ -275,9 +275,10 @@ def _detailed(text: Iterator[str]) -> Iterator[_Event]:
 
 
 def _tabled(text: Iterator[str]) -> Iterator[_Event]:
-    """Format-Table: columns under their titles; a message that did not fit ends in dots."""
+    """Format-Table: columns under their titles; a message that did not fit ends in dots, or goes on below (-Wrap)."""
     titles: list[tuple[str, int]] = []
     before, provider = "", ""
+    event: _Event | None = None
     for number, line in enumerate(text, 1):
         if line.strip().startswith("---") and not line.strip("- \t"):
             starts = [match.start() for match in _DASHES.finditer(line)]
@@ -286,18 +287,26 @@ def _tabled(text: Iterator[str]) -> Iterator[_Event]:
             ]
             continue
         before = line
-        if (grouped := _LISTED.fullmatch(line.strip())) and grouped[1].casefold() == "providername":
+        if (grouped := _LISTED.fullmatch(line.strip()[:_MAX_TITLES])) and grouped[1].casefold() == "providername":
             provider = (grouped[2] or "").strip()
-        if not titles or not line.strip():
+        if not titles:
             continue
         cells = _cells(line, titles)
         if not cells.get("id", "").isdecimal():
+            below = event is not None and not line[: titles[-1][1]].strip() and titles[-1][0] == "message"
+            if event is not None and below and len(event.message) < MAX_EVENT_LINES:
+                event.message.append(line.strip())
+                event.raw.append(line)
+                event.cut = line.rstrip().endswith(("...", "…"))
             continue
+        if event is not None:
+            yield event
         event = _Event(f"line {number}", raw=[line])
         event.of = {_PROPERTIES[name]: cell for name, cell in cells.items() if name in _PROPERTIES}
         event.of.setdefault("provider", provider)
         event.message = [event.of.pop("message", "")]
         event.cut = event.message[0].endswith(("...", "…"))
+    if event is not None:
         yield event
 
 

@@ -127,6 +127,19 @@ def test_the_hash_of_a_key_is_not_the_hash_of_a_certificate(read_bytes: ReadByte
     assert "incomplete" in table["flags"].iloc[1]
 
 
+def test_a_list_in_a_store_is_a_list_without_entries(read_bytes: ReadBytes) -> None:
+    text = (
+        stored()
+        + "================ CRL 0 ================\nIssuer:\n    CN=Corp CA\n    DC=corp\n"
+        + f"  Name Hash(sha1): {'ab' * 20}\n ThisUpdate: 7/25/2026 1:06 PM\n NextUpdate: 8/25/2026 1:06 PM\n"
+        + f"CRL Hash(sha1): {'cd' * 20}\nCertUtil: -store command completed successfully.\n"
+    )
+    table = printed(read_bytes(text.encode()))
+    assert list(table["what"]) == ["certificate", "crl"]
+    assert (table["thumbprint"].iloc[1], table["issuer"].iloc[1]) == ("cd" * 20, "CN=Corp CA, DC=corp")
+    assert table["not_after"].iloc[1] == datetime(2026, 8, 25, 13, 6, tzinfo=UTC)
+
+
 def test_a_name_cannot_give_itself_a_serial(read_bytes: ReadBytes) -> None:
     lie = f"Serial Number: {'ff' * 10}\nCRL Entries: 1\n  Serial Number: {'ee' * 10}\n"
     table = printed(read_bytes(stored(extra=lie).encode()))

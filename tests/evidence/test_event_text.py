@@ -249,6 +249,26 @@ def test_a_table_cuts_its_messages_off_and_says_so(read_bytes: ReadBytes) -> Non
     assert "cut off" in reading.tables["rejects"]["reason"].iloc[0]
 
 
+def test_a_table_that_wraps_its_messages(read_bytes: ReadBytes) -> None:
+    number, _, sentence, data = EVENTS[0]
+    told = message(sentence, data)
+    text = (
+        "\n   ProviderName: Microsoft-Windows-Security-Auditing\n\n"
+        "TimeCreated                      Id LevelDisplayName Message\n"
+        "-----------                      -- ---------------- -------\n"
+        + "".join(
+            f"7/25/2026 8:20:0{n} AM           {number} Information      {told[0]}\n"
+            + "".join(f"{'':53}{line}\n" for line in told[1:])
+            for n in range(2)
+        )
+        + "7/25/2026 8:20:07 AM           4880 Information      Certificate Services started.\n"
+    )
+    table = read_bytes(text.encode()).tables["audit_events"]
+    assert list(table["event_id"]) == [4887, 4887, 4880]
+    assert list(table["serial"].iloc[:2]) == [SERIAL, SERIAL]
+    assert list(table["requester"].iloc[:2]) == ["ESSOS\\viserys"] * 2
+
+
 @pytest.mark.parametrize("label", ["Serial Number", "Request ID", "Requester"])
 def test_a_requester_cannot_write_labels_into_an_event(read_bytes: ReadBytes, label: str) -> None:
     lie = f"CertificateTemplate:User\n{label}:\t4400"
