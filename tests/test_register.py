@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from carecover import Case, register
-from carecover.evidence import driver
+from carecover.evidence import driver, mbox, profiles
+from carecover.evidence.sample import MICROSOFT_SAMPLE
 from carecover.evidence.units import Unit
 from carecover.model import sha256_hex
 from tests.evidence.test_mail import ISSUED, make_mail
@@ -113,3 +114,13 @@ def test_a_damaged_cache_only_costs_time(tmp_path: Path, box: Path, read_ranges:
             (place / "seal.json").write_text(json.dumps({"lines": sha256_hex((place / "lines.parquet").read_bytes())}))
     same(Case.open(tmp_path / "case"), expected)
     assert len(read_ranges) == 2 * once
+
+
+def test_other_wordings_do_not_meet_in_the_cache() -> None:
+    """What no wording explained once may be a notification under the wording that a person accepts later."""
+    reader = mbox.READER
+    with profiles.using(()):
+        plain_name = driver._range_name(reader, 0, 100)
+        assert plain_name == driver._range_name(reader, 0, 100)
+    with profiles.using((MICROSOFT_SAMPLE,)):
+        assert driver._range_name(reader, 0, 100) != plain_name
