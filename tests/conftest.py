@@ -46,6 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.path.is_relative_to(_WINE))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Whole files are no names of tests: a time in them would be another for each process."""
+    return argname if isinstance(val, bytes) and len(val) > 60 else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - the names are the hook's
     """Keep what a process wants to say in the summary; one that crashed says nothing."""

@@ -368,3 +368,24 @@ def test_status_shows_until_when_each_row_lives(bundle: Bundle) -> None:
     view = (bundle.directory / "out" / "view.txt").read_bytes()
     assert b"NotAfter" in view
     assert b" GMT" in view
+
+
+# --------------------------------------------------------------------------------- a file that is not whole
+
+
+@pytest.mark.parametrize("word", ["preflight", "apply", "publish", "status"])
+def test_a_batch_that_was_cut_off_says_so_and_does_nothing(tmp_path: Path, word: str) -> None:
+    # Its items stand at the end: without the last of them all would seem to be as planned.
+    rows = [item for item in make_plan().items if is_row(item)]
+    plan = replace(make_plan(), items=tuple(replace(item, number=n) for n, item in enumerate(rows, start=1)))
+    bundle = Bundle(tmp_path, plan=plan)
+    whole = (tmp_path / "revoke.cmd").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    begun = lines.index(b":items\r\n")
+    for kept in [*range(begun + 1, len(lines), max((len(lines) - begun) // 12, 1)), len(lines) - 1]:
+        (tmp_path / "revoke.cmd").write_bytes(b"".join(lines[:kept]))
+        assert bundle.run("revoke.cmd", word) == REFUSED
+        assert "not whole" in said(bundle)
+    (tmp_path / "revoke.cmd").write_bytes(b"".join([*lines[:-1], b"rem whole " + b"0" * 64 + b"\r\n"]))
+    assert bundle.run("revoke.cmd", word) == REFUSED
+    assert not bundle.ca.calls

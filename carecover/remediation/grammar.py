@@ -40,7 +40,8 @@ _NAME = r"[A-Z][A-Z0-9_]*"
 _VAR = rf"%{_NAME}%"
 # What may stand between quotes: nothing that ends the quotes or is expanded but a variable or an argument.
 _QUOTED = rf"(?:[A-Za-z0-9 ._()\\:;,=<>@$/-]|{_VAR}|%~(?:[1-9]|dp0))*"
-_TEXT = rf"(?:[A-Za-z0-9 .,:;=?'@/\[\]_\\-]|{_VAR}|%~[1-9])+"
+# Not /? anywhere: cmd.exe looks for it behind every command of its own, and shows help instead.
+_TEXT = rf"(?:[A-Za-z0-9 .,:;=?'@\[\]_\\-]|/(?!\?)|{_VAR}|%~[1-9])+"
 _PATH = rf"(?:[A-Za-z0-9][A-Za-z0-9._-]*(?:\\[A-Za-z0-9][A-Za-z0-9._-]*)?|{_VAR})"
 _CONFIG = r'(?:-config "%CACONFIG%" )?'
 _TO_OUT = r' > "%OUT%" 2>&1'
@@ -72,7 +73,7 @@ _SIMPLE: Final = (
     r"goto :[a-z_]+",
     rf'call :[a-z_]+(?: (?:[a-z]+|"{_QUOTED}"))*',
     rf"exit /b (?:[0-9]|{_VAR})",
-    rf"echo (?!(?:on|off|/\?)\s*$){_TEXT}",
+    rf"echo (?!(?:on|off)\s*$){_TEXT}",
     rf'>>"%LOG%" echo {_TEXT}',
     rf'(?:mkdir|del) "{_PATH}"',
     rf'"%FIND%" (?:"{_QUOTED}"|"""%S%""") "(?:{_PATH})" >nul',
@@ -218,7 +219,8 @@ def check(data: bytes, *, collects: bool = False) -> None:
             raise _outside(number, f"there is no label :{target}")
     if rows[:1] != [b"@echo off"]:
         raise _outside(1, "it is not '@echo off'")
-    last = next(row for row in reversed(rows) if row)
+    # Behind the last statement only the mark stands by which a batch knows that it is whole.
+    last = next(row for row in reversed(rows) if row and not row.startswith(b"rem whole "))
     if not last.startswith((b"exit /b ", b"goto :")):
         raise _outside(len(rows), "the file does not end with 'exit /b' or 'goto'")
 

@@ -35,6 +35,7 @@ STOPPED: Final[Mapping[str, str]] = {
     "odd-state": "its row is in a state that the plan does not expect",
     "different": "undo.cmd: it is revoked for good, so it stays",
     "absent, other, odd": "undo.cmd: no row; another certificate; another state",
+    "serial-file": "prepare.cmd: a file is named like it: whose? Move it",
     "file-missing": "longer.cmd: the first dummy is not there",
     "file-changed": "longer.cmd: the first dummy is not the one pin saw",
 }
@@ -64,6 +65,7 @@ ENDED: Final[Mapping[str, str]] = {
 }
 REFUSED: Final[Mapping[str, str]] = {
     "bundle": "not the bundle's folder: copy all to a local disk",
+    "cut": "the file was cut off on its way, or has another name: copy the folder again",
     "bits": "a 32-bit prompt: open the one of Windows itself",
     "busy": "another window runs it, or it cannot be written",
     "folder": "logs and work cannot be written: see work\\errors.txt",
@@ -165,8 +167,9 @@ def _first(plan: Plan, config: str | None) -> Iterator[str]:
     if any(item.short_waived for item in plan.items):
         yield from _item(f"Some dummies may end too early, which was accepted in writing. {KEEP_EXPIRED}")
     yield from _item(
-        "Copy the whole folder to a local disk of the CA server: no share, no read-only medium. On a node of a "
-        "failover cluster everything is refused. Change no file: hashes are checked."
+        "Copy the whole folder to a local disk of the CA server, where nobody but the accounts under WHO can write (in "
+        "a new folder below C: everybody can): no share, no read-only medium. On a node of a failover cluster "
+        "everything is refused. Change no file: hashes are checked."
     )
     yield from _item(
         f"The CA that is asked is {config}. It must be the one of ca.cer, else everything is refused."

@@ -56,11 +56,16 @@ from carecover.remediation.subroutines import (
     START,
     STATUS_VIEW,
     TROUBLE,
+    WHOLE,
 )
 
 # --------------------------------------------------------------------------- prepare.cmd
 
+# -sign takes a serial number or a file (certutil's help): which of the two where a file is named
+# like the serial number is not known, and it would be signed unseen. So nothing may be.
+
 PREPARE_MAIN: Final = r"""
+set "SELF=prepare.cmd"
 if /i "%~1"=="GO" set "OPTION=go"
 if /i "%~1"=="FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage
@@ -90,6 +95,8 @@ set "DID="
 if defined ABORT goto :item_left
 if defined ENOUGH goto :item_left
 if exist "%FILE%" goto :item_done
+set "WHY=serial-file"
+if exist "%SERIAL%" goto :item_stopped
 set "DID=1"
 call :doubt
 "%CERTUTIL%" -Cert %SIGNER% -sign %SERIAL% "%FILE%" >> "%LOG%" 2>&1
@@ -105,6 +112,7 @@ goto :item_done
 # ---------------------------------------------------------------------------- revoke.cmd
 
 REVOKE_MAIN: Final = r"""
+set "SELF=revoke.cmd"
 if /i "%~1"=="preflight" set "PHASE=preflight"
 if /i "%~1"=="backup" set "PHASE=backup"
 if /i "%~1"=="apply" set "PHASE=apply"
@@ -299,13 +307,6 @@ goto :listed
 :sweep
 set "DUMP=work\crl-%~1.txt"
 for /f "usebackq tokens=2 delims=:" %%b in ("%DUMP%") do set "SEEK%%b="
-exit /b 0
-
-:unlisted
-set "UNLISTED=1"
-set /a STOPPED=STOPPED+1
->>"%LOG%" echo @@CR unlisted %~1 %~2
-echo %~1 %~2 is not in the new CRL.
 exit /b 0
 
 :hints
@@ -588,11 +589,19 @@ exit /b 0
 :listed
 @LISTED@
 exit /b 0
+
+:unlisted
+set "UNLISTED=1"
+set /a STOPPED=STOPPED+1
+>>"%LOG%" echo @@CR unlisted %~1 %~2
+echo %~1 %~2 is not in the new CRL.
+exit /b 0
 """
 
 # ------------------------------------------------------------------------------ undo.cmd
 
 UNDO_MAIN: Final = r"""
+set "SELF=undo.cmd"
 set "PREFIX=undo-"
 set "TAKE=unrevoke"
 set "WANTED="
@@ -697,13 +706,13 @@ goto :status_view
 
 PREPARE: Final = (
     *(PROLOGUE, PREPARE_MAIN, ALONE, START, PREPARE_ITEMS, FINISH, REFUSED),
-    *(ENDINGS, HASH, TROUBLE, DOUBT),
+    *(ENDINGS, HASH, TROUBLE, DOUBT, WHOLE),
 )
 REVOKE: Final = (
     *(PROLOGUE, REVOKE_MAIN, ALONE, START, REVOKE_PHASES, FINISH, REFUSED),
-    *(ITEM, REVOKE_ITEM, STATUS_VIEW, ENDINGS, HASH, QUESTIONS, TROUBLE, DOUBT, SEEKING, ITEMS),
+    *(ITEM, REVOKE_ITEM, STATUS_VIEW, ENDINGS, HASH, QUESTIONS, TROUBLE, DOUBT, SEEKING, ITEMS, WHOLE),
 )
 UNDO: Final = (
     *(PROLOGUE, UNDO_MAIN, ALONE, START, UNDO_PHASES, FINISH, REFUSED),
-    *(ITEM, UNDO_ITEM, STATUS_VIEW, ENDINGS, HASH, QUESTIONS, TROUBLE, DOUBT, ITEMS),
+    *(ITEM, UNDO_ITEM, STATUS_VIEW, ENDINGS, HASH, QUESTIONS, TROUBLE, DOUBT, ITEMS, WHOLE),
 )

@@ -68,7 +68,8 @@ set "LEFT=0"
 """
 
 # Before anything is written: this is the folder of the bundle (cd fails on a UNC path, and an
-# elevated prompt stands in System32). Then one run at a time: the file of the redirection is
+# elevated prompt stands in System32), and this file is whole: one that was cut off on its way has
+# fewer certificates, and would say that all is well. Then one run at a time: the file of the redirection is
 # open for as long as :start runs, nobody else can open it for writing meanwhile, and it is
 # free again however the run ends. What it gathers is what Windows itself says of files.
 ALONE: Final = r"""
@@ -76,6 +77,9 @@ ALONE: Final = r"""
 set "WHY=bundle"
 if not exist "manifest.json" goto :unlogged
 "%FIND%" "%PLAN%" "manifest.json" >nul
+if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHY=cut"
+"%FIND%" "rem whole %PLAN%" "%SELF%" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 set "WHY=bits"
 if defined PROCESSOR_ARCHITEW6432 goto :unlogged
@@ -183,6 +187,7 @@ REFUSED: Final = r"""
 >>"%LOG%" echo @@CR end 3
 :unlogged
 if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
+if "%WHY%"=="cut" echo REFUSED: this file is not whole, or has another name now: it was cut off on its way. Copy the whole folder again.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
@@ -426,4 +431,9 @@ ITEMS: Final = r"""
 :items
 @ITEMS@
 exit /b 0
+"""
+
+# The last line of every batch, which :alone looks for.
+WHOLE: Final = r"""
+rem whole @PLAN@
 """

@@ -731,7 +731,7 @@ def _signed(value: int) -> int:
 
 def _echo(command: str) -> bytes:
     text = command[5:]
-    if text.strip().lower() in ("on", "off", "/?") and command[4] == " ":
+    if (text.strip().lower() in ("on", "off") and command[4] == " ") or "/?" in text:
         raise _OutsideError(f"echo {text.strip()} prints nothing but changes or explains echo")
     if command[4:5] != "." and not text.strip():
         return b"ECHO is off." + NEWLINE

@@ -37,7 +37,7 @@ def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", method) as archive:
         for name, data in files.items():
-            archive.writestr(name, data)
+            archive.writestr(zipfile.ZipInfo(name, (2026, 11, 24, 12, 0, 0)), data, method)
     return sink.getvalue()
 
 
