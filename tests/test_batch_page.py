@@ -25,13 +25,13 @@ _IF = r"(?:if .+ )?"
 RULES: Final = {
     "a label": r":[a-z_]+",
     "a jump": r"goto :[a-z_]+|call :[a-z_]+|exit /b [0-9]",
-    "a word": r'set "[A-Z]+=[A-Za-z0-9-]*"',
+    "a word": r'set "[A-Z]+=[A-Za-z0-9.-]*"',
     "what is said": rf"{_IF}echo {_SAID}",
     "a marker": rf'{_IF}>>"%LOG%" echo @@CR {_SAID}',
     "a code": r'set "RC=%ERRORLEVEL%"',
     "a value of the plan": r'call :(?:item|sign|longer|save|sweep)(?: "[^"]*")+|set "SEEK [0-9a-f]+=1"|'
     r'if "(?:%(?:SEEK|LEFT) [0-9a-f]+%)+"=="11?" call :unlisted "[0-9]+" "[0-9a-f]+"|'
-    r'set "(?:PLAN|CASHA|CASPACED|CACONFIG|CAHOST)=[^"%]*"',
+    r'set "(?:PLAN|CASHA|CASPACED|CACONFIG|CAHOST)=[^"%]*"|rem whole <plan>',
     "an empty line": "",
 }
 # They say what holds for each line of a kind; those that decide, call a program or name a file are no such kind.
@@ -40,7 +40,7 @@ UNRULED: Final = ("%CERTUTIL%", "%FIND%", "%FC%", "%WHOAMI%", "%REG%", "for /f",
 
 def shown(line: str) -> str:
     """A line of a batch as the page shows it: hashes by a word."""
-    line = re.sub(r'set "PLAN=[0-9a-f]{64}"', 'set "PLAN=<plan>"', line)
+    line = re.sub(r'(set "PLAN=|rem whole )[0-9a-f]{64}', r"\1<plan>", line)
     for pattern, word in (
         (r"(?:[0-9a-f]{2} ){31}[0-9a-f]{2}", "<spaced sha256>"),
         (r"(?:[0-9a-f]{2} ){19}[0-9a-f]{2}", "<sha1>"),
@@ -133,7 +133,8 @@ def test_every_form_of_the_grammar_is_on_the_page() -> None:
 
 def test_every_block_is_followed_by_a_reason_that_names_its_source() -> None:
     defined = dict(re.findall(r"^\[([a-z0-9.-]+)\]: (\S+)$", PAGE, re.MULTILINE))
-    named = set(re.findall(r"\[([a-z0-9.-]+)\](?![(:])", PAGE))
+    lines = [line for line in PAGE.splitlines() if not re.match(r"\[[a-z0-9.-]+\]: ", line)]
+    named = {key for line in lines for key in re.findall(r"\[([a-z0-9.-]+)\](?!\()", line)}
     assert named == set(defined)
     for target in defined.values():
         assert re.match(r"https://|#", target) or (ROOT / "docs" / target).exists(), target
