@@ -549,6 +549,8 @@ def test_a_backslash_before_a_quote_swallows_it_as_on_windows() -> None:
         'copy "a" "b"',
         "start /wait x",
         "echo off",
+        "echo /?",
+        "echo see a/? too",
         'echo a "b',
         '>>"l" 2>&1 echo x',
         'echo x 2>&1 >"l"',
