@@ -549,7 +549,7 @@ def test_no_damage_raises(tmp_path: Path, form: str, at: int, noise: bytes, gone
 
 
 @pytest.mark.thorough
-@settings(max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(list(FORMS)),
     st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=8), st.integers(0, 12)), min_size=1, max_size=5),
