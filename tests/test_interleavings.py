@@ -806,6 +806,6 @@ def test_whatever_happens_it_ends_as_planned_or_with_a_reason(part: int) -> None
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 @pytest.mark.thorough
-@pytest.mark.parametrize("part", range(20))
-def test_whatever_happens_in_thousands_of_evenings_it_ends_as_planned_or_with_a_reason(part: int) -> None:
+@pytest.mark.parametrize("part", range(5))
+def test_whatever_happens_in_a_thousand_evenings_it_ends_as_planned_or_with_a_reason(part: int) -> None:
     told(range(1_000 + part * 200, 1_200 + part * 200))

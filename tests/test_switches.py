@@ -452,7 +452,7 @@ def live(factory: pytest.TempPathFactory, setting: Setting, circumstance: Circum
 def test_any_values_and_faults_together_end_as_planned_or_are_said(tmp_path_factory: pytest.TempPathFactory) -> None:
     rng = random.Random(4)
     every, through = {n: [getattr(Behaviour(), n), *v] for n, v in OTHERS.items()}, open_values()
-    for _ in range(2000):
+    for _ in range(800):
         faults = [rng.choice(list(CIRCUMSTANCES.values())) for _ in range(rng.randint(0, 2))]
         values = {name: rng.choice(values) for name, values in (every if rng.random() < 0.2 else through).items()}
         live(tmp_path_factory, values, together(faults))
