@@ -150,5 +150,11 @@ def _marker_lines(data: bytes) -> Iterator[str]:
     for line in re.split(r"[\r\n]+", text):
         # `echo text >>file` leaves the blank before the sign in the file.
         marker = line.rstrip(" \t\ufeff\x1a")
+        # Where the disk was full, a line was cut off, and the next call began behind it in the same line.
+        torn, sign, digest = marker.rpartition("@@CR plan ")
+        if torn and _PLAN.fullmatch(sign + digest):
+            if torn.startswith("@@CR"):
+                yield torn[:MAX_MARKER]
+            marker = sign + digest
         if marker.startswith("@@CR"):
             yield marker if len(marker) <= MAX_MARKER else marker[:MAX_MARKER] + "…"

@@ -93,6 +93,14 @@ def test_markers_inside_a_line_of_certutil_are_text() -> None:
     assert transcript.runs == (Run(A),)
 
 
+@pytest.mark.parametrize("torn", ["@", "@@CR pla", "@@CR 1 6300ab revo", "Certificate"])
+def test_a_call_that_began_behind_a_line_that_a_full_disk_cut_off_is_read(torn: str) -> None:
+    alone = read_transcript(f"{torn}@@CR plan {A}\r\n@@CR phase apply none\r\n@@CR end 0\r\n".encode())
+    assert alone.runs == (Run(A, "apply", exit_code=0),)
+    behind = read_transcript(LOG.encode() + f"{torn}@@CR plan {A}\r\n@@CR end 0\r\n".encode())
+    assert behind.runs == (*RUNS, Run(A, exit_code=0))
+
+
 def test_steps_before_any_plan_belong_to_none() -> None:
     transcript = read_transcript(f"@@CR 1 6300ab done 0\n@@CR plan {A}\n".encode())
     assert transcript.runs == (Run(A),)
