@@ -31,7 +31,7 @@ RULES: Final = {
     "a code": r'set "RC=%ERRORLEVEL%"',
     "a value of the plan": r'call :(?:item|sign|longer|save|sweep)(?: "[^"]*")+|set "SEEK [0-9a-f]+=1"|'
     r'if "(?:%(?:SEEK|LEFT) [0-9a-f]+%)+"=="11?" call :unlisted "[0-9]+" "[0-9a-f]+"|'
-    r'set "(?:PLAN|CASHA|CASPACED|CACONFIG|CAHOST)=[^"%]*"|rem whole <plan>',
+    r'set "(?:PLAN|CASHA|CASPACED|CACONFIG|CAHOST)=[^"%]*"',
     "an empty line": "",
 }
 # They say what holds for each line of a kind; those that decide, call a program or name a file are no such kind.
@@ -40,7 +40,7 @@ UNRULED: Final = ("%CERTUTIL%", "%FIND%", "%FC%", "%WHOAMI%", "%REG%", "for /f",
 
 def shown(line: str) -> str:
     """A line of a batch as the page shows it: hashes by a word."""
-    line = re.sub(r'(set "PLAN=|rem whole )[0-9a-f]{64}', r"\1<plan>", line)
+    line = re.sub(r'(set "PLAN=)[0-9a-f]{64}', r"\1<plan>", line)
     for pattern, word in (
         (r"(?:[0-9a-f]{2} ){31}[0-9a-f]{2}", "<spaced sha256>"),
         (r"(?:[0-9a-f]{2} ){19}[0-9a-f]{2}", "<sha1>"),

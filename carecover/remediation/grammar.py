@@ -219,8 +219,7 @@ def check(data: bytes, *, collects: bool = False) -> None:
             raise _outside(number, f"there is no label :{target}")
     if rows[:1] != [b"@echo off"]:
         raise _outside(1, "it is not '@echo off'")
-    # Behind the last statement only the mark stands by which a batch knows that it is whole.
-    last = next(row for row in reversed(rows) if row and not row.startswith(b"rem whole "))
+    last = next(row for row in reversed(rows) if row)
     if not last.startswith((b"exit /b ", b"goto :")):
         raise _outside(len(rows), "the file does not end with 'exit /b' or 'goto'")
 

@@ -65,7 +65,7 @@ ENDED: Final[Mapping[str, str]] = {
 }
 REFUSED: Final[Mapping[str, str]] = {
     "bundle": "not the bundle's folder: copy all to a local disk",
-    "cut": "the file was cut off on its way, or has another name: copy the folder again",
+    "cut": "the file was cut off on its way: copy the folder again",
     "bits": "a 32-bit prompt: open the one of Windows itself",
     "busy": "another window runs it, or it cannot be written",
     "folder": "logs and work cannot be written: see work\\errors.txt",

@@ -26,7 +26,6 @@ _MARGIN: Final = timedelta(days=3)
 _HOUR: Final = timedelta(hours=1)
 
 LONGER_MAIN: Final = r"""
-set "SELF=longer.cmd"
 if /i "%~1"=="GO" set "OPTION=go"
 if /i "%~1"=="FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage

@@ -65,7 +65,6 @@ from carecover.remediation.subroutines import (
 # like the serial number is not known, and it would be signed unseen. So nothing may be.
 
 PREPARE_MAIN: Final = r"""
-set "SELF=prepare.cmd"
 if /i "%~1"=="GO" set "OPTION=go"
 if /i "%~1"=="FIRST" set "OPTION=first"
 if "%OPTION%"=="unknown" goto :usage
@@ -112,7 +111,6 @@ goto :item_done
 # ---------------------------------------------------------------------------- revoke.cmd
 
 REVOKE_MAIN: Final = r"""
-set "SELF=revoke.cmd"
 if /i "%~1"=="preflight" set "PHASE=preflight"
 if /i "%~1"=="backup" set "PHASE=backup"
 if /i "%~1"=="apply" set "PHASE=apply"
@@ -601,7 +599,6 @@ exit /b 0
 # ------------------------------------------------------------------------------ undo.cmd
 
 UNDO_MAIN: Final = r"""
-set "SELF=undo.cmd"
 set "PREFIX=undo-"
 set "TAKE=unrevoke"
 set "WANTED="

@@ -79,8 +79,9 @@ if not exist "manifest.json" goto :unlogged
 "%FIND%" "%PLAN%" "manifest.json" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 set "WHY=cut"
-"%FIND%" "rem whole %PLAN%" "%SELF%" >nul
-if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHOLE="
+call :whole
+if not defined WHOLE goto :unlogged
 set "WHY=bits"
 if defined PROCESSOR_ARCHITEW6432 goto :unlogged
 if not exist "logs" mkdir "logs"
@@ -187,7 +188,7 @@ REFUSED: Final = r"""
 >>"%LOG%" echo @@CR end 3
 :unlogged
 if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
-if "%WHY%"=="cut" echo REFUSED: this file is not whole, or has another name now: it was cut off on its way. Copy the whole folder again.
+if "%WHY%"=="cut" echo REFUSED: this file is not whole: it was cut off on its way. Copy the whole folder again.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
@@ -433,7 +434,10 @@ ITEMS: Final = r"""
 exit /b 0
 """
 
-# The last line of every batch, which :alone looks for.
+# The last lines of every batch, for which :alone asks. A call of a label that is not there is an
+# error that stops nothing.
 WHOLE: Final = r"""
-rem whole @PLAN@
+:whole
+set "WHOLE=1"
+exit /b 0
 """

@@ -303,7 +303,6 @@ def form(data: bytes) -> list[bytes]:
         kept = re.sub(
             rb'^set "(PLAN|CASHA|CASPACED|NEWEST|LASTCRL|CRLBEHIND|[A-Z]*)=[0-9a-f ]*"$', rb'set "\1=data"', kept
         )
-        kept = re.sub(rb"^rem whole [0-9a-f]{64}$", b"rem whole data", kept)
         kept = re.sub(rb'^set "CAHOST=[0-9A-Za-z.-]*"$', b'set "CAHOST=data"', kept)
         kept = re.sub(
             rb'^(set "SEEK [0-9a-f]+=1"|if "(%SEEK [0-9a-f]+%)+%LEFT .*" call :unlisted ".*")$', b"data", kept

@@ -36,7 +36,6 @@ set "SKIPPED=0"
 set "STOPPED=0"
 set "LEFT=0"
 
-set "SELF=revoke.cmd"
 if /i "%~1"=="preflight" set "PHASE=preflight"
 if /i "%~1"=="backup" set "PHASE=backup"
 if /i "%~1"=="apply" set "PHASE=apply"
@@ -75,8 +74,9 @@ if not exist "manifest.json" goto :unlogged
 "%FIND%" "%PLAN%" "manifest.json" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 set "WHY=cut"
-"%FIND%" "rem whole %PLAN%" "%SELF%" >nul
-if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHOLE="
+call :whole
+if not defined WHOLE goto :unlogged
 set "WHY=bits"
 if defined PROCESSOR_ARCHITEW6432 goto :unlogged
 if not exist "logs" mkdir "logs"
@@ -461,7 +461,7 @@ exit /b %RESULT%
 >>"%LOG%" echo @@CR end 3
 :unlogged
 if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
-if "%WHY%"=="cut" echo REFUSED: this file is not whole, or has another name now: it was cut off on its way. Copy the whole folder again.
+if "%WHY%"=="cut" echo REFUSED: this file is not whole: it was cut off on its way. Copy the whole folder again.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
@@ -830,4 +830,6 @@ call :item "revoke" "4" "f000000014178d21c3ed6a4575000000000014" "00" "0" "1f 0e
 call :item "restore" "5" "4400000016378d21c3ed6a4575000000000016" "" "" "e0 e3 c6 55 74 7e 64 59 d2 97 b0 70 c0 19 85 8b 48 e0 07 25" "certs\4400000016378d21c3ed6a4575000000000016.cer" "d166126244c3f14b9ac327bc047ba02c712e27954176951b776f19e8a31318dc" "d1 66 12 62 44 c3 f1 4b 9a c3 27 bc 04 7b a0 2c 71 2e 27 95 41 76 95 1b 77 6f 19 e8 a3 13 18 dc"
 exit /b 0
 
-rem whole cb78e947b83ae844bd13b1e2454b8631cbf4132ed59b9353e9ccf3484e3322cd
+:whole
+set "WHOLE=1"
+exit /b 0

@@ -36,7 +36,6 @@ set "SKIPPED=0"
 set "STOPPED=0"
 set "LEFT=0"
 
-set "SELF=undo.cmd"
 set "PREFIX=undo-"
 set "TAKE=unrevoke"
 set "WANTED="
@@ -81,8 +80,9 @@ if not exist "manifest.json" goto :unlogged
 "%FIND%" "%PLAN%" "manifest.json" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 set "WHY=cut"
-"%FIND%" "rem whole %PLAN%" "%SELF%" >nul
-if not "%ERRORLEVEL%"=="0" goto :unlogged
+set "WHOLE="
+call :whole
+if not defined WHOLE goto :unlogged
 set "WHY=bits"
 if defined PROCESSOR_ARCHITEW6432 goto :unlogged
 if not exist "logs" mkdir "logs"
@@ -194,7 +194,7 @@ exit /b %RESULT%
 >>"%LOG%" echo @@CR end 3
 :unlogged
 if "%WHY%"=="bundle" echo REFUSED: this is not the folder of the bundle, or its files are not of one bundle. Copy the whole folder to a local disk and run it there.
-if "%WHY%"=="cut" echo REFUSED: this file is not whole, or has another name now: it was cut off on its way. Copy the whole folder again.
+if "%WHY%"=="cut" echo REFUSED: this file is not whole: it was cut off on its way. Copy the whole folder again.
 if "%WHY%"=="bits" echo REFUSED: this is a 32-bit command prompt. Open the command prompt of Windows itself, with Run as administrator.
 if "%WHY%"=="busy" echo REFUSED: this bundle is running already in another window, or this folder cannot be written. Wait for the other run to end, or copy the whole folder to a local disk.
 if "%WHY%"=="folder" echo REFUSED: the folders logs and work cannot be written. Is the disk full, or a file open elsewhere? What Windows said is in work/errors.txt.
@@ -443,4 +443,6 @@ call :item "unrevoke" "6" "4400000015278d21c3ed6a4575000000000015" "" "" "cd cd 
 call :item "release" "2" "440000000b178d21c3ed6a457500000000000b" "" "" "" "" "" ""
 exit /b 0
 
-rem whole cb78e947b83ae844bd13b1e2454b8631cbf4132ed59b9353e9ccf3484e3322cd
+:whole
+set "WHOLE=1"
+exit /b 0
