@@ -46,6 +46,10 @@ from carecover.model import (
 from carecover.register import READ_TABLES, EvidenceRegister, Progress
 from carecover.report import Execution, make_document, render_html
 
+# A profile_id is short; whatever else was typed is cut.
+_SHOWN: Final = 40
+# The common name in a subject as RFC 4514 writes it: the CA's name, as its mails give it.
+_COMMON_NAME: Final = r"(?:^|,)CN=([^,\\+]{1,200})"
 # What the journal tells of dummies.
 _ABOUT_DUMMIES: Final = ("pin", "longer", "destroyed")
 # One journal line stays far below journal.MAX_LINE.
@@ -128,15 +132,26 @@ class Case:
     # ------------------------------------------------------------------ evidence → tables
 
     def add(
-        self, paths: Iterable[str | Path], *, fetched_from: str | None = None, progress: Progress | None = None
+        self,
+        paths: Iterable[str | Path] = (),
+        *,
+        fetched_from: str | None = None,
+        baseline: Sequence[str] = (),
+        by: str | None = None,
+        progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Take evidence in; return the accounting of this act (table ``accounting``).
 
         ``fetched_from`` is the distribution point that all of it was copied from, before the work.
+        ``baseline``: nothing is taken in; ``by`` answers the question which views (evidence_ids) are the
+        database right after the restore.
         Folders are walked, links in them are not followed. Raises PathError at the end when a
         path could not be opened; everything else has been added by then, and its accounting
         is the error's ``finished``.
         """
+        if baseline:
+            self._choose_baseline(baseline, person_name(by or ""))
+            return TABLES["accounting"].empty()
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         files, unopened = walk(paths, self.path)
         with self._folder.locked():
@@ -185,13 +200,40 @@ class Case:
             raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.", accounting)
         return accounting
 
-    def choose_baseline(self, evidence_ids: Sequence[str], *, by: str) -> None:
-        """Answer the question which views are the database right after the restore."""
-        person = person_name(by)
-        analysis.assemble_baseline(self._derived.table("ca_rows"), self._derived.table("views"), evidence_ids)
+    def profile(
+        self,
+        *,
+        accept: Sequence[str] = (),
+        withdraw: Sequence[str] = (),
+        by: str | None = None,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """What the CA's mails look like: table ``profiles``, and behind it what could be learned from the other mails.
+
+        A proposal counts only once ``by`` accepts it by its profile_id; it can be withdrawn as well. Both are
+        journaled. All mail is looked through for proposals, which takes as long as reading it. Raises UsageError
+        for an id that is none.
+        """
+        if not accept and not withdraw:
+            used = self.table("profiles")
+            return pd.concat([used, self._unexplained(progress).proposals()], ignore_index=True)
+        person = person_name(by or "")
         with self._folder.locked():
-            self._record("baseline", {"evidence_ids": list(evidence_ids), "by": person})
+            known, changes = self._accepted_wordings(), list[dict[str, Any]]()
+            for profile_id in withdraw:
+                if profile_id not in known:
+                    raise UsageError(f"'{_shown(profile_id)}' is no wording that was accepted: carecover profile CASE")
+                changes.append({"withdraw": profile_id})
+            proposed = self._unexplained(progress) if accept else None
+            for profile_id in accept:
+                wording = proposed.wording(profile_id) if proposed else None
+                if wording is None:
+                    raise UsageError(f"'{_shown(profile_id)}' is no wording that is proposed: carecover profile CASE")
+                changes.append({"accept": profile_id, "wording": wording.to_json()})
+            for change in changes:
+                self._record("profile", {**change, "by": person})
             self._void_if_changed()
+        return self.table("profiles")
 
     def table(self, name: str) -> pd.DataFrame:
         """One table of the case, up to date, as a plain DataFrame (columns: docs/tables.md).
@@ -550,7 +592,9 @@ class Case:
         if problems:
             return problems
         remembered = {n: self._derived.table(n) for n in READ_TABLES}
-        fresh = self._register.read(self._evidence_records(), self.facts, use_cache=False)
+        fresh = self._register.read(
+            self._evidence_records(), self.facts, use_cache=False, accepted=self._accepted_profiles()
+        )
         problems += [
             f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
         ]
@@ -666,7 +710,44 @@ class Case:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]
 
     def _readings(self, progress: Progress | None = None) -> dict[str, pd.DataFrame]:
-        return self._register.tables(self._evidence_records(), self.facts, progress)
+        return self._register.tables(self._evidence_records(), self.facts, progress, self._accepted_profiles())
+
+    def _choose_baseline(self, evidence_ids: Sequence[str], person: str) -> None:
+        analysis.assemble_baseline(self._derived.table("ca_rows"), self._derived.table("views"), evidence_ids)
+        with self._folder.locked():
+            self._record("baseline", {"evidence_ids": list(evidence_ids), "by": person})
+            self._void_if_changed()
+
+    def _accepted_wordings(self) -> dict[str, Mapping[str, Any]]:
+        """The wordings that a person accepted and nobody withdrew, by their profile_id."""
+        standing: dict[str, Mapping[str, Any]] = {}
+        for entry in self._acts("profile"):
+            if "withdraw" in entry.details:
+                standing.pop(entry.details["withdraw"], None)
+            else:
+                standing[entry.details["accept"]] = entry.details["wording"]
+        return standing
+
+    def _accepted_profiles(self) -> tuple[evidence.Profile, ...]:
+        return tuple(
+            evidence.Profile(f"learned-{profile_id}", (evidence.Wording.from_json(wording),), "accepted")
+            for profile_id, wording in self._accepted_wordings().items()
+        )
+
+    def _unexplained(self, progress: Progress | None) -> evidence.Unexplained:
+        """All mail gone through for what no wording in use explains."""
+        tables = self._readings()
+        names = [self.facts.ca or "", *self._derived.own["subject"].str.extract(_COMMON_NAME)[0].dropna()]
+        found = evidence.Unexplained(tables["ca_rows"], names)
+        known = (*evidence.configured(tables["registry"]), *self._accepted_profiles())
+        kinds = tables["evidence"].set_index("evidence_id")["kind"]
+        first = {r["sha256"]: r for r in reversed(self._evidence_records())}
+        mails = [r for r in first.values() if kinds.get(r["evidence_id"]) in evidence.MAIL_KINDS]
+        for done, record in enumerate(mails):
+            if progress:
+                progress(f"looking through {Path(record['path']).name}", done, len(mails))
+            evidence.unexplained_mails(self._folder.unchanged(record), known, found)
+        return found
 
     @property
     def _context(self) -> evidence.Context:
@@ -827,7 +908,7 @@ class Case:
     ) -> Run:
         """Run scripts in turn; keep transcripts and CRLs; judge what came out."""
         phases = bundles.run_scripts(backend, place, calls, screen)
-        finished = len(phases) == len(calls) and phases[-1][1] == 0
+        finished = len(phases) == len(calls) and bundles.ended_well(*phases[-1])
         with self._folder.locked():
             # Two runs within one second are two runs.
             stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
@@ -949,6 +1030,10 @@ class Case:
 
 
 # ------------------------------------------------------------------------------ plain helpers
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "·" for c in text[:_SHOWN])
 
 
 def _role(text: str) -> Role:

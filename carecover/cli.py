@@ -80,7 +80,7 @@ class _Guide(click.Group):
     command_class = _Verb
     chapters: ClassVar[dict[str, tuple[str, ...]]] = {
         "See how it goes": ("demo", "simulate"),
-        "1. Hand in the evidence": ("collect-kit", "init", "add", "baseline"),
+        "1. Hand in the evidence": ("collect-kit", "init", "add", "baseline", "profile"),
         "2. See the gap": ("gaps", "table"),
         "3. Decide, and sign with a second person": ("decide", "waive", "sign-off"),
         "4. Make the batch, and rehearse it": ("rehearse", "batch", "pin", "run"),
@@ -370,9 +370,41 @@ def _show_accounting(opened: Case, accounting: pd.DataFrame, *, as_json: bool) -
 @click.option("--by", required=True, metavar="PERSON")
 def baseline(case: Path, evidence_ids: tuple[str, ...], by: str) -> int:
     """Say which views show the database right after the restore."""
-    _open(case).choose_baseline(evidence_ids, by=by)
+    _open(case).add(baseline=evidence_ids, by=by)
     click.echo(f"Baseline, by {_one_line(by)}: {', '.join(map(_one_line, evidence_ids))}")
     return DONE
+
+
+@cli.command()
+@click.argument("case", type=_PATH)
+@click.option("--accept", multiple=True, metavar="PROFILE_ID", help="Read mails by this proposal from now on.")
+@click.option("--withdraw", multiple=True, metavar="PROFILE_ID", help="No longer read mails by it.")
+@click.option("--by", metavar="PERSON", help="Who looked at it.")
+@click.option("--json", "as_json", is_flag=True, help="Table profiles as JSON, proposals too.")
+def profile(case: Path, accept: tuple[str, ...], withdraw: tuple[str, ...], by: str | None, as_json: bool) -> int:
+    """How the CA words its mails: what is known, and what could be learned from mails of unknown wording."""
+    opened = _open(case)
+    known = opened.profile(accept=accept, withdraw=withdraw, by=by, progress=_progress)
+    if as_json:
+        click.echo(_schema("profiles").to_json(known), nl=False)
+        return DONE
+    used, proposed = known[known["origin"] != "proposed"], known[known["origin"] == "proposed"]
+    if len(used):
+        _print_table(used, ["profile", "origin", "event", "mails", "share", "title"], "profiles")
+    else:
+        click.echo("No mail is explained by any wording.")
+    for row in proposed.to_dict("records"):
+        click.echo()
+        click.echo(_wrapped(f"Proposed {row['profile_id']}: {row['event']} - {_one_line(row['title'])}", "", "  "))
+        told = f"{row['mails']} mails, {row['serials']} serial numbers; "
+        told += f"the CA's rows know {row['known']} of what they are about, {row['agreeing']} agree in more. "
+        told += f"Read: {', '.join(row['columns'])}. Found in the rows: {', '.join(row['checked'])}. "
+        click.echo(_wrapped(told + f"From: {', '.join(map(_one_line, row['senders']))}", "  "))
+        for example in row["examples"]:
+            click.echo(_wrapped(f"Example: {_one_line(example)}", "    ", "      "))
+    if len(proposed):
+        _say("Nothing of a proposal counts. Accept one that is right: carecover profile CASE --accept ID --by PERSON")
+    return NEEDS_A_PERSON if len(proposed) or (used["origin"] == "unexplained").any() else DONE
 
 
 # -------------------------------------------------------------------------------- the gap

@@ -9,22 +9,26 @@ list of dicts). ``verify_signatures`` is the one place where a signature is beli
 from __future__ import annotations
 
 from carecover.evidence.configured import configured
-from carecover.evidence.driver import kind_of, read, read_all
+from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, unexplained_mails
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
+from carecover.evidence.learning import Unexplained
 from carecover.evidence.lint import lint_crls
 from carecover.evidence.signatures import verify_responses, verify_signatures
 from carecover.evidence.units import Context, RangeStore
 from carecover.evidence.usage import profile_rows
-from carecover.evidence.wording import Profile
+from carecover.evidence.wording import Profile, Wording
 
 READER_VERSION = "24"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [
+    "MAIL_KINDS",
     "READER_VERSION",
     "Context",
     "Profile",
     "RangeStore",
+    "Unexplained",
+    "Wording",
     "configured",
     "kind_of",
     "lint_crls",
@@ -35,6 +39,7 @@ __all__ = [
     "read_crl",
     "read_mail",
     "read_view",
+    "unexplained_mails",
     "verify_responses",
     "verify_signatures",
 ]

@@ -141,6 +141,22 @@ def zone_named(name: str | None) -> ZoneInfo | None:
         ) from None
 
 
+def orders() -> tuple[DateOrder, ...]:
+    """The orders in which a date may be written."""
+    return ("dmy", "mdy", "ymd")
+
+
+def naive(text: str, order: DateOrder) -> datetime | None:
+    """A printed time read in an order, without its zone; None where it cannot be read so."""
+    shape = _shape(text)
+    if shape is None or shape.year_first != (order == "ymd"):
+        return None
+    try:
+        return shape.read(order)
+    except ValueError:
+        return None
+
+
 def order_in_mail(texts: Iterable[str], sent_at: datetime | None) -> DateOrder | None:
     """The order that the dates of one mail prove, by themselves or by lying close to its Date header.
 

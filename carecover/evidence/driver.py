@@ -64,6 +64,8 @@ from carecover.model import TABLES, Accounting, Reading
 
 UNKNOWN: Final = "unknown"
 ARCHIVE: Final = "archive"
+MAIL_KINDS: Final = ("mbox", "mail", "msg", "pst", ARCHIVE)
+"""Kinds of evidence that may hold mails."""
 _WITHOUT_ID: Final = {name for name, schema in TABLES.items() if "evidence_id" not in {c.name for c in schema.columns}}
 _WITHOUT_PLACE: Final = {name for name, schema in TABLES.items() if "location" not in {c.name for c in schema.columns}}
 _NO_PATH: Final = Path()

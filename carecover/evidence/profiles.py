@@ -187,6 +187,11 @@ class Recognised:
     forwarded: bool = False
 
 
+def is_answer(subject: str) -> bool:
+    """True for the subject of a mail that somebody answered or passed on."""
+    return _PREFIX.match(plain(subject)) is not None
+
+
 def recognise(subject: str) -> Recognised | None:
     """The wordings whose title this subject is; None where there is none."""
     text, forwarded = plain(subject), False
@@ -236,6 +241,12 @@ def read(found: Recognised, body: str, sent_at: datetime | None, zone: timezone 
     readings = [_read(each, given, body, sent_at, zone) for each, given in found.candidates]
     # One title may serve several events and templates. Of equal readings the first is of the CA's own wording.
     return max(readings, key=lambda each: (each.problem is None, each.explained, -len(each.flags)))
+
+
+def reading_by(wording: Wording, body: str) -> Reading:
+    """What one wording gives of a body: for a wording that does not count yet."""
+    (each,) = _compile(Profile("", (wording,)))
+    return _read(each, {}, body, None, None)
 
 
 def _read(

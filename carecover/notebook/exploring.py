@@ -378,7 +378,7 @@ class BaselinePanel(Panel):
 
     def _choose(self) -> None:
         def verb() -> str:
-            self.case.choose_baseline(self.pick.value, by=self.by.value)
+            self.case.add(baseline=self.pick.value, by=self.by.value)
             return f"The baseline is {', '.join(self.pick.value)}."
 
         self.act(verb, self.choose)
