@@ -26,7 +26,7 @@ _AGO: Final = timedelta(hours=52)
 # Marks a folder that an earlier demonstration made, and that a later one may replace.
 _MARK: Final = ".carecover-demo"
 _MAKING: Final = ".making"
-_PARTS: Final = ("evidence", "case", "bundle", "report.html", "facts.json", "truth.json", _MAKING, _MARK)
+_PARTS: Final = ("evidence", "case", "bundle", "bundle.zip", "report.html", "facts.json", "truth.json", _MAKING, _MARK)
 
 
 def run_demo(out: Path, seed: int, say: Callable[[str], None], clock: Callable[[], datetime] | None = None) -> str:

@@ -267,8 +267,9 @@ if "%ANSWER%"=="present" set "NUMBER=passed"
 if "%ANSWER%"=="absent" set "NUMBER=behind"
 :crl_save
 call :save "0"
+if defined UNLISTED goto :looked_through
 if not defined UNREAD call :look_through
-if defined UNLISTED goto :crl_end
+:looked_through
 if defined ABORT goto :crl_end
 if not "%NUMBER%"=="behind" goto :crl_end
 if %ROUND% LSS %ROUNDS% goto :crl
@@ -278,7 +279,7 @@ if "%NUMBER%"=="behind" echo The number of the CRL is still not above the last p
 if "%NUMBER%"=="unknown" echo Whether the number of the CRL is above the last public one is not known. Hand the CRL to carecover verify.
 if "%NUMBER%"=="behind" set /a STOPPED=STOPPED+1
 if "%NUMBER%"=="unknown" set /a STOPPED=STOPPED+1
-if defined UNLISTED echo No more CRLs were made. An expired certificate may be left out; nothing else. Call status, then carecover verify with the CRL in out.
+if defined UNLISTED echo Not all that was planned is in the new CRL. An expired certificate may be left out; nothing else. Call status, then carecover verify with the CRL in out.
 goto :finish
 
 :save
