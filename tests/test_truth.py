@@ -94,7 +94,7 @@ def test_a_seed_alone_draws_its_troubles_and_all_of_them_are_drawn() -> None:
     never = {name for name in Scenario.__dataclass_fields__ if all(name not in knobs for knobs in drawn)}
     assert never <= {
         "lost", "language", "failure", "lost_revocations", "revoked_lost", "holds", "releases", "late_approvals",
-        "pending", "denied",
+        "pending", "denied", "mail_wording",
     }  # fmt: skip
     assert plain.view == "whole"
 

@@ -6,7 +6,7 @@ Nobody has run this on Windows: its tests give it Wine's cmd.exe in the place of
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
@@ -49,7 +49,7 @@ class LocalHost:
     @property
     def details(self) -> Mapping[str, str]:
         """What the journal says of it."""
-        return {"machine": socket.gethostname()}
+        return {"machine": platform.node()}
 
     def execute(self, directory: Path, script: str, arguments: Sequence[str], on_output: Callable[[str], None]) -> int:
         """Run ``script`` in ``directory``; RunError where it was ended before its own end."""
