@@ -558,7 +558,11 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("computer", "text", "the host that recorded it"),
             ("detail", "text", "what else it says: exit event not mailed, to whom (46); base or delta (4872), …"),
             ("key_id", "text", "subject key identifier of an issued certificate (4887), hex"),
-            ("flags", "list", "what is odd about an event that was handed in as text: zone_assumed_utc, time_missing, …"),
+            (
+                "flags",
+                "list",
+                "what is odd about an event that was handed in as text: zone_assumed_utc, time_missing, …",
+            ),
         ),
         _table(
             "registry",
