@@ -429,6 +429,9 @@ def _parted(line: Line, text: str, *, whole: bool = False) -> tuple[dict[str, st
             wanted = literal.casefold()
         if number == last and (not literal or whole):
             at = len(rest) - len(literal) if literal and flat.endswith(wanted) else len(rest)
+        elif number == last:
+            # It ends a line; what follows is no part of the format.
+            at = _line_end(rest, literal)
         else:
             at = flat.find(wanted) if literal else 0
         if at < 0 and number == last:
@@ -444,6 +447,16 @@ def _parted(line: Line, text: str, *, whole: bool = False) -> tuple[dict[str, st
             taken[column] = rest[:at].strip()
         rest = rest[at + len(literal) :]
     return taken, doubtful
+
+
+def _line_end(text: str, literal: str) -> int:
+    """Where the first line that ends with this text has it; -1 where none does."""
+    at = 0
+    for line in text.split("\n"):
+        if line.endswith(literal):
+            return at + len(line) - len(literal)
+        at += len(line) + 1
+    return -1
 
 
 def _flag_once(reading: Reading, flag: str) -> None:
@@ -500,7 +513,7 @@ def _der_in(text: str) -> bytes | None:
     """DER from the base64 that a text begins with; how long it is, its own first bytes say, so prose may follow."""
     words: list[str] = []
     size = 0
-    for word in _PEM_EDGE.sub(" ", _QUOTE.sub("", text)).split():
+    for word in _PEM_EDGE.sub(" ", _QUOTE.sub("", text.strip())).split():
         if not _BASE64_WORD.fullmatch(word):
             break
         words.append(word)
