@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+import subprocess
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -55,6 +57,14 @@ class Bundle:
         for name, data in files.items():
             (self.directory / name).parent.mkdir(parents=True, exist_ok=True)
             (self.directory / name).write_bytes(data)
+
+    def finish(self) -> None:
+        """What a person does after an interruption: the same again, to the end."""
+        if not (self.directory / "revoke.cmd").exists():
+            assert self.run("prepare.cmd", "GO") == DONE, self.lines
+            self.pin()
+        assert self.run("revoke.cmd", "apply") == DONE, self.lines
+        assert self.run("revoke.cmd", "publish") == DONE, self.lines
 
     def run(
         self,
@@ -179,3 +189,36 @@ def planned(plan: Plan, *, released: bool = False) -> dict[str, State | None]:
         else:
             end[item.serial] = (20, None) if item.action == "restore" else None
     return end
+
+
+# As openssl words them; reason 0 is an entry without a reason.
+REASONS = (
+    *(None, "Key Compromise", "CA Compromise", "Affiliation Changed", "Superseded", "Cessation Of Operation"),
+    "Certificate Hold",
+)
+
+
+def openssl_entries(crl: Path, ca: Path) -> dict[int, str | None]:
+    """Serial number → reason of each entry, as openssl reads a list whose signature it has verified."""
+    pem = crl.with_suffix(".ca.pem")
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", str(ca), "-out", str(pem)], check=True)
+    command = ["openssl", "crl", "-inform", "DER", "-in", str(crl), "-CAfile", str(pem), "-noout", "-text"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    pem.unlink()
+    assert "verify OK" in said.stderr + said.stdout
+    found: dict[int, str | None] = {}
+    for entry in said.stdout.split("Serial Number: ")[1:]:
+        reason = re.search(r"X509v3 CRL Reason Code:\s+(.+)", entry)
+        found[int(entry.split()[0], 16)] = reason[1].strip() if reason else None
+    return found
+
+
+def the_crl_says_what_the_plan_says(bundle: Bundle) -> None:
+    """What was saved, in the eyes of openssl."""
+    entries = openssl_entries(bundle.directory / "out" / "crl-0.crl", bundle.directory / "ca.cer")
+    for item in bundle.plan.items:
+        serial = int(item.serial, 16)
+        if item.action == "revoke":
+            assert entries[serial] == REASONS[item.reason or 0]
+        elif item.action == "restore":
+            assert serial not in entries

@@ -20,7 +20,6 @@ import hashlib
 import random
 import re
 import shutil
-import subprocess
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -46,11 +45,13 @@ from tests.planned_bundle import (
     ABORTED,
     DONE,
     OPEN,
+    REASONS,
     REFUSED,
     Bundle,
     certificates,
     incident,
     make_plan,
+    openssl_entries,
 )
 
 ISSUED, REVOKED, HOLD = 20, 21, 6
@@ -720,28 +721,6 @@ def spare(which: int) -> PlanItem:
 def empty(folder: Path) -> None:
     for child in folder.iterdir():
         shutil.rmtree(child) if child.is_dir() else child.unlink()
-
-
-# As openssl words them; reason 0 is an entry without a reason.
-REASONS = (
-    *(None, "Key Compromise", "CA Compromise", "Affiliation Changed", "Superseded", "Cessation Of Operation"),
-    "Certificate Hold",
-)
-
-
-def openssl_entries(crl: Path, ca: Path) -> dict[int, str | None]:
-    """Serial number → reason of each entry, as openssl reads a list whose signature it has verified."""
-    pem = crl.with_suffix(".ca.pem")
-    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", str(ca), "-out", str(pem)], check=True)
-    command = ["openssl", "crl", "-inform", "DER", "-in", str(crl), "-CAfile", str(pem), "-noout", "-text"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    pem.unlink()
-    assert "verify OK" in said.stderr + said.stdout
-    found: dict[int, str | None] = {}
-    for entry in said.stdout.split("Serial Number: ")[1:]:
-        reason = re.search(r"X509v3 CRL Reason Code:\s+(.+)", entry)
-        found[int(entry.split()[0], 16)] = reason[1].strip() if reason else None
-    return found
 
 
 # --------------------------------------------------------------------------------------- the stories

@@ -125,15 +125,6 @@ def test_without_a_word_that_it_knows_revoke_does_nothing(bundle: Bundle, argume
 # ------------------------------------------------------------------------------ interruptions
 
 
-def _finish(bundle: Bundle) -> None:
-    """What a person does after an interruption: the same again, to the end."""
-    if not (bundle.directory / "revoke.cmd").exists():
-        assert bundle.run("prepare.cmd", "GO") == DONE, bundle.lines
-        bundle.pin()
-    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
-    assert bundle.run("revoke.cmd", "publish") == DONE, bundle.lines
-
-
 class Reruns:
     """One prepared and pinned bundle, copied for each run against a fresh CA."""
 
@@ -162,9 +153,9 @@ class Reruns:
 def _kill_and_finish(reruns: Reruns, kind: str, number: int) -> None:
     with reruns.again(Faults(**{kind: number})) as bundle:  # type: ignore[arg-type]
         with pytest.raises(RunError, match="interrupted"):
-            _finish(bundle)
+            bundle.finish()
         bundle.ca.faults = Faults()
-        _finish(bundle)
+        bundle.finish()
         assert bundle.states() == planned(bundle.plan), f"{kind} {number}"
         revoked = [call.arguments for call in bundle.ca.calls if call.verb == "revoke" and call.exit_code == 0]
         assert len(revoked) == len(set(revoked))

@@ -76,7 +76,7 @@ _SIMPLE: Final = (
     rf"echo (?!(?:on|off)\s*$){_TEXT}",
     rf'>>"%LOG%" echo {_TEXT}',
     rf'(?:mkdir|del) "{_PATH}"',
-    rf'"%FIND%" (?:"{_QUOTED}"|"""%S%""") "(?:{_PATH})" >nul',
+    rf'"%FIND%" "{_QUOTED}" "(?:{_PATH})" >nul',
     rf'"%FC%" /b "{_PATH}" "{_PATH}" >nul',
     r'"%WHOAMI%" /groups > "%OUT%" 2>&1',
 )

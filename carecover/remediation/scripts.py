@@ -61,9 +61,6 @@ from carecover.remediation.subroutines import (
 
 # --------------------------------------------------------------------------- prepare.cmd
 
-# -sign takes a serial number or a file (certutil's help): which of the two where a file is named
-# like the serial number is not known, and it would be signed unseen. So nothing may be.
-
 PREPARE_MAIN: Final = r"""
 if /i "%~1"=="GO" set "OPTION=go"
 if /i "%~1"=="FIRST" set "OPTION=first"
@@ -80,6 +77,8 @@ echo It uses the key of the CA and changes nothing in its database.
 exit /b 2
 """
 
+# -sign takes a serial number or a file (certutil's help): which of the two where a file is named
+# like the serial number is not known, and it would be signed unseen. So nothing may be.
 PREPARE_ITEMS: Final = r"""
 if not exist "dummies" mkdir "dummies"
 @ITEMS@

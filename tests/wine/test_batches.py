@@ -6,9 +6,7 @@ What is asserted is the record of the simulated CA and the CRL as openssl reads 
 from __future__ import annotations
 
 import base64
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,17 @@ from carecover.model import Plan, PlanItem
 from carecover.simulator import Behaviour, Faults, Scenario, SimulatedCA, make_incident
 from carecover.simulator import behaviour as known
 from carecover.simulator.windows import Folder
-from tests.planned_bundle import ABORTED, DONE, OPEN, REFUSED, USAGE, incident, make_plan, planned
+from tests.planned_bundle import (
+    ABORTED,
+    DONE,
+    OPEN,
+    REFUSED,
+    USAGE,
+    incident,
+    make_plan,
+    planned,
+    the_crl_says_what_the_plan_says,
+)
 from tests.wine.both import Both, Seen, WatchedBundle
 
 # Where a step is repeated, what a CA admits once has happened once.
@@ -58,48 +66,16 @@ def _is_original(item: PlanItem) -> bool:
     return item.method == "original" and item.action == "revoke"
 
 
-def openssl_entries(crl: Path, ca: Path) -> dict[int, str | None]:
-    """Serial number → reason of each entry, as openssl reads a list whose signature it has verified."""
-    pem = crl.with_suffix(".ca.pem")
-    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", str(ca), "-out", str(pem)], check=True)
-    command = ["openssl", "crl", "-inform", "DER", "-in", str(crl), "-CAfile", str(pem), "-noout", "-text"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    pem.unlink()
-    assert "verify OK" in said.stderr + said.stdout
-    found: dict[int, str | None] = {}
-    for entry in said.stdout.split("Serial Number: ")[1:]:
-        reason = re.search(r"X509v3 CRL Reason Code:\s+(.+)", entry)
-        found[int(entry.split()[0], 16)] = reason[1].strip() if reason else None
-    return found
-
-
-# As openssl words them; reason 0 is an entry without a reason.
-REASONS = (
-    *(None, "Key Compromise", "CA Compromise", "Affiliation Changed", "Superseded", "Cessation Of Operation"),
-    "Certificate Hold",
-)
-
-
 def proved(bundle: WatchedBundle) -> None:
     """The CRL that was saved says what the plan says, in the eyes of openssl."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not here.")
-    entries = openssl_entries(bundle.directory / "out" / "crl-0.crl", bundle.directory / "ca.cer")
-    for item in bundle.plan.items:
-        serial = int(item.serial, 16)
-        if item.action == "revoke":
-            assert entries[serial] == REASONS[item.reason or 0]
-        elif item.action == "restore":
-            assert serial not in entries
+    the_crl_says_what_the_plan_says(bundle)
 
 
 def finish(bundle: WatchedBundle) -> None:
     """What a person does after an interruption: the same again, to the end."""
-    if not (bundle.directory / "revoke.cmd").exists():
-        assert bundle.run("prepare.cmd", "GO") == DONE, bundle.lines
-        bundle.pin()
-    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
-    assert bundle.run("revoke.cmd", "publish") == DONE, bundle.lines
+    bundle.finish()
     assert bundle.states() == planned(bundle.plan)
     proved(bundle)
 

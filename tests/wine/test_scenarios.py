@@ -28,11 +28,11 @@ import pytest
 
 from carecover.model import Plan
 from carecover.simulator.windows import Folder
-from tests.planned_bundle import DONE, OPEN, REFUSED, Bundle, make_plan, planned
+from tests.planned_bundle import DONE, OPEN, REASONS, REFUSED, Bundle, make_plan, openssl_entries, planned
 from tests.remediation.test_injection import EVIL
-from tests.test_interleavings import Act, Evening, evening_of, openssl_entries, small_plan
+from tests.test_interleavings import Act, Evening, evening_of, small_plan
 from tests.wine.both import Both, WatchedBundle
-from tests.wine.test_batches import REASONS, finish, once_each, proved, short_plan, with_items
+from tests.wine.test_batches import finish, once_each, proved, short_plan, with_items
 from tests.wine.wine import Start
 
 
