@@ -379,6 +379,8 @@ SYSTEM_TOOLS = (
     SystemTool("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", "the batches in a real command interpreter"),
     SystemTool("ssh", "openssh-client", "the runs by SSH"),
     SystemTool("/usr/sbin/sshd", "openssh-server", "the runs by SSH"),
+    SystemTool("chromium", "chromium", "the notebooks and the report in a real browser"),
+    SystemTool("pdftoppm", "poppler-utils", "the report as PDF, looked at"),
 )
 
 
