@@ -74,6 +74,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "cluster": "a node of a failover cluster: ask who knows it",
     "registry": "whether it is a cluster could not be found out",
     "ca-answer": "the CA did not hand out its certificate: does it run?",
+    "ca-compare": "the CA's certificate could not be compared: again",
     "ca": "another CA than that of ca.cer, or it was renewed",
     "ping": "the CA does not answer certutil -ping: does it run?",
     "database": "the database did not answer: does the service run?",

@@ -111,7 +111,8 @@ exit /b 9
 # with just that right) cannot be elevated and goes on. This server is the one that the
 # configuration string names, and no node of a cluster. And this is the CA of the plan: its
 # certificate is compared byte by byte with the bundle's and its hash with the plan's (ca.cer
-# may have been changed with the CA; and fc.exe of Wine 8 finds everything equal).
+# may have been changed with the CA; and fc.exe of Wine 8 finds everything equal). That it could
+# not be compared is not that it is another.
 START: Final = r"""
 :start
 set "ALONE=1"
@@ -160,12 +161,18 @@ call :trouble
 if not "%RC%"=="0" goto :refused
 if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
+call :unasked
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" goto :refused
+set "WHY=ca-compare"
+if not "%RC%"=="0" goto :refused
 set "FILE=work\ca.cer"
 set "SHA=%CASHA%"
 set "SPACED=%CASPACED%"
 call :hash
+if "%ANSWER%"=="failed" goto :refused
+set "WHY=ca"
 if not "%ANSWER%"=="same" goto :refused
 """
 
@@ -197,6 +204,7 @@ if "%WHY%"=="host" echo REFUSED: this server is not %CAHOST%, which the configur
 if "%WHY%"=="registry" echo REFUSED: whether this server is a node of a cluster could not be found out. What Windows said is in work/answer.txt and work/errors.txt.
 if "%WHY%"=="cluster" echo REFUSED: this server is a node of a failover cluster. These scripts are not made for one: take the plan to somebody who knows this cluster.
 if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca-compare" echo REFUSED: the CA's certificate could not be compared with ca.cer. What Windows said is in work/answer.txt and work/errors.txt.
 if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
 if "%WHY%"=="ping" echo REFUSED: the CA does not answer certutil -ping. Is the service running, and may this account ask it?
 if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?

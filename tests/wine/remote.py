@@ -79,5 +79,5 @@ def windows(
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
         # Wine takes the computer's name from this machine; a batch wants the one of the CA's server.
         named = f'"set COMPUTERNAME={ca.computer}&$SSH_ORIGINAL_COMMAND"'
-        server.obey(f"exec env -i {exports} {wine.wine} cmd /d /c {named}")
+        server.obey(f"exec env -i {exports} {' '.join(wine.command)} cmd /d /c {named}")
         yield desk

@@ -19,7 +19,7 @@ def test_a_batch_runs_in_its_folder_and_says_what_it_does(wine: Wine, tmp_path: 
     bundle = Bundle(tmp_path / "a bundle")
     with answering(bundle.ca, bundle.directory) as desk:
         local = LocalHost(
-            interpreter=[wine.wine, "cmd", "/d", "/c"],
+            interpreter=[*wine.command, "cmd", "/d", "/c"],
             code_page="cp850",
             environment={**wine.environment, **wine.overrides(own_find=False), **desk.environment},
             windows=True,

@@ -14,6 +14,8 @@ oracle for ours.
 from __future__ import annotations
 
 import contextlib
+import platform
+import re
 import secrets
 import shutil
 import socket
@@ -52,6 +54,19 @@ def _first(places: Sequence[str]) -> str | None:
     return next((found for place in places if (found := shutil.which(place))), None)
 
 
+def _fixed_addresses() -> list[str]:
+    """What a command begins with so that it and all its children are laid out in memory alike each time.
+
+    Wine needs certain addresses for itself. Where chance has put something else there, a program does not start: once
+    in some thousands. Some containers do not allow it; then a story that met this is told again.
+    """
+    command = ["setarch", platform.machine(), "-R"]
+    allowed = (
+        shutil.which(command[0]) and not subprocess.run([*command, "true"], check=False, capture_output=True).returncode
+    )
+    return command if allowed else []
+
+
 class Wine:
     """One prefix: a Windows of its own in a folder, alive until it is left."""
 
@@ -60,7 +75,8 @@ class Wine:
         wine, server = _first(_WINE), _first(_SERVER)
         if wine is None or server is None:
             raise PathError("Wine is not installed.")
-        self.wine, self._server = wine, server
+        self.command = [*_fixed_addresses(), wine]
+        self._server = [*_fixed_addresses(), server]
         # Nothing of the user's environment, which a batch would see as variables of its session.
         self.environment = {
             "PATH": "/usr/bin:/bin",
@@ -78,8 +94,8 @@ class Wine:
         wine = cls(directory)
         try:
             # Wine's services start here, where nothing is captured: they would keep a pipe open for ever.
-            wine._quietly([wine._server, "-p600"])
-            wine._quietly([wine.wine, "wineboot", "-i"])
+            wine._quietly([*wine._server, "-p600"])
+            wine._quietly([*wine.command, "wineboot", "-i"])
             program = directory / "stand_in.exe"
             build(program)
             for name in STAND_INS:
@@ -88,8 +104,8 @@ class Wine:
                 shutil.copy(program, place)
             yield wine
         finally:
-            wine._quietly([wine._server, "-k"])
-            wine._quietly([wine._server, "-w"])
+            wine._quietly([*wine._server, "-k"])
+            wine._quietly([*wine._server, "-w"])
             shutil.rmtree(directory, ignore_errors=True)
 
     def overrides(self, *, own_find: bool) -> dict[str, str]:
@@ -184,7 +200,7 @@ class WineHost:
         with _Desk(self._programs, directory, self.starts) as desk:
             called = script if self._at is None else windows_path(directory / script)
             process = subprocess.Popen(
-                [self._wine.wine, "cmd", "/d", "/c", called, *arguments],
+                [*self._wine.command, "cmd", "/d", "/c", called, *arguments],
                 cwd=self._at or directory,
                 env={**self._wine.environment, **self._overrides, **desk.environment, **self._environment},
                 stdin=subprocess.DEVNULL,
@@ -209,10 +225,8 @@ class WineHost:
                 process.stdout.close()
         if desk.trouble is not None:
             raise RunError(f"{script} was interrupted: {desk.trouble}") from None
-        errors = directory / "work" / "errors.txt"
-        said += [errors.read_text(OEM)] if errors.exists() else []
-        if any("Can't recognize" in line for line in said):
-            raise FlakeError(f"{script}: {''.join(said)}")
+        if (unstarted := _unstarted(directory, said)) is not None:
+            raise FlakeError(f"{script}: {unstarted}")
         return code
 
     def _enroll(self) -> None:
@@ -221,6 +235,25 @@ class WineHost:
         for name, data in self._enrolled.items():
             place.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(data)
+
+
+def _unstarted(directory: Path, said: Sequence[str]) -> str | None:
+    """What Wine's cmd.exe says where it could not start a program that is there; None where it could.
+
+    It stands wherever the batch sent the errors of that program: on the screen, or in a file that the next program's
+    answer may have replaced by then. So the exit code that comes with it counts too, which every batch logs.
+    """
+    for line in said:
+        if "Can't recognize" in line:
+            return line.strip()
+    for path in sorted(p for folder in ("work", "out") for p in (directory / folder).glob("*.txt")):
+        if "Can't recognize" in (text := path.read_text(OEM)):
+            return f"{path.name}: {text.strip()}"
+    for path in sorted((directory / "logs").glob("*.log")):
+        for line in path.read_text(OEM).splitlines():
+            if re.search(r"^@@CR .*\b9009\b", line):
+                return f"{path.name}: {line}"
+    return None
 
 
 def windows_path(path: Path) -> str:

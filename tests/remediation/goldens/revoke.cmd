@@ -137,12 +137,18 @@ call :trouble
 if not "%RC%"=="0" goto :refused
 if not exist "work\ca.cer" goto :refused
 set "WHY=ca"
+call :unasked
 "%FC%" /b "work\ca.cer" "ca.cer" >nul
-if not "%ERRORLEVEL%"=="0" goto :refused
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="1" goto :refused
+set "WHY=ca-compare"
+if not "%RC%"=="0" goto :refused
 set "FILE=work\ca.cer"
 set "SHA=%CASHA%"
 set "SPACED=%CASPACED%"
 call :hash
+if "%ANSWER%"=="failed" goto :refused
+set "WHY=ca"
 if not "%ANSWER%"=="same" goto :refused
 
 if "%PHASE%"=="publish" goto :publish
@@ -471,6 +477,7 @@ if "%WHY%"=="host" echo REFUSED: this server is not %CAHOST%, which the configur
 if "%WHY%"=="registry" echo REFUSED: whether this server is a node of a cluster could not be found out. What Windows said is in work/answer.txt and work/errors.txt.
 if "%WHY%"=="cluster" echo REFUSED: this server is a node of a failover cluster. These scripts are not made for one: take the plan to somebody who knows this cluster.
 if "%WHY%"=="ca-answer" echo REFUSED: the CA did not hand out its certificate. Is the service running, and may this account ask it?
+if "%WHY%"=="ca-compare" echo REFUSED: the CA's certificate could not be compared with ca.cer. What Windows said is in work/answer.txt and work/errors.txt.
 if "%WHY%"=="ca" echo REFUSED: this is another CA, or its certificate was renewed. It is not the one in ca.cer.
 if "%WHY%"=="ping" echo REFUSED: the CA does not answer certutil -ping. Is the service running, and may this account ask it?
 if "%WHY%"=="database" echo REFUSED: the database did not answer. Is the service running, and may this account read it?
