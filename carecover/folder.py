@@ -12,7 +12,8 @@ A case is a folder of plain files that any tool can read:
     cache/                     tables as Parquet; may be deleted at any time
 
 Every write is atomic (a temporary file, then a rename), and one writer at a time holds the
-lock, which the operating system drops with the process.
+lock, which the operating system drops with the process. Only their owner can read the files
+(POSIX: 0600 and 0700; on Windows they have the rights of the folder that the case lies in).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -35,9 +37,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from carecover.errors import CaseError, PathError, UsageError
+from carecover.journal import owner_only, sync_folder
 from carecover.model import TABLES, sha256_hex
 
-FORMAT: Final = 1
+# 1: records say no more of how an act was done than the version, and not every file of a run is recorded. Such a case
+# is read as it is; the first new act records what lies there, and makes it format 2.
+FORMAT: Final = 2
+_READABLE: Final = (1, 2)
 # A copy keeps the case whole; above this a reference with its hash must do, for the disk's sake.
 MAX_COPY_BYTES: Final = 1 << 30
 # How long a second writer waits: acts take seconds, and a notebook and a shell may share a case.
@@ -46,6 +52,8 @@ LOCK_PATIENCE_SECONDS: Final = 20.0
 MAX_FILES: Final = 1_000_000
 _BLOCK: Final = 1 << 20
 _FOLDERS: Final = ("evidence", "plans", "runs", "reports", "cache")
+# What a writer that died has left: the file that would have got its name next.
+_LEFT: Final = re.compile(r"\..+\.[0-9]{1,10}|\.incoming", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +80,13 @@ class CaseFolder:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise CaseError(f"{path} exists and is no case: name another folder for the case.")
             path.mkdir(parents=True, exist_ok=True)
-            if os.name == "posix":
-                # What a case holds is the company's worst week: nobody else's business.
-                path.chmod(0o700)
+            # What a case holds is the company's worst week: nobody else's business.
+            _close_to_others(path)
             folder = CaseFolder(path)
             # First, so that a folder whose making was interrupted is a case, and can be made again.
             folder.write_json("case.json", {"format": FORMAT, **body})
             for name in _FOLDERS:
-                (path / name).mkdir(exist_ok=True)
+                _make_folder(path / name)
         except OSError as error:
             raise PathError(f"{path} cannot be made into a case folder: {error.strerror}.") from None
         return folder
@@ -104,12 +111,17 @@ class CaseFolder:
             raise CaseError(
                 f"{self.path / 'case.json'} cannot be read ({error}). Restore the folder from a copy."
             ) from None
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
+        # True counts as 1, but is none.
+        if not isinstance(body, dict) or body.get("format") not in _READABLE or body["format"] is True:
             raise CaseError(
-                f"{self.path} is a case of another format than {FORMAT}, which is all that this carecover "
-                "reads. Use the version that made it."
+                f"{self.path} is a case of another format than {' and '.join(map(str, _READABLE))}, which are those "
+                "that this carecover reads. Use the version that made it."
             )
         return body
+
+    def head_is(self, body: Mapping[str, Any]) -> bool:
+        """True where case.json has exactly the bytes that ``body`` gives."""
+        return self.holds("case.json", sha256_hex(_pretty(body)))
 
     # ------------------------------------------------------------------ writing
 
@@ -117,7 +129,7 @@ class CaseFolder:
     def locked(self) -> Iterator[None]:
         """Hold the case for one act; raises CaseError when another writer keeps it too long."""
         try:
-            lock = (self.path / ".lock").open("a+b")
+            lock = os.fdopen(owner_only(str(self.path / ".lock"), os.O_RDWR | os.O_CREAT), "r+b")
         except OSError as error:
             raise CaseError(
                 f"{self.path} cannot be written ({error.strerror}): nothing was changed. Make it writable, or work "
@@ -132,6 +144,7 @@ class CaseFolder:
                         "try again; nothing was changed."
                     )
                 time.sleep(0.05)
+            self._sweep()
             yield
         finally:
             lock.close()
@@ -140,14 +153,61 @@ class CaseFolder:
         """Write one file of the case atomically: whole or not at all."""
         target = self.path / name
         try:
-            write_atomically(target, data)
+            write_atomically(target, data, private=True)
         except OSError as error:
             raise self._unwritable(target, error) from None
         return target
 
+    def take_private(self, place: Path) -> dict[str, str]:
+        """Close what was copied into the case to others, have it on disk; file name within ``place`` → SHA-256."""
+        found: dict[str, str] = {}
+        try:
+            for folder, _, names in os.walk(place, topdown=False):
+                for name in sorted(names):
+                    path = Path(folder, name)
+                    path.chmod(0o600)
+                    with path.open("rb") as stream:
+                        os.fsync(stream.fileno())
+                    found[spelled(path.relative_to(place).as_posix())] = hash_file(path)
+                _close_to_others(Path(folder))
+                sync_folder(Path(folder))
+            sync_folder(place.parent)
+        except OSError as error:
+            raise self._unwritable(place, error) from None
+        return dict(sorted(found.items()))
+
+    def settle(self) -> None:
+        """Have the names of all stored evidence on disk, before the journal speaks of them."""
+        try:
+            sync_folder(self.path / "evidence")
+        except OSError as error:
+            raise self._unwritable(self.path / "evidence", error) from None
+
+    def files(self) -> Iterator[str]:
+        """Every name in the case that is no folder, in a stable order, relative and with ``/``; links are names too."""
+        for folder, folders, names in os.walk(self.path, followlinks=False):
+            folders.sort()
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            for name in sorted([*names, *links]):
+                yield Path(folder, name).relative_to(self.path).as_posix()
+
+    def open_to_others(self) -> list[str]:
+        """Names that somebody else than the owner can read (POSIX): none where the folder itself is closed."""
+        if os.name != "posix" or not _others(self.path):
+            return []
+        return [".", *(name for name in self.files() if _others(self.path / name))]
+
+    def _sweep(self) -> None:
+        """Delete what writers that died have left half-written; only who holds the lock may call it."""
+        for name in ("", "evidence", "plans/*", "runs/*", "reports"):
+            for path in self.path.glob(f"{name}/.*" if name else ".*"):
+                if _LEFT.fullmatch(path.name) and path.is_file():
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
     def write_json(self, name: str, body: Mapping[str, Any]) -> Path:
         """Write one JSON file of the case, readable for people."""
-        return self.write(name, (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+        return self.write(name, _pretty(body))
 
     # ------------------------------------------------------------------ evidence
 
@@ -166,8 +226,8 @@ class CaseFolder:
                 size += len(block)
             return Stored(digest.hexdigest(), size, copied)
         try:
-            temporary.parent.mkdir(exist_ok=True)
-            with temporary.open("wb") as copy:
+            _make_folder(temporary.parent)
+            with open(temporary, "wb", opener=owner_only) as copy:
                 for block in _blocks(source):
                     digest.update(block)
                     size += copy.write(block)
@@ -193,8 +253,13 @@ class CaseFolder:
         return self.path / "evidence" / sha256
 
     def place_of(self, record: Mapping[str, Any]) -> Path:
-        """Where the bytes of a recorded file should lie; nothing is looked at."""
-        return self.evidence(record["sha256"]) if record["copied"] else Path(record["path"])
+        """Where the bytes of a recorded file should lie: as the case's own copy, or where it was handed in.
+
+        A file that was too large to copy may be put beside the copies by hand, under its SHA-256: a case that is
+        carried to another machine takes it along so.
+        """
+        copy = self.evidence(record["sha256"])
+        return copy if record["copied"] or copy.is_file() else Path(record["path"])
 
     def unchanged(self, record: Mapping[str, Any]) -> Path:
         """Where the bytes of a recorded file lie (``path``, ``sha256``, ``copied``).
@@ -207,7 +272,7 @@ class CaseFolder:
         except OSError as error:
             raise CaseError(
                 f"{record['path']} is gone from the case ({place}: {error.strerror}). Hand it in again, or restore the "
-                "case from a copy."
+                f"case from a copy; a copy of the file itself may be put at {self.evidence(record['sha256'])}."
             ) from None
         if found != record["sha256"]:
             raise CaseError(
@@ -230,6 +295,25 @@ class CaseFolder:
         )
 
     # ------------------------------------------------------------------ cache
+
+    def damaged_cache(self) -> list[str]:
+        """Kept tables whose seal does not hold, by their names in the cache: no reader believes them."""
+        damaged = []
+        for place in sorted((self.path / "cache").glob("*/")):
+            if not (place / "seal.json").exists():
+                # Whoever kept it was interrupted: it never counted.
+                continue
+            try:
+                data = (place / "seal.json").read_bytes()
+                seal = json.loads(data)
+                whole = data == json.dumps(seal).encode("ascii") and {f"{n}.parquet" for n in seal} | {"seal.json"} == {
+                    path.name for path in place.iterdir() if not _LEFT.fullmatch(path.name)
+                }
+                whole = whole and all(hash_file(place / f"{name}.parquet") == sha256 for name, sha256 in seal.items())
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+                whole = False
+            damaged += [] if whole else [f"cache/{place.name}"]
+        return damaged
 
     def load_tables(self, key: str) -> dict[str, pd.DataFrame] | None:
         """Tables kept under ``key``, or None where there are none (or they are damaged)."""
@@ -256,9 +340,9 @@ class CaseFolder:
                 sink = pa.BufferOutputStream()
                 pq.write_table(_arrow(name, table), sink, compression="zstd")
                 data = sink.getvalue().to_pybytes()
-                write_atomically(place / f"{name}.parquet", data)
+                write_atomically(place / f"{name}.parquet", data, private=True)
                 seal[name] = sha256_hex(data)
-            write_atomically(place / "seal.json", json.dumps(seal).encode("ascii"))
+            write_atomically(place / "seal.json", json.dumps(seal).encode("ascii"), private=True)
         except OSError:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -281,8 +365,9 @@ class CaseFolder:
             sink = pa.BufferOutputStream()
             pq.write_table(pa.table({"line": pa.array(lines, pa.string())}), sink, compression="zstd")
             data = sink.getvalue().to_pybytes()
-            write_atomically(place / "lines.parquet", data)
-            write_atomically(place / "seal.json", json.dumps({"lines": sha256_hex(data)}).encode("ascii"))
+            write_atomically(place / "lines.parquet", data, private=True)
+            seal = json.dumps({"lines": sha256_hex(data)}).encode("ascii")
+            write_atomically(place / "seal.json", seal, private=True)
         except OSError:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -366,18 +451,49 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all, also when the machine dies while writing."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+def write_atomically(target: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all, also when the machine dies while writing.
+
+    ``private``: only the owner can read it, and the folders that are made for it.
+    """
+    if private:
+        _make_folder(target.parent)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
+        with open(temporary, "wb", opener=owner_only if private else None) as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
+        # The journal may speak of it next: the name must not be lost where the journal's line is not.
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_folder(place: Path) -> None:
+    """A folder of the case, and those above it that are missing, closed to others."""
+    if not place.is_dir():
+        _make_folder(place.parent)
+        place.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(place.parent)
+
+
+def _close_to_others(folder: Path) -> None:
+    if os.name == "posix":
+        folder.chmod(0o700)
+
+
+def _others(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return not stat.S_ISLNK(mode) and bool(mode & 0o077)
+
+
+def _pretty(body: Mapping[str, Any]) -> bytes:
+    """A JSON file of the case, readable for people."""
+    return (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def _arrow(name: str, table: pd.DataFrame) -> pa.Table:

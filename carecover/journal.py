@@ -4,19 +4,23 @@ One line of canonical JSON an act. Each line carries the SHA-256 of what it says
 of the line before it, so damage shows at its line, and an edit, a removal or a reordering at
 the first line after it at the latest. A chain cannot show that its tail was cut off or made
 anew: the head is therefore printed in every bundle and report, where the case folder's
-keeper cannot reach it.
+keeper cannot reach it (``carecover check CASE --against FILE``).
 """
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from carecover import __version__
 from carecover.errors import CaseError, UsageError
 from carecover.model import canonical_json, sha256_hex, utc_text
 
@@ -27,7 +31,11 @@ MAX_LINE: Final = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act: number from 1, the act itself, and the digests of this record and of the one before."""
+    """One act: number from 1, the act itself, and the digests of this record and of the one before.
+
+    ``at`` is UTC. ``how`` says by which version, command, account and machine, and that machine's offset from
+    UTC; records of format 1 have none of it but the version, among their details.
+    """
 
     number: int
     at: str
@@ -35,23 +43,33 @@ class Entry:
     details: Mapping[str, Any]
     previous: str
     digest: str
+    how: Mapping[str, str] = field(default_factory=dict)
 
 
 class Journal:
-    """The journal of one case folder; every append is on disk before it returns."""
+    """The journal of one case folder; every append is on disk before it returns.
 
-    def __init__(self, path: Path) -> None:
+    ``command`` is what every record says of the way in which carecover was called; whoever calls sets it.
+    """
+
+    command: ClassVar[str] = "python"
+
+    def __init__(self, path: Path, *, until: int | None = None) -> None:
         """Open the journal at ``path``; a torn last line (a crash while writing) is cut off.
 
         A torn line was never acknowledged to anybody, so nothing is lost with it; it is
-        kept beside the journal for whoever wants to look.
+        kept beside the journal for whoever wants to look. ``until``: as it was after the act
+        of that number, to read only.
         """
         self._path = path
+        self._until = until
 
     def entries(self) -> Iterator[Entry]:
         """Every entry in order, the chain checked; raises CaseError at the first that does not fit."""
         previous = GENESIS
         for number, line in enumerate(self._lines(), start=1):
+            if self._until is not None and number > self._until:
+                return
             try:
                 record = json.loads(line)
                 entry = Entry(**record)
@@ -98,30 +116,27 @@ class Journal:
             raise self._unreadable(error) from None
 
     def append(self, act: str, at: datetime, details: Mapping[str, Any]) -> Entry:
-        """Write one act to disk (flushed and synced) and return it."""
+        """Write one act to disk (flushed and synced) and return it; what fails leaves the journal as it was."""
         number, previous = 1, GENESIS
         for entry in self.entries():
             number, previous = entry.number + 1, entry.digest
-        record: dict[str, Any] = {
-            "number": number,
-            "at": utc_text(at),
-            "act": act,
-            "details": dict(details),
-            "previous": previous,
-        }
         try:
+            torn = self.mend()
+            record: dict[str, Any] = {
+                "number": number,
+                "at": utc_text(at),
+                "act": act,
+                "details": dict(details),
+                "how": {**_how(at), **({"torn": sha256_hex(torn)} if torn else {})},
+                "previous": previous,
+            }
             record["digest"] = _digest(record)
             line = canonical_json(record)
+            if len(line) > MAX_LINE:
+                raise CaseError(f"The record of '{act}' is larger than {MAX_LINE} bytes and was not written.")
+            self._write(line + b"\n")
         except UnicodeEncodeError:
             raise UsageError(f"What is to be recorded of '{act}' holds characters that are no Unicode text.") from None
-        if len(line) > MAX_LINE:
-            raise CaseError(f"The record of '{act}' is larger than {MAX_LINE} bytes and was not written.")
-        try:
-            self.mend()
-            with self._path.open("ab") as stream:
-                stream.write(line + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
         except OSError as error:
             raise CaseError(
                 f"{self._path} cannot be written ({error.strerror}). Nothing was done; make room and try again."
@@ -133,17 +148,37 @@ class Journal:
 
         Only a line without its end is torn: a crash cannot damage a finished one.
         """
-        if not self._path.exists():
+        if not self.torn:
             return b""
         with self._path.open("r+b") as stream:
             data = stream.read()
             torn = data[data.rfind(b"\n") + 1 :]
-            if torn:
-                self._path.with_suffix(".torn").write_bytes(torn)
-                stream.truncate(len(data) - len(torn))
-                stream.flush()
-                os.fsync(stream.fileno())
+            aside = self._path.with_suffix(".torn")
+            with open(aside, "wb", opener=owner_only) as kept:
+                kept.write(torn)
+                kept.flush()
+                os.fsync(kept.fileno())
+            stream.truncate(len(data) - len(torn))
+            stream.flush()
+            os.fsync(stream.fileno())
         return torn
+
+    def _write(self, data: bytes) -> None:
+        """Add to the end, all or nothing: an act that was refused to the user must not stand in the journal."""
+        with open(self._path, "ab", buffering=0, opener=owner_only) as stream:
+            end = stream.tell()
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[stream.write(rest) or 0 :]
+                os.fsync(stream.fileno())
+                if end == 0:
+                    sync_folder(self._path.parent)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    stream.truncate(end)
+                    os.fsync(stream.fileno())
+                raise
 
     def _lines(self) -> Iterator[bytes]:
         try:
@@ -163,6 +198,52 @@ class Journal:
 
     def _unreadable(self, error: OSError) -> CaseError:
         return CaseError(f"{self._path} cannot be read ({error.strerror}). Restore the folder from a copy.")
+
+
+def owner_only(path: str, flags: int) -> int:
+    """Opener of files that nobody but their owner may read (POSIX; Windows has the folder's rights instead)."""
+    return os.open(path, flags, 0o600)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have new names in a folder survive a loss of power (Windows has no such call, and needs none)."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def preimage(entry: Entry) -> bytes:
+    """The bytes whose SHA-256 is the entry's digest."""
+    record: dict[str, Any] = {
+        "number": entry.number,
+        "at": entry.at,
+        "act": entry.act,
+        "details": entry.details,
+        "previous": entry.previous,
+    }
+    if entry.how:
+        record["how"] = entry.how
+    return canonical_json(record)
+
+
+def _how(at: datetime) -> dict[str, str]:
+    """By what an act was done; the account is the machine's word, who it was is said by a person."""
+    try:
+        account = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        account = "unknown"
+    offset = at.astimezone().strftime("%z")
+    shown = {
+        "version": __version__,
+        "command": Journal.command,
+        "account": account,
+        "host": platform.node(),
+        "offset": f"{offset[:3]}:{offset[3:5]}",
+    }
+    return {name: text.encode("utf-8", "backslashreplace").decode("utf-8") for name, text in shown.items()}
 
 
 def _digest(record: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ def case(tmp_path: Path) -> CaseFolder:
 
 def test_a_new_case_is_private_and_readable(case: CaseFolder) -> None:
     assert CaseFolder.is_case(case.path)
-    assert case.read_head() == {"format": 1, "facts": {}}
+    assert case.read_head() == {"format": 2, "facts": {}}
     if os.name == "posix":
         assert stat.S_IMODE(case.path.stat().st_mode) == 0o700
 
@@ -47,7 +47,7 @@ def test_a_case_takes_nobody_elses_place(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"{", "cannot be read"), (b"[]", "format"), (b'{"format": 2}', "format"), (b"\xff\xfe", "cannot be read")],
+    [(b"{", "cannot be read"), (b"[]", "format"), (b'{"format": 3}', "format"), (b"\xff\xfe", "cannot be read")],
 )
 def test_a_head_that_is_none_is_told(case: CaseFolder, content: bytes, said: str) -> None:
     (case.path / "case.json").write_bytes(content)
@@ -112,14 +112,15 @@ def test_whose_fault_it_is_is_said(
     source.write_bytes(b"evidence")
     real = Path.open
 
-    def broken(path: Path, mode: str = "r") -> object:
-        if (path == source) == (failing == "read"):
-            raise OSError(
-                28 if failing == "write" else 13, "No space left" if failing == "write" else "Permission denied"
-            )
+    def unreadable(path: Path, mode: str = "r") -> object:
+        if path == source:
+            raise PermissionError(13, "Permission denied")
         return real(path, mode)
 
-    monkeypatch.setattr(Path, "open", broken)
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(*((Path, "open", unreadable) if failing == "read" else (os, "fsync", full)))
     expected, named = (PathError, str(source)) if failing == "read" else (CaseError, "evidence")
     with pytest.raises(expected, match=r"denied|space") as caught:
         case.store(source)

@@ -20,7 +20,8 @@ PACKAGE = Path(carecover.__file__).parent
 LAYERS = [
     {"errors"},
     {"model"},
-    {"journal", "facts", "folder"},
+    {"journal", "facts"},
+    {"folder"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "backends", "report"},
     {"register"},
     {"bundles", "ocsp_client"},
