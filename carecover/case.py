@@ -11,23 +11,38 @@ speaks to; what is behind a verb lies in ``register``, ``derivation``, ``bundles
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
 
-from carecover import __version__, analysis, bundles, evidence, ocsp_client, proof, remediation, simulator
+from carecover import (
+    __version__,
+    analysis,
+    bundles,
+    custody,
+    evidence,
+    keys,
+    ocsp_client,
+    proof,
+    provenance,
+    remediation,
+    simulator,
+    stamps,
+)
 from carecover.bundles import Run
 from carecover.derivation import Act, Derivation, Holding, Investigator, moment
 from carecover.errors import CarecoverError, CaseError, PathError, QuestionError, RefusedError, RunError, UsageError
 from carecover.facts import change_facts, check_place, person_name
-from carecover.folder import CaseFolder, Stored, spelled, walk, write_atomically
+from carecover.folder import FORMAT, CaseFolder, Stored, spelled, walk, write_atomically
 from carecover.journal import GENESIS, Entry, Journal
 from carecover.model import (
     ROLES,
@@ -91,10 +106,11 @@ class Case:
             return case
         known = change_facts(CaseFacts(), facts)
         now = (clock or (lambda: datetime.now(UTC)))()
-        folder = CaseFolder.create(place, {"created": utc_text(now), "facts": known.to_json()})
+        created = {"created": utc_text(now), "facts": known.to_json()}
+        folder = CaseFolder.create(place, created)
         case = cls(folder, clock)
         with folder.locked():
-            case._record("create", {"facts": known.to_json(), "name": spelled(place.resolve().name)})
+            case._record("create", {**created, "name": spelled(place.resolve().name)})
         return case
 
     @classmethod
@@ -122,11 +138,14 @@ class Case:
             after = change_facts(before, changes)
             if self._journal.head == GENESIS:
                 # The making of the case was interrupted: this is the rest of it.
-                self._record("create", {"facts": after.to_json(), "name": spelled(self.path.resolve().name)})
+                made = {"created": head.get("created"), "facts": after.to_json()}
+                self._record("create", {**made, "name": spelled(self.path.resolve().name)})
             elif after != before:
                 self._record("facts", {"before": before.to_json(), "after": after.to_json()})
-            if head.get("facts") != after.to_json():
-                self._folder.write_json("case.json", {**head, "facts": after.to_json()})
+            entries = list(self._journal.entries())
+            body = custody.head_body(head, after.to_json(), entries)
+            if not self._folder.head_is(body):
+                self._folder.write_json("case.json", body)
             self._void_if_changed()
 
     # ------------------------------------------------------------------ evidence → tables
@@ -191,11 +210,13 @@ class Case:
                 added.append(record)
                 by_place.add((name, stored.sha256))
                 by_digest.setdefault(stored.sha256, record)
-            for start in range(0, len(added), _FILES_PER_ENTRY):
-                self._record("add", {"files": added[start : start + _FILES_PER_ENTRY]})
+            self._folder.settle()
+            parts = [added[start : start + _FILES_PER_ENTRY] for start in range(0, len(added), _FILES_PER_ENTRY)]
+            acts = [self._record("add", {"files": part}) for part in parts]
             if added:
                 self._void_if_changed()
         accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress))
+        self._record_result(acts, {n: int(accounting[n].sum()) for n in ("units", "parsed", "duplicate", "rejected")})
         if unopened:
             raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.", accounting)
         return accounting
@@ -319,11 +340,18 @@ class Case:
         """The decisions in order, frozen; raises RefusedError where there can be no plan."""
         return self._derived.plan
 
-    def sign_off(self, *, by: str, role: Role | str) -> SignOff:
-        """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people."""
+    def sign_off(
+        self, *, by: str, role: Role | str, key: str | Path | None = None, password: str | None = None
+    ) -> SignOff:
+        """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people.
+
+        ``key`` is the file of the person's own key (``carecover keygen``), ``password`` what opens it; it is written
+        nowhere. Without a key the sign-off is by name only, and whatever shows it says so.
+        """
         if role not in ROLES:
             raise UsageError(f"'{role}' is no role: sign off as {' or '.join(ROLES)}.")
         person = person_name(by)
+        signing = None if key is None else keys.open_key(Path(key), password or "")
         with self._folder.locked():
             plan = self.plan()
             for other in self.sign_offs(plan):
@@ -334,20 +362,29 @@ class Case:
                     )
                 if other.role == role:
                     raise RefusedError(f"The plan has its {role} already ({other.person}); the other role is missing.")
-            self._folder.write(_plan_file(plan.digest), canonical_json(plan.to_json()))
-            entry = self._record("sign", {"digest": plan.digest, "by": person, "role": str(role)})
-        return SignOff(plan.digest, person, _role(role), moment(entry.at))
+                if signing is not None and other.public_key == signing.public_key:
+                    raise RefusedError(
+                        f"{other.person} has signed this plan with this very key. Each of the two people makes a key "
+                        "of their own: carecover keygen FILE"
+                    )
+            self._renew()
+            self._folder.write(custody.plan_file(plan.digest), canonical_json(plan.to_json()))
+            details: dict[str, Any] = {"digest": plan.digest, "by": person, "role": str(role)}
+            details["findings"] = _digest_of("findings", self.findings)
+            now = self._clock()
+            if signing is not None:
+                details |= keys.sign_details(signing, details, utc_text(now) or "", self._journal.head)
+            return _sign_off(self._record("sign", details, at=now))
 
     def sign_offs(self, plan: Plan | None = None) -> tuple[SignOff, ...]:
-        """The signatures that stand under the plan as it is now."""
+        """The signatures that stand under the plan as it is now; one by key counts only where it holds."""
         digest = (plan or self.plan()).digest
         standing: list[SignOff] = []
         for entry in self._journal.entries():
             if entry.act == "void":
                 standing = []
-            elif entry.act == "sign":
-                role = _role(entry.details["role"])
-                standing.append(SignOff(entry.details["digest"], entry.details["by"], role, moment(entry.at)))
+            elif entry.act == "sign" and (keys.signed(entry) or not custody.by_key(entry)):
+                standing.append(_sign_off(entry))
         return tuple(s for s in standing if s.digest == digest)
 
     # ------------------------------------------------------------------ batch, rehearse, run
@@ -508,9 +545,14 @@ class Case:
                         continue
                     kept = {"path": shown, "sha256": stored.sha256, "size": stored.size, "copied": stored.copied}
                     records.append({**kept, **where})
-                for start in range(0, len(records), _FILES_PER_ENTRY):
-                    self._record("verify", {"digest": digest, "files": records[start : start + _FILES_PER_ENTRY]})
+                self._folder.settle()
+                parts = [
+                    records[start : start + _FILES_PER_ENTRY] for start in range(0, len(records), _FILES_PER_ENTRY)
+                ]
+                acts = [self._record("verify", {"digest": digest, "files": part}) for part in parts]
         outcomes = self._derived.table("outcomes")
+        counted = {str(verdict): int(number) for verdict, number in outcomes["verdict"].value_counts().items()}
+        self._record_result(acts, {"outcomes": _digest_of("outcomes", outcomes), "verdicts": counted})
         returned, changes = self._returned(), self._derived.table("crl_changes")
         useless = [] if unopened else _of_no_use([str(record["path"]) for record in records], returned.unused)
         outcomes.attrs["notes"] = [*returned.notes, *useless, *proof.warnings_about(changes)]
@@ -521,10 +563,34 @@ class Case:
         return outcomes
 
     def report(self, output: str | Path) -> Path:
-        """Write the report (.html); a copy stays in the case."""
+        """Write the report (.html); a copy stays in the case.
+
+        The same of the journal: .jsonld is all of it in the words of CASE/UCO, .tsq asks a time-stamping authority
+        (RFC 3161) about its head.
+        """
         target = Path(output)
-        if target.suffix.lower() != ".html":
-            raise UsageError(f"A report is written as .html in this version, not as '{target.suffix or target.name}'.")
+        form = target.suffix.lower()
+        if form == ".tsq":
+            return self._ask_for_stamp(target)
+        entries = list(self._journal.entries())
+        said = {"form": form, "made_at": utc_text(self._clock()), "as_of": len(entries)}
+        page = self._rendered(said)
+        with self._folder.locked():
+            _write_out(target, page)
+            copy = custody.report_copy(sha256_hex(page), form)
+            self._folder.write(copy, page)
+            self._record("report", {"path": spelled(target), "sha256": sha256_hex(page), "copy": copy, **said})
+        return target
+
+    def _rendered(self, said: Mapping[str, Any]) -> bytes:
+        """A report or export as bytes: they follow from the case, and from ``said``, which the journal keeps."""
+        form = said["form"]
+        if form == ".jsonld":
+            return provenance.case_uco(list(self._journal.entries()))
+        if form != ".html":
+            raise UsageError(
+                f"A report is written as .html in this version, not as '{form or 'a file without ending'}'."
+            )
         try:
             plan: Plan | None = self.plan()
         except (RefusedError, QuestionError):
@@ -549,60 +615,100 @@ class Case:
             executions=[run for run in (self._last_run("run", plan),) if run is not None],
             trusted_until=proof.trusted_until(tables["visibility"]),
             journal_head=self._journal.head,
-            made_at=self._clock(),
+            made_at=moment(said["made_at"]),
             version=__version__,
         )
-        page = render_html(document).encode("utf-8")
-        with self._folder.locked():
-            try:
-                write_atomically(target, page)
-            except OSError as error:
-                raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
-            self._folder.write(_report_copy(sha256_hex(page)), page)
-            self._record("report", {"path": spelled(target), "sha256": sha256_hex(page)})
-        return target
+        return render_html(document).encode("utf-8")
 
-    def check(self) -> list[str]:
-        """Recompute everything from the folder; return what does not fit, in sentences."""
-        problems: list[str] = []
+    def _ask_for_stamp(self, target: Path) -> Path:
+        with self._folder.locked():
+            entry = self._journal.last()
+            if entry is None:
+                raise UsageError("There is no act in the journal yet that could be stamped.")
+            asked = stamps.request(entry)
+            self._record("stamp-request", {"path": spelled(target), "sha256": sha256_hex(asked), "head": entry.digest})
+            return _write_out(target, asked)
+
+    def check(
+        self, *, head: str | None = None, against: Iterable[str | Path] = (), authority: str | Path | None = None
+    ) -> custody.Checked:
+        """Recompute everything from the folder; return what does not fit, in sentences.
+
+        ``head`` is a head of the journal that was printed somewhere, ``against`` are files that name one: bundles,
+        transcripts, reports, or time stamps (.tsr), which are checked with the certificates in ``authority``. What
+        fits of these is in ``notes``. Writes nothing, and believes no cache.
+        """
+        anchors = [custody.anchor(Path(path)) for path in against]
         try:
             entries = list(self._journal.entries())
         except CaseError as error:
-            return [str(error)]
+            return custody.Checked([str(error)])
+        answers = [custody.anchor_problem(entries, found) for found in anchors]
+        answers += [custody.stamp_problem(found, authority) for found in anchors if found.stamp is not None]
+        answers += [] if head is None else [custody.head_problem(entries, head)]
+        checked = custody.Checked([bad for bad, _ in answers if bad], [good for _, good in answers if good])
         if self._journal.torn:
-            problems.append(
+            checked.append(
                 f"{self.path / 'journal.jsonl'} ends in the middle of a line: the last act was interrupted and does "
                 "not count, or the file was damaged. The next act puts that line aside."
             )
-        recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
-        for file in {f["sha256"]: f for f in recorded}.values():
-            try:
-                self._folder.unchanged(file)
-            except CaseError as error:
-                problems.append(str(error))
-        if self._folder.read_head().get("facts") != self._recorded_facts():
-            problems.append(
+        if not self._folder.head_is(custody.head_body(self._folder.read_head(), self._recorded_facts(), entries)):
+            checked.append(
                 f"{self.path / 'case.json'} does not hold the facts that the journal records, which are those that "
-                "count. 'carecover init CASE' writes it again."
+                "count, or not in the form in which they are written. 'carecover init CASE' writes it again."
             )
-        try:
-            self._decision_lines()
-        except CaseError as error:
-            problems.append(str(error))
-        if problems:
-            return problems
-        remembered = {n: self._derived.table(n) for n in READ_TABLES}
-        fresh = self._register.read(
-            self._evidence_records(), self.facts, use_cache=False, accepted=self._accepted_profiles()
-        )
-        problems += [
-            f"Table {n} is not what the evidence gives." for n in READ_TABLES if not _same(remembered[n], fresh[n])
+        checked += [cut] if (cut := self._without_end()) else []
+        checked += custody.signature_problems(entries)
+        broken: list[str] = []
+        recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
+        looks: list[Callable[[], object]] = [partial(self._folder.unchanged, file) for file in _each_once(recorded)]
+        for look in (*looks, self._decision_lines):
+            try:
+                look()
+            except CaseError as error:
+                broken.append(str(error))
+        last = self._last("decide")
+        checked += custody.folder_problems(self._folder, entries, last.details["size"] if last else 0)
+        checked += broken
+        if broken:
+            return checked
+        fresh = self._afresh()
+        read = fresh._readings()
+        remembered = self._readings()
+        checked += [
+            f"Table {n} is not what the evidence gives. Delete {self.path / 'cache'}."
+            for n in READ_TABLES
+            if not _same(remembered[n], read[n])
         ]
-        problems += [cut] if (cut := self._without_end()) else []
-        return problems + [
-            f"{self.path / name} is missing or was changed: it is no longer {what}."
-            for name, (sha256, what) in self._kept_files(entries).items()
-            if not self._folder.holds(name, sha256)
+        for entry in entries:
+            checked += fresh._recomputed(entry)
+        return checked
+
+    def _afresh(self, until: int | None = None) -> Case:
+        """The case as it was after an act, from the evidence alone: no cache is read or written."""
+        then = Case(self._folder, self._clock)
+        then._journal = Journal(self.path / "journal.jsonl", until=until)
+        then._register = self._register if self._register.afresh else EvidenceRegister(self._folder, afresh=True)
+        then._investigator = self._investigator
+        return then
+
+    def _recomputed(self, entry: Entry) -> list[str]:
+        """What an act recorded of its result, and what comes out now."""
+        said, now = entry.details, dict[str, str | None]()
+        then = self._afresh(said.get("as_of", entry.number - 1))
+        with contextlib.suppress(QuestionError, RefusedError):
+            if entry.act == "sign":
+                now["digest"] = then.plan().digest
+                now["findings"] = _digest_of("findings", then.findings)
+            elif entry.act == "report" and "form" in said:
+                now["sha256"] = sha256_hex(then._rendered(said))
+            elif entry.act == "result" and "outcomes" in said:
+                now["outcomes"] = _digest_of("outcomes", then.table("outcomes"))
+        what = {"digest": "plan", "findings": "findings", "sha256": said.get("copy"), "outcomes": "outcomes"}
+        return [
+            custody.not_the_same(entry, str(what[n]), now.get(n))
+            for n in custody.results(entry)
+            if now.get(n) != said[n]
         ]
 
     # ------------------------------------------------------------------ inside: journal
@@ -620,24 +726,6 @@ class Case:
                 found = dict(entry.details.get("after") or entry.details["facts"])
         return found
 
-    @staticmethod
-    def _kept_files(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
-        """Files of the case that the journal vouches for: name → SHA-256, and what the file is."""
-        kept: dict[str, tuple[str, str]] = {}
-        for entry in entries:
-            if entry.act == "sign":
-                # The digest is taken over the canonical JSON; the file has a line end as well.
-                kept[_plan_file(entry.details["digest"])] = (entry.details["digest"], "the plan that was signed")
-            elif entry.act == "report":
-                kept[_report_copy(entry.details["sha256"])] = (
-                    entry.details["sha256"],
-                    "the report that was handed out",
-                )
-            elif entry.act in ("rehearsal", "run"):
-                name = f"runs/{entry.details['directory']}/outcomes.json"
-                kept[name] = (entry.details["outcomes"], f"what the {entry.act} proved")
-        return kept
-
     def _store(self, file: Path) -> Stored:
         """Take a file into the case; a reference must have a name that can be written down."""
         stored = self._folder.store(file)
@@ -647,8 +735,27 @@ class Case:
             )
         return stored
 
-    def _record(self, act: str, details: Mapping[str, Any]) -> Entry:
-        return self._journal.append(act, self._clock(), {**details, "version": __version__})
+    def _record(self, act: str, details: Mapping[str, Any], *, at: datetime | None = None) -> Entry:
+        self._renew()
+        return self._journal.append(act, at or self._clock(), details)
+
+    def _renew(self) -> None:
+        """Before the first new act on a case of format 1: record what its journal does not answer for."""
+        head = self._folder.read_head()
+        if head["format"] == FORMAT:
+            return
+        entries = list(self._journal.entries())
+        if not any(entry.act == "format" for entry in entries):
+            files = custody.unvouched_files(self._folder, entries)
+            known = {"created": head.get("created"), "files": files}
+            self._journal.append("format", self._clock(), {"before": head["format"], "after": FORMAT, **known})
+        self._folder.write_json("case.json", {**head, "format": FORMAT})
+
+    def _record_result(self, acts: Sequence[Entry], result: Mapping[str, Any]) -> None:
+        """Record what came of acts that are recorded already: they stand, whether this can be written or not."""
+        if acts:
+            with contextlib.suppress(CaseError), self._folder.locked():
+                self._record("result", {"of": [entry.number for entry in acts], **result})
 
     def _acts(self, act: str) -> Iterator[Entry]:
         return (e for e in self._journal.entries() if e.act == act)
@@ -915,16 +1022,18 @@ class Case:
             taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
             target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
             left = bundles.keep(place, target, screen.text)
+            kept = self._folder.take_private(target)
             # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
             now = self._clock() if ca is None else max(self._clock(), ca.now)
             returned = bundles.read_back([bundles.Handed(p, p.name) for p in left], self._context, signers)
             outcomes = self._derived.judge(plan, returned, signers, now)
             proved = TABLES["outcomes"].to_json(outcomes).encode("utf-8")
             self._folder.write(f"runs/{target.name}/outcomes.json", proved)
+            kept["outcomes.json"] = sha256_hex(proved)
             details: dict[str, Any] = {"digest": plan.digest, "backend": backend.name, "directory": target.name}
             details["finished"] = finished
             details |= {} if begun is None else {"begun": begun.number, "host": dict(backend.details)}
-            details["outcomes"] = sha256_hex(proved)
+            details |= {"outcomes": sha256_hex(proved), "files": kept}
             details["transcripts"] = [sha256_hex(p.read_bytes()) for p in left if p.suffix == ".log"]
             details["assumptions"] = list(ca.behaviour.assumptions) if ca is not None else []
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
@@ -1059,12 +1168,28 @@ def _handed_out(plan: Plan, files: Mapping[str, bytes], packed: bytes) -> dict[s
     }
 
 
-def _plan_file(digest: str) -> str:
-    return f"plans/{digest}/plan.json"
+def _sign_off(entry: Entry) -> SignOff:
+    said = entry.details
+    key = said["public_key"] if custody.by_key(entry) else None
+    return SignOff(said["digest"], said["by"], _role(said["role"]), moment(entry.at), key)
 
 
-def _report_copy(sha256: str) -> str:
-    return f"reports/{sha256[:16]}.html"
+def _digest_of(name: str, table: pd.DataFrame) -> str:
+    """What the journal records of a table that came out."""
+    return sha256_hex(TABLES[name].to_json(table).encode("utf-8"))
+
+
+def _each_once(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return list({record["sha256"]: record for record in records}.values())
+
+
+def _write_out(target: Path, data: bytes) -> Path:
+    """Write what leaves the case; raises PathError where it cannot be written."""
+    try:
+        write_atomically(target, data)
+    except OSError as error:
+        raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
+    return target
 
 
 def _of_no_use(names: Sequence[str], unused: Collection[str]) -> list[str]:

@@ -14,6 +14,7 @@ import getpass
 import json
 import os
 import platform
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,10 +97,12 @@ class Journal:
     @property
     def head(self) -> str:
         """Digest of the last line, or 64 zeros for a new journal; checks the whole chain."""
-        digest = GENESIS
-        for entry in self.entries():
-            digest = entry.digest
-        return digest
+        entry = self.last()
+        return entry.digest if entry else GENESIS
+
+    def last(self) -> Entry | None:
+        """The newest act; checks the whole chain."""
+        return next(iter(deque(self.entries(), maxlen=1)), None)
 
     @property
     def torn(self) -> bool:

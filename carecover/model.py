@@ -1056,12 +1056,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """One person's signature under one digest."""
+    """One person's signature under one digest: by a key of that person's, or by name only."""
 
     digest: str
     person: str
     role: Role
     at: datetime
+    public_key: str | None = None
+    """SubjectPublicKeyInfo (DER, lower-case hex) of the Ed25519 key that signed; None: by name only."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the public key, which two people compare; None where the name is all there is."""
+        return None if self.public_key is None else sha256_hex(bytes.fromhex(self.public_key))
 
 
 @dataclass(frozen=True, slots=True)

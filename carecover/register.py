@@ -45,8 +45,10 @@ _WORTH_KEEPING: Final = 1 << 20
 class EvidenceRegister:
     """Turns the journal's ``add`` records into tables."""
 
-    def __init__(self, folder: CaseFolder) -> None:
+    def __init__(self, folder: CaseFolder, *, afresh: bool = False) -> None:
+        """``afresh``: neither read nor write the cache, but believe the evidence alone."""
         self._folder = folder
+        self.afresh = afresh
         self._memory: tuple[str, dict[str, pd.DataFrame]] | None = None
 
     def tables(
@@ -65,9 +67,12 @@ class EvidenceRegister:
         ingredients.append(_digest(accepted))
         key = "tables-" + sha256_hex(canonical_json(ingredients))[:32]
         if self._memory is None or self._memory[0] != key:
-            tables = self._folder.load_tables(key)
+            tables = None if self.afresh else self._folder.load_tables(key)
             if tables is None:
-                tables = self.read(records, facts, progress, accepted=accepted)
+                tables = self.read(records, facts, progress, use_cache=not self.afresh, accepted=accepted)
+                if self.afresh:
+                    self._memory = (key, tables)
+                    return tables
                 self._folder.keep_tables(key, tables)
                 self._folder.forget_tables(keep=key)
             self._memory = (key, tables)

@@ -1,0 +1,300 @@
+"""What a case folder answers for: the files that its journal knows, the heads that lie elsewhere, and who signed.
+
+Everything here compares; nothing is written. ``Case.check`` puts it together with what is computed
+anew. Guaranteed to whom, and what is not: docs/custody.md.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from carecover import __version__, keys, stamps
+from carecover.errors import PathError, RefusedError, UsageError
+from carecover.folder import FORMAT, CaseFolder, hash_file, spelled
+from carecover.journal import GENESIS, Entry
+from carecover.model import CaseFacts, utc_text
+
+# A report with all its tables, or a packed bundle.
+_MAX_ANCHOR: Final = 1 << 28
+_MAX_MEMBERS: Final = 100_000
+_DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+# How manifests, reports and exports call the head of the journal; a label wins over whatever else looks like one.
+_LABELLED: Final = re.compile(rb"journal[-_ ]head[^0-9A-Za-z]{1,30}([0-9a-f]{64})(?![0-9a-f])", re.IGNORECASE)
+_HEAD: Final = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
+_SELF_NAMED: Final = re.compile(
+    r"evidence/([0-9a-f]{64})|plans/([0-9a-f]{64})/plan\.json|reports/([0-9a-f]{16})\.[a-z.]{2,12}", re.ASCII
+)
+_ITSELF: Final = ("case.json", "journal.jsonl")
+_MAX_NAMED: Final = 10
+_BUNDLES: Final = ("export", "pin", "longer")
+
+
+class Checked(list[str]):
+    """What does not fit, in sentences; ``notes`` are sentences about what was held against it and fits."""
+
+    def __init__(self, problems: Iterable[str] = (), notes: Iterable[str] = ()) -> None:
+        super().__init__(problems)
+        self.notes = list(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Digests that lie outside of the case: heads by name, or everything in a file that looks like a digest."""
+
+    name: str
+    heads: tuple[str, ...]
+    digests: frozenset[str] = frozenset()
+    stamp: bytes | None = None
+
+
+# ---------------------------------------------------------------- what the journal vouches for
+
+
+def vouched(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
+    """Files of the case that the journal vouches for: name → SHA-256, and what the file is."""
+    kept: dict[str, tuple[str, str]] = {}
+    for entry in entries:
+        said = entry.details
+        if entry.act == "sign":
+            # The digest is taken over the canonical JSON, which is all that the file holds.
+            kept[plan_file(said["digest"])] = (said["digest"], "the plan that was signed")
+        elif entry.act == "report" and "copy" not in said:
+            kept[report_copy(said["sha256"], ".html")] = (said["sha256"], "the report that was handed out")
+        elif entry.act == "report":
+            kept[said["copy"]] = (said["sha256"], "what was handed out")
+        elif entry.act in ("rehearsal", "run"):
+            files = said.get("files") or {"outcomes.json": said["outcomes"]}
+            kept |= {f"runs/{said['directory']}/{n}": (d, f"what the {entry.act} left") for n, d in files.items()}
+        elif entry.act == "format":
+            kept |= {n: (d, "what lay there when the case became one of format 2") for n, d in said["files"].items()}
+        if "torn" in entry.how:
+            kept["journal.torn"] = (entry.how["torn"], "the beginning of an act that was interrupted")
+    return kept
+
+
+def unvouched_files(folder: CaseFolder, entries: Sequence[Entry]) -> dict[str, str]:
+    """Files of a case of format 1 that its journal does not answer for: name → SHA-256, to be recorded now."""
+    known = vouched(entries)
+    names = (n for n in folder.files() if n.partition("/")[0] in ("runs", "reports", "plans") and n not in known)
+    return {name: hash_file(folder.path / name) for name in names if not (folder.path / name).is_symlink()}
+
+
+def plan_file(digest: str) -> str:
+    """Where the case keeps a plan that was signed."""
+    return f"plans/{digest}/plan.json"
+
+
+def report_copy(sha256: str, suffix: str) -> str:
+    """Where the case keeps a copy of what was handed out."""
+    return f"reports/{sha256[:16]}{suffix.lower()}"
+
+
+def head_body(found: Mapping[str, Any], facts: Mapping[str, Any] | None, entries: Sequence[Entry]) -> dict[str, Any]:
+    """What case.json has to hold. Before format 2 nothing but itself says when the case was made."""
+    known = [e.details["created"] for e in entries if e.act in ("create", "format") and "created" in e.details]
+    new = any(entry.how for entry in entries)
+    created = known[0] if known else found.get("created")
+    # The journal's lines are sorted, case.json is in the order of the fields.
+    ordered = None if facts is None else {f.name: facts[f.name] for f in fields(CaseFacts) if f.name in facts}
+    return {"format": FORMAT if new else found.get("format"), "created": created, "facts": ordered}
+
+
+def folder_problems(folder: CaseFolder, entries: Sequence[Entry], decided: int) -> Iterator[str]:
+    """Whatever in the folder is not as the journal says: changed, missing, or of nobody's making.
+
+    ``decided`` is how many bytes of decisions.jsonl the journal acknowledges. The evidence itself is not looked at.
+    """
+    known = vouched(entries)
+    for name, (sha256, what) in known.items():
+        if not folder.holds(name, sha256):
+            yield f"{folder.path / name} is missing or was changed: it is no longer {what}."
+    recorded = {f["sha256"] for e in entries if e.act in ("add", "verify") for f in e.details["files"]}
+    runs = {e.details["directory"]: e.details for e in entries if e.act in ("rehearsal", "run")}
+    strange: list[str] = []
+    for name in folder.files():
+        top, _, rest = name.partition("/")
+        place = folder.path / name
+        if name in known or name in _ITSELF or top == "cache" or (top == "evidence" and rest in recorded):
+            continue
+        if name == ".lock" and not place.is_symlink() and place.stat().st_size == 0:
+            continue
+        if name == "decisions.jsonl":
+            if place.stat().st_size > decided:
+                yield (
+                    f"{place} holds {place.stat().st_size - decided} bytes at its end that no act acknowledges: a "
+                    "decision that was interrupted, or that was made by nobody. They do not count, and the next "
+                    "decision removes them."
+                )
+            continue
+        run = runs.get(rest.partition("/")[0]) if top == "runs" else None
+        if run is not None and "files" not in run:
+            if name.endswith(".log") and not any(folder.holds(name, digest) for digest in run["transcripts"]):
+                yield f"{place} was changed: it is no transcript that the journal knows."
+            continue
+        if not _named_by_content(folder, name):
+            strange.append(spelled(name))
+    if strange:
+        more = f" and {len(strange) - _MAX_NAMED} more" if len(strange) > _MAX_NAMED else ""
+        yield (
+            f"{', '.join(str(folder.path / name) for name in strange[:_MAX_NAMED])}{more}: no act in the journal made "
+            "this. It was put there or changed by something else, or an act was interrupted: look at it, and move it "
+            "out of the case."
+        )
+    for name in folder.damaged_cache():
+        yield (
+            f"{folder.path / name} is damaged. Nothing is read from it, the evidence is read again: it may be deleted."
+        )
+    if readable := folder.open_to_others():
+        yield (
+            f"{folder.path} can be read by others than its owner, and {len(readable) - 1} files in it. Close it: chmod "
+            "-R go= on the folder."
+        )
+
+
+def _named_by_content(folder: CaseFolder, name: str) -> bool:
+    """True for what an interrupted act has stored under its own digest: harmless, and found when it is needed."""
+    match = _SELF_NAMED.fullmatch(name)
+    if match is None or (folder.path / name).is_symlink():
+        return False
+    return hash_file(folder.path / name).startswith(next(group for group in match.groups() if group))
+
+
+def signature_problems(entries: Iterable[Entry]) -> Iterator[str]:
+    """Signatures by key that do not hold."""
+    for entry in entries:
+        if entry.act == "sign" and by_key(entry) and not keys.signed(entry):
+            yield (
+                f"The signature of {entry.details['by']} in line {entry.number} of journal.jsonl does not hold under "
+                "the key that stands beside it: it was not made for this. It does not count."
+            )
+
+
+def by_key(entry: Entry) -> bool:
+    """True where a sign-off claims to be signed with a key."""
+    return "public_key" in entry.details or "signature" in entry.details
+
+
+# ---------------------------------------------------------------- heads that lie elsewhere
+
+
+def anchor(path: Path) -> Anchor:
+    """What a file from outside says of the journal's head: a bundle (folder or ZIP), transcript, report or time stamp.
+
+    Raises PathError where it cannot be read, UsageError where it holds nothing that could be a head.
+    """
+    place = path / "manifest.json" if path.is_dir() else path
+    try:
+        with place.open("rb") as stream:
+            data = stream.read(_MAX_ANCHOR + 1)
+    except (OSError, ValueError) as error:
+        raise PathError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'it is no path'}.") from None
+    if len(data) > _MAX_ANCHOR:
+        raise UsageError(f"{path} is too large to be looked through: give the head that it prints, with --head.")
+    if stamps.is_stamp(data):
+        return Anchor(str(path), (stamps.read(data).imprint,), stamp=data)
+    heads: set[str] = set()
+    digests: set[str] = set()
+    for part in _parts(data):
+        heads |= {match.decode("ascii").lower() for match in _LABELLED.findall(part)}
+        digests |= {match.decode("ascii") for match in _DIGEST.findall(part)}
+    if not digests and not heads:
+        raise UsageError(
+            f"{path} names no head of a journal that could be read: name a bundle, a transcript, a report or a time "
+            "stamp, or give the head that it prints, with --head."
+        )
+    return Anchor(str(path), tuple(sorted(heads)), frozenset(digests))
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    """The bytes, and those of the members where it is an archive (a packed bundle, a .docx)."""
+    yield data
+    if not data.startswith(b"PK"):
+        return
+    room = _MAX_ANCHOR
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.infolist()[:_MAX_MEMBERS]:
+                with archive.open(member) as stream:
+                    part = stream.read(room)
+                room -= len(part)
+                yield part
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        return
+
+
+def anchor_problem(entries: Sequence[Entry], found: Anchor) -> tuple[str | None, str | None]:
+    """What does not fit between the journal and one anchor, and what does; one of the two is None."""
+    numbers = {GENESIS: 0} | {entry.digest: entry.number for entry in entries}
+    known = sorted(numbers[head] for head in found.heads if head in numbers)
+    if found.heads and len(known) == len(found.heads):
+        return None, f"{found.name}: the journal still has all that it had then, up to act {known[-1]}."
+    if found.heads:
+        return _cut(found.name), None
+    # An older report labels nothing, and a transcript knows the plan only.
+    by_plan = {e.details["digest"]: e.number for e in entries if e.act in _BUNDLES}
+    met = [numbers[d] for d in found.digests if d in numbers and d != GENESIS]
+    met += [by_plan[d] for d in found.digests if d in by_plan]
+    if met:
+        return None, f"{found.name}: the journal still has act {max(met)}, which this file knows of."
+    return _cut(found.name), None
+
+
+def head_problem(entries: Sequence[Entry], head: str) -> tuple[str | None, str | None]:
+    """The same for a head that a person typed, whole or its first twelve digits; UsageError where it is none."""
+    clean = "".join(head.split()).casefold()
+    if not _HEAD.fullmatch(clean):
+        raise UsageError("The head of a journal is 64 hexadecimal digits, of which the first 12 will do.")
+    for entry in reversed(entries):
+        if entry.digest.startswith(clean):
+            return (
+                None,
+                f"The head {clean[:12]}…: the journal still has all that it had then, up to act {entry.number}.",
+            )
+    return _cut(f"The head {clean[:12]}…"), None
+
+
+def _cut(name: str) -> str:
+    return (
+        f"{name}: this journal does not hold the head that was printed there. Its end was cut off since, or it was "
+        "written anew, or that belongs to another case. Restore the folder from a copy that holds it."
+    )
+
+
+def stamp_problem(found: Anchor, authority: str | Path | None) -> tuple[str | None, str | None]:
+    """Whether a time stamp holds under the certificates of its authority."""
+    at = utc_text(stamps.read(found.stamp or b"").at)
+    if authority is None:
+        return f"{found.name} says {at}, but nobody checked who says so: give the authority's certificate.", None
+    try:
+        signer = stamps.verify(found.stamp or b"", Path(authority))
+    except RefusedError as error:
+        return f"{found.name}: {error}", None
+    return None, f"{found.name}: that head existed at {at}; signed with the certificate of {signer}."
+
+
+# ---------------------------------------------------------------- what comes out again
+
+
+def results(entry: Entry) -> list[str]:
+    """What an act recorded of its result that follows from the case, and must come out again."""
+    names = {"sign": ("digest", "findings"), "result": ("outcomes",)}.get(entry.act, ())
+    if entry.act == "report" and "form" in entry.details:
+        names = ("sha256",)
+    return [name for name in names if name in entry.details]
+
+
+def not_the_same(entry: Entry, what: str, now: str | None) -> str:
+    """The sentence about a result that does not come out again."""
+    by = entry.how.get("version") or entry.details.get("version")
+    other = "" if by == __version__ else f" It was made by carecover {by}, and this is {__version__}."
+    found = f"now it is {now[:12]}…" if now else "now there is none"
+    return (
+        f"What line {entry.number} of journal.jsonl ({entry.act}) says of the {what} does not come out again from the "
+        f"case as it was then: {found}.{other}"
+    )

@@ -1,0 +1,107 @@
+"""RFC 3161 time stamps of the journal's head, by exchange of files; nothing here uses a network.
+
+The request's imprint is the head itself, for a head is a SHA-256: so ``openssl ts -verify -digest HEAD`` checks a
+stamp without carecover. The answer says: this head existed at that time; with it, everything that the
+journal said until then. Needs the extra ``stamp`` (rfc3161-client).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+
+from carecover.errors import PathError, RefusedError, UsageError
+from carecover.journal import Entry, preimage
+
+_MAX_FILE: Final = 1 << 20
+# id-ct-TSTInfo (RFC 3161 2.4.2), as DER writes it.
+_TST_INFO: Final = bytes.fromhex("060b2a864886f70d0109100104")
+_SHA256: Final = "2.16.840.1.101.3.4.2.1"
+_NEEDED: Final = "Time stamps need rfc3161-client: pip install 'carecover[stamp]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a time stamp says: of which digest, and when."""
+
+    imprint: str
+    at: datetime
+
+
+def request(entry: Entry) -> bytes:
+    """A request (.tsq) for a stamp of the journal as it is after this act."""
+    client = _client()
+    builder = client.TimestampRequestBuilder().data(preimage(entry))
+    built: bytes = builder.hash_algorithm(client.HashAlgorithm.SHA256).build().as_bytes()
+    return built
+
+
+def is_stamp(data: bytes) -> bool:
+    """True where the bytes look like an answer (.tsr) of an authority."""
+    return len(data) <= _MAX_FILE and data.startswith(b"\x30") and _TST_INFO in data
+
+
+def read(data: bytes) -> Stamp:
+    """What an answer says, believed by nobody yet; raises RefusedError where it is none."""
+    info = _decoded(data).tst_info
+    if info.message_imprint.hash_algorithm.dotted_string != _SHA256:
+        raise RefusedError("This time stamp is of another kind of digest than SHA-256: it stamps no journal.")
+    return Stamp(info.message_imprint.message.hex(), info.gen_time.astimezone(UTC))
+
+
+def verify(data: bytes, authority: Path) -> str:
+    """Check an answer against the certificates of the authority (PEM or DER); return who signed it.
+
+    The certificates need only have been valid when it was made. Whether they were revoked is not looked up.
+    Raises RefusedError where it does not hold.
+    """
+    client = _client()
+    answer = _decoded(data)
+    builder = client.VerifierBuilder()
+    for certificate in _certificates(authority):
+        builder = builder.add_root_certificate(certificate)
+    try:
+        builder.build().verify(answer, answer.tst_info.message_imprint.message)
+        signer = next(iter(answer.signed_data.signer_infos))
+        return str(signer.issuer.rfc4514_string()) + f", number {signer.serial_number:x}"
+    except (client.VerificationError, ValueError, TypeError, StopIteration) as error:
+        raise RefusedError(f"The time stamp does not hold under {authority}: {str(error)[:200]}.") from None
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_FILE)
+    except (OSError, ValueError) as error:
+        raise PathError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'it is no path'}.") from None
+    try:
+        found = (
+            x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
+        )
+        return list(dict.fromkeys(found))
+    except ValueError:
+        raise UsageError(f"{path} holds no certificate of a time-stamping authority (PEM or DER).") from None
+
+
+def _decoded(data: bytes) -> Any:  # noqa: ANN401 - of a library that may be missing
+    client = _client()
+    try:
+        answer = client.decode_timestamp_response(data)
+        if answer.status not in (0, 1):
+            raise RefusedError("The authority refused: this answer holds no time stamp.")
+        answer.tst_info.message_imprint.hash_algorithm.dotted_string  # noqa: B018 - raises where there is none
+    except (ValueError, TypeError) as error:
+        raise RefusedError(f"This is no time stamp that could be read: {str(error)[:200]}.") from None
+    return answer
+
+
+def _client() -> Any:  # noqa: ANN401 - of a library that may be missing
+    try:
+        import rfc3161_client  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise UsageError(_NEEDED) from None
+    return rfc3161_client
