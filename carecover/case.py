@@ -672,17 +672,18 @@ class Case:
         checked += broken
         if broken:
             return checked
-        fresh = self._afresh()
-        read = fresh._readings()
-        remembered = self._readings()
-        checked += [
-            f"Table {n} is not what the evidence gives. Delete {self.path / 'cache'}."
-            for n in READ_TABLES
-            if not _same(remembered[n], read[n])
-        ]
-        for entry in entries:
-            checked += fresh._recomputed(entry)
+        checked += self._come_out_again(entries)
         return checked
+
+    def _come_out_again(self, entries: Iterable[Entry]) -> Iterator[str]:
+        """What is not the same when everything is computed once more, from the evidence alone."""
+        fresh = self._afresh()
+        read, remembered = fresh._readings(), self._readings()
+        for name in READ_TABLES:
+            if not _same(remembered[name], read[name]):
+                yield f"Table {name} is not what the evidence gives. Delete {self.path / 'cache'}."
+        for entry in entries:
+            yield from fresh._recomputed(entry)
 
     def _afresh(self, until: int | None = None) -> Case:
         """The case as it was after an act, from the evidence alone: no cache is read or written."""

@@ -68,10 +68,15 @@ class _Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
         """As click does it; a refusal's own command names the case, so that it can be run as it is printed."""
+        from carecover.journal import Journal  # noqa: PLC0415 - imported when a command runs
+
+        before, Journal.command = Journal.command, f"carecover {ctx.info_name}"
         try:
             return super().invoke(ctx)
         except CarecoverError as error:
             return _complain(str(error), error.exit_code)
+        finally:
+            Journal.command = before
 
 
 class _Guide(click.Group):
@@ -82,7 +87,7 @@ class _Guide(click.Group):
         "See how it goes": ("demo", "simulate"),
         "1. Hand in the evidence": ("collect-kit", "init", "add", "baseline", "profile"),
         "2. See the gap": ("gaps", "table"),
-        "3. Decide, and sign with a second person": ("decide", "waive", "sign-off"),
+        "3. Decide, and sign with a second person": ("decide", "waive", "keygen", "sign-off"),
         "4. Make the batch, and rehearse it": ("rehearse", "batch", "pin", "run"),
         "5. Prove it, and report": ("verify", "report", "check"),
         "In a browser": ("lab",),
@@ -597,15 +602,31 @@ def waive(case: Path, note: str, by: str) -> int:
 @click.argument("case", type=_PATH)
 @click.option("--by", required=True, metavar="PERSON")
 @click.option("--as", "role", required=True, type=click.Choice(["analyst", "reviewer"]))
-def sign_off(case: Path, by: str, role: str) -> int:
+@click.option("--key", type=_PATH, metavar="FILE", help="Your own key, made by keygen; without it, by name only.")
+def sign_off(case: Path, by: str, role: str, key: Path | None) -> int:
     """Sign the plan as it is now: two different people, analyst and reviewer."""
     from carecover.remediation import explain  # noqa: PLC0415
 
     opened = _open(case)
-    signed = opened.sign_off(by=by, role=role)
+    # Asked, never an argument: arguments stand in histories and lists of processes.
+    password = None if key is None else click.prompt(f"Password of {key}", hide_input=True, err=True)
+    signed = opened.sign_off(by=by, role=role, key=key, password=password)
     for sentence in explain(opened.plan()):
         _say(f"- {sentence}")
-    click.echo(f"{signed.person} signed plan {signed.digest} as {signed.role}.")
+    how = "by name only" if signed.fingerprint is None else f"with the key {signed.fingerprint}"
+    click.echo(f"{signed.person} signed plan {signed.digest} as {signed.role}, {how}.")
+    return DONE
+
+
+@cli.command()
+@click.argument("file", type=_PATH)
+def keygen(file: Path) -> int:
+    """Make a key to sign with, yours alone: FILE with a password, and FILE.pub to give to the others."""
+    from carecover.keys import make_key  # noqa: PLC0415
+
+    made = make_key(file, click.prompt(f"Password of {file}", hide_input=True, confirmation_prompt=True, err=True))
+    click.echo(f"{made}  {file}.pub")
+    _say("Read these 64 digits to the others in person; sign-off, plan and report print them. Keep FILE to yourself.")
     return DONE
 
 
@@ -770,22 +791,27 @@ def verify(case: Path, files: tuple[Path, ...], fetched_from: str | None, ask_oc
 
 @cli.command()
 @click.argument("case", type=_PATH)
-@click.option("--output", required=True, type=_PATH, metavar="FILE", help="Ending in .html.")
+@click.option("--output", required=True, type=_PATH, metavar="FILE", help="Ending in .html, .jsonld, .tsq.")
 def report(case: Path, output: Path) -> int:
-    """The post-incident report."""
+    """The post-incident report; the journal as CASE/UCO (.jsonld); a request to stamp its head (.tsq, RFC 3161)."""
     click.echo(_open(case).report(output))
     return DONE
 
 
 @cli.command()
 @click.argument("case", type=_PATH)
-def check(case: Path) -> int:
-    """Recompute journal, evidence hashes, tables and plans; name what does not fit."""
-    problems = _open(case).check()
+@click.option("--head", metavar="DIGEST", help="A head of the journal, as a bundle or report prints it.")
+@click.option("--against", type=_PATH, multiple=True, metavar="FILE", help="A bundle, transcript, report or .tsr.")
+@click.option("--authority", type=_PATH, metavar="FILE", help="Certificates of the authority of time stamps.")
+def check(case: Path, **elsewhere: Any) -> int:  # noqa: ANN401 - Case checks them
+    """Recompute journal, evidence hashes, tables, plans and reports; name what does not fit."""
+    problems = _open(case).check(**elsewhere)
+    for note in problems.notes:
+        click.echo(_one_line(note))
     for problem in problems:
-        click.echo(problem)
+        click.echo(_one_line(problem))
     if not problems:
-        click.echo("Journal, evidence, tables and signed plans fit together.")
+        click.echo("Journal, evidence, tables, signed plans and reports fit together.")
     return NEEDS_A_PERSON if problems else DONE
 
 

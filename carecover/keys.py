@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from carecover.errors import PathError, RefusedError, UsageError
 from carecover.journal import Entry, owner_only
-from carecover.model import canonical_json
+from carecover.model import canonical_json, sha256_hex
 
 # The file may be copied, and tried as often as one likes: the password is what holds.
 MIN_PASSWORD: Final = 12
@@ -58,7 +58,9 @@ class SigningKey:
 
 
 def make_key(path: Path, password: str) -> str:
-    """Make a key, write it to ``path`` (and its public half to ``path``.pub); return the public key as hex.
+    """Make a key, write it to ``path`` (and its public half to ``path``.pub); return its fingerprint.
+
+    That is SHA-256 of the public key (SubjectPublicKeyInfo, DER), which two people compare.
 
     Raises UsageError for a weak password, RefusedError where the file exists or would lie in a case,
     PathError where it cannot be written. No text of any of them holds the password.
@@ -92,7 +94,7 @@ def make_key(path: Path, password: str) -> str:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise PathError(f"{target} cannot be written: {error.strerror}. No key was made.") from None
-    return SigningKey(private).public_key
+    return sha256_hex(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def open_key(path: Path, password: str) -> SigningKey:

@@ -404,8 +404,13 @@ def _signed(signoffs: Sequence[SignOff]) -> Iterator[str]:
     if not signoffs:
         yield "<p><strong>Nobody has signed this plan: it may be read, not run.</strong></p>"
         return
-    by = "; ".join(f"{_escaped(s.person)} as {s.role}, {_escaped(utc_text(s.at))}" for s in signoffs)
+    by = "; ".join(f"{_escaped(s.person)} as {s.role}, {_escaped(utc_text(s.at))}, {_with(s)}" for s in signoffs)
     yield f"<p>Signed by {by}.</p>"
+
+
+def _with(signoff: SignOff) -> str:
+    """What stands behind a name: a key that others know, or nothing."""
+    return "by name only" if signoff.fingerprint is None else f"with the key {_escaped(signoff.fingerprint)}"
 
 
 def _work(plan: Plan, stage: Stage, calls: Mapping[str, int]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.remediation.test_bundle import whole
 
 SIGNED = (
     SignOff("d", "Ada <Analyst>", "analyst", datetime(2026, 3, 1, 2, tzinfo=UTC)),
-    SignOff("d", "Rob Reviewer", "reviewer", datetime(2026, 3, 1, 3, tzinfo=UTC)),
+    SignOff("d", "Rob Reviewer", "reviewer", datetime(2026, 3, 1, 3, tzinfo=UTC), "3000"),
 )
 
 
@@ -130,7 +130,10 @@ def test_the_page_says_who_signed_what_and_what_cannot_be_undone(incident: Incid
     plan = incident.plan()
     read = Text(prepare_bundle(plan, incident.certificates, signoffs=SIGNED)["plan.html"])
     assert plan.digest in read.text
-    assert "Signed by Ada <Analyst> as analyst, 2026-03-01T02:00:00Z; Rob Reviewer as reviewer" in read.text
+    assert (
+        "Signed by Ada <Analyst> as analyst, 2026-03-01T02:00:00Z, by name only; Rob Reviewer as reviewer" in read.text
+    )
+    assert f"with the key {SIGNED[1].fingerprint}" in read.text
     assert "What cannot be undone" in read.text
     assert "1 Key Compromise" in read.text
     for name, calls in bundle.estimate(plan).items():
