@@ -13,11 +13,11 @@ from tests.mutated import MUTANTS, VARIABLE, mutate
 
 ROOT = Path(__file__).resolve().parent.parent
 STORIES = (
+    "tests/test_precautions.py",
     "tests/wine/test_batches.py",
     "tests/wine/test_scenarios.py",
     "tests/wine/test_doubts.py",
     "tests/wine/test_longer.py",
-    "tests/test_precautions.py",
     "tests/test_rehearsal.py",
     "tests/remediation/test_longer.py",
     "tests/test_interleavings.py",

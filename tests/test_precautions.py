@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from carecover.errors import RefusedError
-from carecover.model import Plan, PlanItem
+from carecover.model import Disposition, Plan, PlanItem
 from carecover.proof import read_transcript
+from carecover.remediation import certificate_name
 from carecover.remediation.bundle import MANY_CRL_ROUNDS, MAX_CRL_ROUNDS, calls_of
-from carecover.simulator import Behaviour, Faults
+from carecover.simulator import Behaviour, Faults, SimulatedHost
 from carecover.simulator import behaviour as known
 from carecover.simulator.behaviour import EVERYTHING
+from carecover.simulator.windows import CallResult, Folder, Program
 from tests.planned_bundle import ABORTED, DONE, OPEN, REFUSED, USAGE, Bundle, incident, make_plan, planned
 
 SESSIONS, DISK_FULL, LDAP = 0x8009400F, 0x80070070, 0x8007208D
@@ -394,3 +396,82 @@ def test_a_batch_that_was_cut_off_says_so_and_does_nothing(tmp_path: Path, word:
         with pytest.raises(RefusedError, match="there is no label"):
             bundle.run("revoke.cmd", word)
     assert not bundle.ca.calls
+
+
+# ------------------------------------------------------------------------- an answer that is not believed
+
+
+def answering(bundle: Bundle, verb: str, answer: Callable[[CallResult], CallResult], *, effect: bool = True) -> None:
+    """certutil's ``verb`` says something else from now on; without ``effect`` it does nothing either."""
+
+    class Host(SimulatedHost):
+        @property
+        def programs(self) -> Mapping[str, Program]:
+            real = super().programs
+
+            def certutil(arguments: Sequence[str], folder: Folder, /) -> CallResult:
+                if f"-{verb}" not in arguments:
+                    return real["certutil.exe"](arguments, folder)
+                return answer(real["certutil.exe"](arguments, folder) if effect else CallResult(0))
+
+            return {**real, "certutil.exe": certutil}
+
+    bundle.host = Host
+
+
+def by_hand(bundle: Bundle, *arguments: str) -> None:
+    assert bundle.ca.certutil(arguments, Folder(bundle.directory)).exit_code == 0
+
+
+def test_an_import_that_says_failure_is_looked_for_all_the_same(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, plan=one(is_original))
+    answering(bundle, "importcert", lambda real: replace(real, exit_code=5))
+    assert bundle.run("revoke.cmd", "apply") == DONE, bundle.lines
+    assert bundle.states() == planned(bundle.plan)
+
+
+def test_a_revocation_that_says_success_is_looked_for_all_the_same(bundle: Bundle) -> None:
+    bundle.back_up()
+    answering(bundle, "revoke", lambda _: CallResult(0), effect=False)
+    assert bundle.run("revoke.cmd", "apply") == OPEN
+    assert "FAILED: revoke" in said(bundle)
+    assert bundle.run("revoke.cmd", "publish") == REFUSED
+
+
+@pytest.mark.parametrize(
+    "text", [b"\r\nMaximum Row Index: 0\r\n", b"Row 1:\r\n  A: 0\r\n", b"", b"CertUtil: done: 0\r\n"]
+)
+def test_an_answer_without_the_column_that_was_asked_for_is_none(tmp_path: Path, text: bytes) -> None:
+    bundle = Bundle(tmp_path, plan=one(is_original))
+    before = bundle.ca.table()
+
+    def cut(real: CallResult) -> CallResult:
+        return replace(real, output=text) if b"Serial Number" in real.output or b"Hash" in real.output else real
+
+    answering(bundle, "view", cut)
+    assert bundle.run("revoke.cmd", "apply") in (OPEN, ABORTED)
+    assert "FAILED: look" in said(bundle)
+    assert bundle.ca.table().equals(before)
+
+
+def test_what_is_to_stay_valid_and_is_on_hold_is_left_to_a_person(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, plan=one(lambda item: item.action == "restore"))
+    (item,) = bundle.plan.items
+    by_hand(bundle, "-importcert", certificate_name(item).replace("/", "\\"))
+    by_hand(bundle, "-revoke", item.serial, "6")
+    assert bundle.run("revoke.cmd", "apply") == OPEN
+    assert "STOPPED: on-hold" in said(bundle)
+    assert bundle.states() == {item.serial: (21, 6)}
+
+
+def test_a_row_that_is_neither_valid_nor_revoked_is_left_to_a_person(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, plan=one(is_original))
+    (item,) = bundle.plan.items
+    by_hand(bundle, "-importcert", certificate_name(item).replace("/", "\\"))
+    # As an import of another CA's certificate leaves it, which only certutil's -f would make.
+    (row,) = bundle.ca._database.of_serial(int(item.serial, 16))
+    bundle.ca._database.put(replace(row, disposition=Disposition.FOREIGN))
+    assert bundle.run("revoke.cmd", "apply") == OPEN
+    assert "STOPPED: odd-state" in said(bundle)
+    assert bundle.states() == {item.serial: (12, None)}
+    assert "revoke" not in {call.verb for call in bundle.ca.calls}
