@@ -26,6 +26,7 @@ _MAX_MEMBERS: Final = 100_000
 _DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 # How manifests, reports and exports call the head of the journal; a label wins over whatever else looks like one.
 _LABELLED: Final = re.compile(rb"journal[-_ ]head[^0-9A-Za-z]{1,30}([0-9a-f]{64})(?![0-9a-f])", re.IGNORECASE)
+_TRANSCRIPT: Final = b"@@CR plan "
 _HEAD: Final = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 _SELF_NAMED: Final = re.compile(
     r"evidence/([0-9a-f]{64})|plans/([0-9a-f]{64})/plan\.json|reports/([0-9a-f]{16})\.[a-z.]{2,12}", re.ASCII
@@ -50,6 +51,7 @@ class Anchor:
     name: str
     heads: tuple[str, ...]
     digests: frozenset[str] = frozenset()
+    transcript: bool = False
     stamp: bytes | None = None
 
 
@@ -208,7 +210,7 @@ def anchor(path: Path) -> Anchor:
             f"{path} names no head of a journal that could be read: name a bundle, a transcript, a report or a time "
             "stamp, or give the head that it prints, with --head."
         )
-    return Anchor(str(path), tuple(sorted(heads)), frozenset(digests))
+    return Anchor(str(path), tuple(sorted(heads)), frozenset(digests), transcript=_TRANSCRIPT in data)
 
 
 def _parts(data: bytes) -> Iterator[bytes]:
@@ -236,10 +238,10 @@ def anchor_problem(entries: Sequence[Entry], found: Anchor) -> tuple[str | None,
         return None, f"{found.name}: the journal still has all that it had then, up to act {known[-1]}."
     if found.heads:
         return _cut(found.name), None
-    # An older report labels nothing, and a transcript knows the plan only.
-    by_plan = {e.details["digest"]: e.number for e in entries if e.act in _BUNDLES}
     met = [numbers[d] for d in found.digests if d in numbers and d != GENESIS]
-    met += [by_plan[d] for d in found.digests if d in by_plan]
+    if found.transcript:
+        # It knows the plan only: the journal must know that a bundle was made of it.
+        met += [e.number for e in entries if e.act in _BUNDLES and e.details["digest"] in found.digests]
     if met:
         return None, f"{found.name}: the journal still has act {max(met)}, which this file knows of."
     return _cut(found.name), None

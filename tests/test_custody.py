@@ -1,0 +1,377 @@
+"""What was done can be shown: every byte answers for itself, cut-off ends show, and another machine gets the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from carecover import custody, folder, keys
+from carecover.case import Case
+from carecover.errors import CaseError, PathError, UsageError
+from carecover.folder import CaseFolder
+from carecover.journal import Journal, preimage
+from carecover.model import canonical_json, sha256_hex
+from tests.small_case import ANALYST, REVIEWER, Clock, Story
+
+PASSWORD: Final = "four plain words to remember"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with a case that went all the way: signed by key, exported, rehearsed, verified, reported, mended."""
+    place = tmp_path_factory.mktemp("whole")
+    story = Story.begin(place / "story")
+    case = story.copy("decided", place)
+    for person, name, role in ((ANALYST, "ada", "analyst"), (REVIEWER, "rob", "reviewer")):
+        keys.make_key(place / f"{name}.key", PASSWORD)
+        case.sign_off(by=person, role=role, key=place / f"{name}.key", password=PASSWORD)
+    case.batch(place / "bundle")
+    run = case.rehearse()
+    shutil.copytree(run.directory / "logs", place / "logs")
+    case.verify([place / "logs"])
+    case.report(place / "report.html")
+    with (case.path / "journal.jsonl").open("ab") as stream:
+        stream.write(b'{"act":"dec')
+    case.report(place / "journal.jsonld")
+    return place
+
+
+def entries(case: Path) -> list[Any]:
+    return list(Journal(case / "journal.jsonl").entries())
+
+
+def copied(whole: Path, to: Path) -> Path:
+    shutil.copytree(whole / "case", to / "case")
+    return to / "case"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is computed again: what a changed byte is found by must not need it."""
+
+    def nothing(*_: object) -> Iterator[str]:
+        yield from ()
+
+    monkeypatch.setattr(Case, "_come_out_again", nothing)
+
+
+# ---------------------------------------------------------------- what the journal says
+
+
+def test_every_act_says_who_when_where_and_by_what(whole: Path) -> None:
+    told = entries(whole / "case")
+    assert {"create", "add", "decide", "sign", "export", "rehearsal", "verify", "report", "result"} <= {
+        e.act for e in told
+    }
+    for entry in told:
+        assert set(entry.how) >= {"version", "command", "account", "host", "offset"}, entry
+        assert entry.at.endswith("Z")
+        assert entry.how["offset"][0] in "+-"
+        assert sha256_hex(preimage(entry)) == entry.digest
+    of = {number for entry in told if entry.act == "result" for number in entry.details["of"]}
+    assert of == {entry.number for entry in told if entry.act in ("add", "verify")}
+
+
+def test_the_command_is_named(tmp_path: Path) -> None:
+    from carecover.cli import main  # noqa: PLC0415
+
+    assert main(["init", str(tmp_path / "c"), "--ca", "Example CA"]) == 0
+    Case.create(tmp_path / "c", failure="2026-10-06T11:47Z")
+    assert [e.how["command"] for e in entries(tmp_path / "c")] == ["carecover init", "python"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows reads no TZ")
+def test_the_local_offset_is_the_machines(tmp_path: Path) -> None:
+    code = f"from carecover import Case; Case.create({str(tmp_path / 'c')!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "TZ": "Asia/Kathmandu"})
+    (entry,) = entries(tmp_path / "c")
+    assert entry.how["offset"] == "+05:45"
+
+
+# ---------------------------------------------------------------- a changed byte
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.thorough) for n in range(1, 20))])
+def test_a_changed_byte_of_any_file_is_found_and_the_file_is_named(
+    whole: Path, tmp_path: Path, quick: None, part: int
+) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    names = [name for name in CaseFolder(case).files() if (case / name).stat().st_size]
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {
+        *("case.json", "journal.jsonl", "journal.torn", "decisions.jsonl"),
+        *("evidence", "plans", "runs", "reports", "cache"),
+    }
+    chance = random.Random(part)
+    assert Case.open(case).check() == []
+    for name in names:
+        path = case / name
+        path.chmod(0o600)
+        good = path.read_bytes()
+        # The last byte, a line's end often, is the likeliest to be overlooked.
+        for place in {len(good) - 1, chance.randrange(len(good))}:
+            path.write_bytes(good[:place] + bytes([good[place] ^ 1 << chance.randrange(8)]) + good[place + 1 :])
+            try:
+                found = list(Case.open(case).check())
+            except CaseError as error:
+                # A case.json that is no JSON any more: what cannot be opened is named as well.
+                found = [str(error)]
+            named = name if not name.startswith("cache/") else name.rpartition("/")[0]
+            assert any(named in text.replace("\\", "/") for text in found), (name, place, found)
+        path.write_bytes(good)
+    assert Case.open(case).check() == []
+
+
+def test_what_nobody_made_is_named(whole: Path, tmp_path: Path, quick: None) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    (case / "evidence" / "note.txt").write_text("mine")
+    (case / "plans" / "link").symlink_to(tmp_path)
+    (told,) = case_problems(case)
+    assert "note.txt" in told
+    assert "link" in told
+    (case / "evidence" / "note.txt").unlink()
+    (case / "plans" / "link").unlink()
+    assert case_problems(case) == []
+
+
+def case_problems(case: Path, **how: Any) -> list[str]:
+    return list(Case.open(case).check(**how))
+
+
+def test_a_forged_cache_is_found_by_computing_anew(whole: Path, tmp_path: Path) -> None:
+    case = copied(whole, tmp_path)
+    opened = CaseFolder(case)
+    (key,) = [p.name for p in (case / "cache").glob("tables-*")]
+    tables = opened.load_tables(key)
+    assert tables is not None
+    opened.keep_tables(key, {**tables, "notifications": tables["notifications"].head(1)})
+    assert len(Case.open(case).table("notifications")) == 1, "a seal that was made anew holds"
+    assert any("notifications" in text and "cache" in text for text in case_problems(case))
+
+
+def test_a_journal_that_was_written_anew_does_not_keep_the_signatures(whole: Path, tmp_path: Path, quick: None) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    rewrite(case, lambda record: record["details"].update(rows=0) if record["act"] == "decide" else None)
+    found = case_problems(case)
+    assert sum("does not hold under the key" in text for text in found) == 2, found
+    assert Case.open(case).sign_offs() == ()
+
+
+def rewrite(case: Path, change: Any) -> None:
+    """What somebody does who can write to the folder and knows how: a chain that holds, of another content."""
+    lines, previous = [], "0" * 64
+    for line in (case / "journal.jsonl").read_bytes().splitlines():
+        record = json.loads(line)
+        change(record)
+        record["previous"] = previous
+        del record["digest"]
+        record["digest"] = previous = sha256_hex(canonical_json(record))
+        lines.append(canonical_json(record) + b"\n")
+    (case / "journal.jsonl").write_bytes(b"".join(lines))
+
+
+# ---------------------------------------------------------------- a cut-off end
+
+
+@pytest.mark.parametrize("form", ["bundle", "bundle.zip", "report.html", "journal.jsonld"])
+def test_a_cut_off_end_shows_by_what_was_handed_out(whole: Path, tmp_path: Path, quick: None, form: str) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    checked = Case.open(case).check(against=[whole / form])
+    assert checked == []
+    assert len(checked.notes) == 1
+    first = {"bundle": "export", "bundle.zip": "export"}.get(form, "report")
+    acts = entries(case)
+    at = next(e.number for e in (reversed(acts) if form == "journal.jsonld" else acts) if e.act == first)
+    lines = (case / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    # The head that is printed is that of before the act itself.
+    (case / "journal.jsonl").write_bytes(b"".join(lines[: at - 2]))
+    assert any(
+        form in text and "does not hold the head" in text for text in case_problems(case, against=[whole / form])
+    )
+
+
+def test_a_transcript_knows_the_plan(whole: Path, tmp_path: Path, quick: None) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    log = next((whole / "logs").glob("*.log"))
+    assert case_problems(case, against=[log]) == []
+    lines = (case / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    at = next(e.number for e in entries(case) if e.act == "export")
+    (case / "journal.jsonl").write_bytes(b"".join(lines[: at - 1]))
+    assert any(log.name in text for text in case_problems(case, against=[log]))
+
+
+def test_a_head_can_be_typed(whole: Path, tmp_path: Path, quick: None) -> None:
+    assert quick is None
+    case = copied(whole, tmp_path)
+    head = entries(case)[-1].digest
+    assert case_problems(case, head=head) == case_problems(case, head=head[:12].upper()) == []
+    lines = (case / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (case / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert any("cut off" in text for text in case_problems(case, head=head))
+    for odd in ("", "abc", "g" * 64, "0" * 65):
+        with pytest.raises(UsageError, match="64 hexadecimal"):
+            case_problems(case, head=odd)
+
+
+def test_what_names_no_head_is_refused(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("no digest here")
+    (tmp_path / "zip").write_bytes(b"PK\3\4" + bytes(100))
+    for name in ("letter", "zip"):
+        with pytest.raises(UsageError, match="names no head"):
+            Case.open(whole / "case").check(against=[tmp_path / name])
+    for gone in ("nowhere", "a\0b"):
+        with pytest.raises(PathError, match="cannot be opened"):
+            Case.open(whole / "case").check(against=[tmp_path / gone])
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"journal_head": "ab" * 32}))
+    assert custody.anchor(other).heads == ("ab" * 32,)
+
+
+# ---------------------------------------------------------------- owner only
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights")
+def test_nobody_else_can_read_a_case(whole: Path, tmp_path: Path, quick: None) -> None:
+    assert quick is None
+    for path in (whole / "case", *(whole / "case").rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert mode & 0o077 == 0, path
+    case = copied(whole, tmp_path)
+    case.chmod(0o755)
+    (told,) = case_problems(case)
+    assert "others than its owner" in told
+
+
+# ---------------------------------------------------------------- another machine
+
+ELSEWHERE: Final = """
+import sys
+from carecover import Case
+from carecover.custody import Checked
+from carecover.model import TABLES, sha256_hex
+case = Case.open(sys.argv[1])
+problems = case.check()
+print([*problems], case.plan().digest, sha256_hex(TABLES["findings"].to_json(case.findings).encode()))
+"""
+
+
+def test_another_machine_gets_the_same(whole: Path, tmp_path: Path) -> None:
+    case = copied(whole, tmp_path / "somewhere else")
+    shutil.rmtree(case / "cache")
+    moved = whole / "story" / "incident"
+    moved.rename(whole / "story" / "gone")
+    try:
+        said = set()
+        for zone, language, seed in (("Asia/Kathmandu", "C", "1"), ("America/New_York", "tr_TR.UTF-8", "77")):
+            names = {"TZ": zone, "LC_ALL": language, "LANG": language, "PYTHONHASHSEED": seed}
+            command = [sys.executable, "-c", ELSEWHERE, str(case)]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, **names}
+            )
+            assert done.returncode == 0, done.stderr
+            said.add(done.stdout)
+    finally:
+        (whole / "story" / "gone").rename(moved)
+    here = Case.open(whole / "case")
+    (same,) = said
+    assert same == f"[] {here.plan().digest} {next(e for e in entries(case) if e.act == 'sign').details['findings']}\n"
+
+
+def test_a_result_that_does_not_come_out_again_is_named(whole: Path, tmp_path: Path) -> None:
+    case = copied(whole, tmp_path)
+
+    def other(record: dict[str, Any]) -> None:
+        record["details"].pop("public_key", None)
+        record["details"].pop("signature", None)
+        for name in ("findings", "outcomes"):
+            if name in record["details"] and record["act"] in ("sign", "result"):
+                record["details"][name] = "ab" * 32
+        record["how"]["version"] = "0.0.9"
+
+    rewrite(case, other)
+    found = case_problems(case)
+    assert sum("(sign) says of the findings does not come out again" in text for text in found) == 2, found
+    assert sum("(result) says of the outcomes does not come out again" in text for text in found) == 1, found
+    assert any("made by carecover 0.0.9" in text for text in found)
+    # The heads that the report prints are others now.
+    assert any("(report)" in text for text in found)
+
+
+def test_evidence_that_was_too_large_to_copy_is_taken_along_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.eml"
+    source.write_bytes(b"From: a@example.org\r\nSubject: 1\r\n\r\nhello\r\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "MAX_COPY_BYTES", 1)
+        Case.create(tmp_path / "c", clock=Clock()).add([source])
+    data = source.read_bytes()
+    source.unlink()
+    (told,) = case_problems(tmp_path / "c")
+    assert str(tmp_path / "c" / "evidence" / sha256_hex(data)) in told
+    (tmp_path / "c" / "evidence" / sha256_hex(data)).write_bytes(data)
+    assert case_problems(tmp_path / "c") == []
+
+
+# ---------------------------------------------------------------- a case of format 1
+
+
+def older(case: Path) -> None:
+    """The case as the format before would have written it."""
+
+    def plain(record: dict[str, Any]) -> None:
+        record["details"] = {**record["details"], "version": record.pop("how")["version"]}
+        for name in ("created", "copy", "form", "made_at", "as_of", "findings", "public_key", "signature"):
+            record["details"].pop(name, None)
+        if record["act"] in ("rehearsal", "run"):
+            record["details"].pop("files")
+
+    path = case / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"act":"result"' not in line and b"jsonld" not in line))
+    renumber(path)
+    rewrite(case, plain)
+    for extra in (case / "journal.torn", *(case / "reports").glob("*.jsonld")):
+        extra.unlink()
+    text = (case / "case.json").read_text(encoding="utf-8")
+    (case / "case.json").write_text(text.replace('"format": 2', '"format": 1'), encoding="utf-8")
+
+
+def renumber(path: Path) -> None:
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for number, record in enumerate(records, start=1):
+        record["number"] = number
+    path.write_bytes(b"".join(canonical_json(record) + b"\n" for record in records))
+
+
+def test_an_older_case_is_read_as_it_is_and_vouched_for_from_its_next_act_on(whole: Path, tmp_path: Path) -> None:
+    case = copied(whole, tmp_path)
+    older(case)
+    before = {name: (case / name).read_bytes() for name in CaseFolder(case).files() if not name.startswith("cache")}
+    opened = Case.open(case, clock=Clock())
+    assert opened.check() == []
+    assert [s.person for s in opened.sign_offs()] == [ANALYST, REVIEWER]
+    assert {name: (case / name).read_bytes() for name in before} == before, "looking changes nothing"
+    opened.report(tmp_path / "report.html")
+    acts = [e.act for e in entries(case)]
+    assert acts[-2:] == ["format", "report"]
+    assert json.loads((case / "case.json").read_text(encoding="utf-8"))["format"] == 2
+    assert opened.check() == []
+    output = next((case / "runs").rglob("output.txt"))
+    output.write_bytes(output.read_bytes() + b"x")
+    assert any("output.txt" in text for text in opened.check())
