@@ -4,7 +4,7 @@ A test that needs a file or program which is not here is skipped and says so; wi
 CARECOVER_REQUIRE_ALL set (CI sets it) every such skip is a failure.
 
 The whole suite runs in one process for each processor. The stories of tests/wine share one Wine, so they go to one
-process, and first: nothing else takes as long.
+process, and first: nothing else takes as long. Those of tests/browser share one JupyterLab and one browser.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_WINE = Path(__file__).with_name("wine")
+_WINE, _BROWSER = Path(__file__).with_name("wine"), Path(__file__).with_name("browser")
 # What a process of its own has to say at the end.
 SAID_BY_WORKERS = pytest.StashKey[list[str]]()
 
@@ -39,10 +39,11 @@ def corpus() -> Path:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stories of Wine first, and all of them to the process that has the Wine."""
+    """The stories of Wine first, and all of them to the process that has the Wine; likewise those of the browser."""
     for item in items:
-        if item.path.is_relative_to(_WINE):
-            item.add_marker(pytest.mark.xdist_group("wine"))
+        for folder in (_WINE, _BROWSER):
+            if item.path.is_relative_to(folder):
+                item.add_marker(pytest.mark.xdist_group(folder.name))
     items.sort(key=lambda item: not item.path.is_relative_to(_WINE))
 
 
