@@ -77,7 +77,8 @@ class CaseFolder:
     def create(path: Path, body: Mapping[str, Any]) -> CaseFolder:
         """Make a new case folder; raises CaseError where something else is in the way."""
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            # What a making that was interrupted at its very beginning has left is in nobody's way.
+            if path.exists() and (not path.is_dir() or any(not _LEFT.fullmatch(p.name) for p in path.iterdir())):
                 raise CaseError(f"{path} exists and is no case: name another folder for the case.")
             path.mkdir(parents=True, exist_ok=True)
             # What a case holds is the company's worst week: nobody else's business.
