@@ -475,3 +475,10 @@ def test_a_row_that_is_neither_valid_nor_revoked_is_left_to_a_person(tmp_path: P
     assert "STOPPED: odd-state" in said(bundle)
     assert bundle.states() == {item.serial: (12, None)}
     assert "revoke" not in {call.verb for call in bundle.ca.calls}
+
+
+def test_a_signature_that_says_success_and_left_no_file_is_a_failure(tmp_path: Path) -> None:
+    bundle = Bundle(tmp_path, plan=one(is_dummy))
+    answering(bundle, "sign", lambda _: CallResult(0), effect=False)
+    assert bundle.run("prepare.cmd", "GO") == OPEN
+    assert "FAILED: sign" in said(bundle)
