@@ -352,6 +352,9 @@ class Case:
             raise UsageError(f"'{role}' is no role: sign off as {' or '.join(ROLES)}.")
         person = person_name(by)
         signing = None if key is None else keys.open_key(Path(key), password or "")
+        del password
+        if isinstance(signing, CarecoverError):
+            raise signing
         with self._folder.locked():
             plan = self.plan()
             for other in self.sign_offs(plan):

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from carecover.errors import PathError, RefusedError, UsageError
+from carecover.errors import CarecoverError, PathError, RefusedError, UsageError
 from carecover.journal import Entry, owner_only
 from carecover.model import canonical_json, sha256_hex
 
@@ -97,8 +97,19 @@ def make_key(path: Path, password: str) -> str:
     return sha256_hex(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def open_key(path: Path, password: str) -> SigningKey:
-    """Open a key file; raises PathError, UsageError or RefusedError, none of which says anything of the password."""
+def open_key(path: Path, password: str) -> SigningKey | CarecoverError:
+    """Open a key file, or say why it cannot be (PathError, RefusedError), without a word of the password.
+
+    The error is returned, without its way here, for whoever forgets the password first and raises it then: a
+    traceback with the variables of each frame, as a notebook can show one, has none that holds it.
+    """
+    try:
+        return _open(path, password)
+    except CarecoverError as error:
+        return error.with_traceback(None)
+
+
+def _open(path: Path, password: str) -> SigningKey:
     _refuse_case(path)
     try:
         with path.open("rb") as stream:
