@@ -20,6 +20,8 @@ from carecover.journal import Entry, preimage
 _MAX_FILE: Final = 1 << 20
 # id-ct-TSTInfo (RFC 3161 2.4.2), as DER writes it.
 _TST_INFO: Final = bytes.fromhex("060b2a864886f70d0109100104")
+# [0] IMPLICIT CertificateSet (RFC 5652 5.1).
+_CERTIFICATES: Final = 0xA0
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _NEEDED: Final = "Time stamps need rfc3161-client: pip install 'carecover[stamp]'"
 
@@ -90,13 +92,52 @@ def _certificates(path: Path) -> list[x509.Certificate]:
 def _decoded(data: bytes) -> Any:  # noqa: ANN401 - of a library that may be missing
     client = _client()
     try:
-        answer = client.decode_timestamp_response(data)
+        answer = client.decode_timestamp_response(_in_order(data))
         if answer.status not in (0, 1):
             raise RefusedError("The authority refused: this answer holds no time stamp.")
         answer.tst_info.message_imprint.hash_algorithm.dotted_string  # noqa: B018 - raises where there is none
     except (ValueError, TypeError) as error:
         raise RefusedError(f"This is no time stamp that could be read: {str(error)[:200]}.") from None
     return answer
+
+
+def _in_order(data: bytes) -> bytes:
+    """The answer with its certificates in the order that DER asks for, which the library insists on.
+
+    OpenSSL's authorities send them as they are configured. No signature covers that order, nor does any length
+    change with it.
+    """
+    try:
+        _, at, _ = _element(data, 0)  # TimeStampResp (RFC 3161 2.4.2): status, then the token
+        _, at, _ = _element(data, _element(data, at)[2])  # ContentInfo (RFC 5652 3): its type, then [0]
+        _, at, _ = _element(data, _element(data, at)[2])
+        _, at, _ = _element(data, at)  # SignedData (RFC 5652 5.1): version, digestAlgorithms, encapContentInfo
+        for _ in range(3):
+            at = _element(data, at)[2]
+        tag, begin, end = _element(data, at)
+        parts, at = [], begin
+        while tag == _CERTIFICATES and at < end:
+            following = _element(data, at)[2]
+            parts.append(data[at:following])
+            at = following
+    except IndexError:
+        return data
+    return data[:begin] + b"".join(sorted(parts)) + data[end:] if parts and at == end else data
+
+
+def _element(data: bytes, at: int) -> tuple[int, int, int]:
+    """Tag, begin of the content and end of the element at ``at`` (X.690 8.1); raises IndexError where there is none."""
+    size = data[at + 1]
+    begin = at + 2
+    if size & 0x80:
+        octets = size & 0x7F
+        if not 1 <= octets <= 4:
+            raise IndexError
+        size = int.from_bytes(data[begin : begin + octets], "big")
+        begin += octets
+    if begin + size > len(data):
+        raise IndexError
+    return data[at], begin, begin + size
 
 
 def _client() -> Any:  # noqa: ANN401 - of a library that may be missing
