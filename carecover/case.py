@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -59,7 +61,9 @@ from carecover.model import (
     utc_text,
 )
 from carecover.register import READ_TABLES, EvidenceRegister, Progress
-from carecover.report import Execution, make_document, render_html
+from carecover.report import Act as ReportAct
+from carecover.report import Document, Execution, Pseudonyms, make_document, render, render_json
+from carecover.report import fields as report_fields
 
 # A profile_id is short; whatever else was typed is cut.
 _SHOWN: Final = 40
@@ -158,12 +162,16 @@ class Case:
         baseline: Sequence[str] = (),
         by: str | None = None,
         progress: Progress | None = None,
+        executor: Executor | None = None,
     ) -> pd.DataFrame:
         """Take evidence in; return the accounting of this act (table ``accounting``).
 
         ``fetched_from`` is the distribution point that all of it was copied from, before the work.
         ``baseline``: nothing is taken in; ``by`` answers the question which views (evidence_ids) are the
         database right after the restore.
+        An ``executor`` of ``concurrent.futures`` reads the parts of large mailboxes; without one, processes do where a
+        mailbox is above ``register.PROCESSES_FROM``. A reading that was interrupted goes on where it stopped when a
+        table is next asked for: the files are in the case by then.
         Folders are walked, links in them are not followed. Raises PathError at the end when a
         path could not be opened; everything else has been added by then, and its accounting
         is the error's ``finished``.
@@ -215,7 +223,7 @@ class Case:
             acts = [self._record("add", {"files": part}) for part in parts]
             if added:
                 self._void_if_changed()
-        accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress))
+        accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress, executor))
         self._record_result(acts, {n: int(accounting[n].sum()) for n in ("units", "parsed", "duplicate", "rejected")})
         if unopened:
             raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.", accounting)
@@ -565,8 +573,21 @@ class Case:
             raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.", outcomes)
         return outcomes
 
-    def report(self, output: str | Path) -> Path:
-        """Write the report (.html); a copy stays in the case.
+    def report(
+        self,
+        output: str | Path,
+        *,
+        language: str = "en",
+        edition: Literal["full", "redacted"] = "full",
+        audience: str = "all",
+        fields: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write the report (.html .docx .pdf .md .json, its tables as .xlsx or .zip of CSV); a copy stays in the case.
+
+        ``language`` is en or de, ``audience`` all, leadership, technical or legal. Edition ``redacted`` has pseudonyms
+        for names and no free text. ``fields`` is what only people can write (``carecover.report.FIELDS``: cause,
+        systems, lessons, …; a lesson is a line ``what | owner | date``); it is kept by the journal and stands in every
+        later report until it is written anew. Raises UsageError for what there is not.
 
         The same of the journal: .jsonld is all of it in the words of CASE/UCO, .tsq asks a time-stamping authority
         (RFC 3161) about its head.
@@ -575,25 +596,67 @@ class Case:
         form = target.suffix.lower()
         if form == ".tsq":
             return self._ask_for_stamp(target)
-        entries = list(self._journal.entries())
-        said = {"form": form, "made_at": utc_text(self._clock()), "as_of": len(entries)}
-        page = self._rendered(said)
+        if edition not in ("full", "redacted"):
+            raise UsageError(f"There is no edition '{edition}'; there are: full, redacted.")
+        if edition == "redacted" and form == ".jsonld":
+            raise UsageError(
+                "The journal has no edition for outsiders: it is full of names. Hand out a report instead."
+            )
+        told = {**self._last_told(), **report_fields.checked(fields or {})}
+        if edition == "redacted":
+            self._make_pseudonyms()
+        said: dict[str, Any] = {
+            "form": form,
+            "made_at": utc_text(self._clock()),
+            "as_of": len(list(self._journal.entries())),
+        }
+        if form != ".jsonld":
+            said |= {"language": language, "edition": edition, "audience": audience, "told": told}
+        page, document = self._rendered(said)
         with self._folder.locked():
             _write_out(target, page)
             copy = custody.report_copy(sha256_hex(page), form)
             self._folder.write(copy, page)
-            self._record("report", {"path": spelled(target), "sha256": sha256_hex(page), "copy": copy, **said})
+            kept = {} if document is None else {"document": _digest_of_report(document)}
+            self._record("report", {"path": spelled(target), "sha256": sha256_hex(page), "copy": copy, **kept, **said})
         return target
 
-    def _rendered(self, said: Mapping[str, Any]) -> bytes:
+    def _last_told(self) -> dict[str, str]:
+        """What people wrote into the last report."""
+        written = [e.details["told"] for e in self._acts("report") if "told" in e.details]
+        return dict(written[-1]) if written else {}
+
+    def _make_pseudonyms(self) -> None:
+        """Make the key of the case's pseudonyms, once; the journal answers for it by its hash."""
+        with self._folder.locked():
+            if self._last("pseudonyms") is None:
+                key = secrets.token_bytes(32)
+                self._folder.write(custody.PSEUDONYMS, key)
+                self._record("pseudonyms", {"copy": custody.PSEUDONYMS, "sha256": sha256_hex(key)})
+
+    def _pseudonyms(self) -> Pseudonyms:
+        made = self._last("pseudonyms")
+        try:
+            key = (self.path / custody.PSEUDONYMS).read_bytes()
+        except OSError:
+            key = b""
+        if made is None or sha256_hex(key) != made.details["sha256"]:
+            raise CaseError(
+                f"{self.path / custody.PSEUDONYMS} is missing or was changed: pseudonyms would not be those of earlier "
+                "reports. Bring it back from a copy of the case."
+            )
+        return Pseudonyms(key)
+
+    def _rendered(self, said: Mapping[str, Any]) -> tuple[bytes, Document | None]:
         """A report or export as bytes: they follow from the case, and from ``said``, which the journal keeps."""
         form = said["form"]
         if form == ".jsonld":
-            return provenance.case_uco(list(self._journal.entries()))
-        if form != ".html":
-            raise UsageError(
-                f"A report is written as .html in this version, not as '{form or 'a file without ending'}'."
-            )
+            return provenance.case_uco(list(self._journal.entries())), None
+        document, tables, names = self._document(said)
+        return render(document, form, tables, names), document
+
+    def _document(self, said: Mapping[str, Any]) -> tuple[Document, dict[str, pd.DataFrame], Pseudonyms | None]:
+        """The frozen report, the tables that it was made of, and the pseudonyms in it."""
         try:
             plan: Plan | None = self.plan()
         except (RefusedError, QuestionError):
@@ -608,6 +671,7 @@ class Case:
                 if name == "coverage":
                     row = {"aspect": "database view", "figure": "", "verdict": "unknown", "why": str(error)}
                     tables[name] = TABLES[name].frame([row])
+        names = self._pseudonyms() if said.get("edition") == "redacted" else None
         document = make_document(
             case_name=self._name,
             facts=self.facts,
@@ -620,8 +684,16 @@ class Case:
             journal_head=self._journal.head,
             made_at=moment(said["made_at"]),
             version=__version__,
+            language=said.get("language", "en"),
+            audience=said.get("audience", "all"),
+            told=said.get("told"),
+            acts=[
+                ReportAct(e.number, moment(e.at), e.act, e.details.get("by"), e.how.get("command"), e.digest)
+                for e in self._journal.entries()
+            ],
+            pseudonyms=names,
         )
-        return render_html(document).encode("utf-8")
+        return document, tables, names
 
     def _ask_for_stamp(self, target: Path) -> Path:
         with self._folder.locked():
@@ -705,10 +777,15 @@ class Case:
                 now["digest"] = then.plan().digest
                 now["findings"] = _digest_of("findings", then.findings)
             elif entry.act == "report" and "form" in said:
-                now["sha256"] = sha256_hex(then._rendered(said))
+                if "document" in said:
+                    # Fonts and libraries are the machine's: what is compared is what the report says.
+                    now["document"] = _digest_of_report(then._document(said)[0])
+                else:
+                    now["sha256"] = sha256_hex(then._rendered(said)[0])
             elif entry.act == "result" and "outcomes" in said:
                 now["outcomes"] = _digest_of("outcomes", then.table("outcomes"))
         what = {"digest": "plan", "findings": "findings", "sha256": said.get("copy"), "outcomes": "outcomes"}
+        what["document"] = said.get("copy")
         return [
             custody.not_the_same(entry, str(what[n]), now.get(n))
             for n in custody.results(entry)
@@ -820,8 +897,11 @@ class Case:
     def _evidence_records(self) -> list[dict[str, Any]]:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]
 
-    def _readings(self, progress: Progress | None = None) -> dict[str, pd.DataFrame]:
-        return self._register.tables(self._evidence_records(), self.facts, progress, self._accepted_profiles())
+    def _readings(
+        self, progress: Progress | None = None, executor: Executor | None = None
+    ) -> dict[str, pd.DataFrame]:
+        records, accepted = self._evidence_records(), self._accepted_profiles()
+        return self._register.tables(records, self.facts, progress, accepted, executor=executor)
 
     def _choose_baseline(self, evidence_ids: Sequence[str], person: str) -> None:
         analysis.assemble_baseline(self._derived.table("ca_rows"), self._derived.table("views"), evidence_ids)
@@ -1185,6 +1265,11 @@ def _digest_of(name: str, table: pd.DataFrame) -> str:
 
 def _each_once(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({record["sha256"]: record for record in records}.values())
+
+
+def _digest_of_report(document: Document) -> str:
+    """SHA-256 over all that a report says; it is the same on every machine."""
+    return sha256_hex(render_json(document).encode("utf-8"))
 
 
 def _write_out(target: Path, data: bytes) -> Path:

@@ -791,10 +791,40 @@ def verify(case: Path, files: tuple[Path, ...], fetched_from: str | None, ask_oc
 
 @cli.command()
 @click.argument("case", type=_PATH)
-@click.option("--output", required=True, type=_PATH, metavar="FILE", help="Ending in .html, .jsonld, .tsq.")
-def report(case: Path, output: Path) -> int:
+@click.option(
+    "--output",
+    required=True,
+    type=_PATH,
+    metavar="FILE",
+    help="Ending in .html, .pdf, .docx, .md, .json; .xlsx or .zip for the tables; .jsonld, .tsq for the journal.",
+)
+@click.option("--language", type=click.Choice(("en", "de")), default="en", help="Of the report.")
+@click.option("--edition", type=click.Choice(("full", "redacted")), default="full", help="redacted: without names.")
+@click.option(
+    "--for",
+    "audience",
+    type=click.Choice(("all", "leadership", "technical", "legal")),
+    default="all",
+    help="Who reads it.",
+)
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="What only people know, kept for later reports: classification, authors, approvers, cause, systems, custody, "
+    "lessons. A lesson is 'what | owner | date'.",
+)
+def report(case: Path, output: Path, language: str, edition: Any, audience: str, fields: tuple[str, ...]) -> int:  # noqa: ANN401 - a choice
     """The post-incident report; the journal as CASE/UCO (.jsonld); a request to stamp its head (.tsq, RFC 3161)."""
-    click.echo(_open(case).report(output))
+    told: dict[str, str] = {}
+    for field in fields:
+        name, equals, text = field.partition("=")
+        if not equals:
+            raise click.UsageError(f"A field is NAME=TEXT, not '{_one_line(field)}'.")
+        # Several lessons are several lines.
+        told[name] = f"{told[name]}\n{text}" if name in told else text
+    click.echo(_open(case).report(output, language=language, edition=edition, audience=audience, fields=told))
     return DONE
 
 

@@ -31,6 +31,8 @@ _HEAD: Final = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 _SELF_NAMED: Final = re.compile(
     r"evidence/([0-9a-f]{64})|plans/([0-9a-f]{64})/plan\.json|reports/([0-9a-f]{16})\.[a-z.]{2,12}", re.ASCII
 )
+# The key of the pseudonyms in editions for outsiders; it never leaves the case.
+PSEUDONYMS: Final = "reports/pseudonyms.key"
 _ITSELF: Final = ("case.json", "journal.jsonl")
 _MAX_NAMED: Final = 10
 _BUNDLES: Final = ("export", "pin", "longer")
@@ -68,6 +70,8 @@ def vouched(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
             kept[plan_file(said["digest"])] = (said["digest"], "the plan that was signed")
         elif entry.act == "report" and "copy" not in said:
             kept[report_copy(said["sha256"], ".html")] = (said["sha256"], "the report that was handed out")
+        elif entry.act == "pseudonyms":
+            kept[said["copy"]] = (said["sha256"], "the key of the pseudonyms")
         elif entry.act == "report":
             kept[said["copy"]] = (said["sha256"], "what was handed out")
         elif entry.act in ("rehearsal", "run"):
@@ -287,7 +291,7 @@ def results(entry: Entry) -> list[str]:
     """What an act recorded of its result that follows from the case, and must come out again."""
     names = {"sign": ("digest", "findings"), "result": ("outcomes",)}.get(entry.act, ())
     if entry.act == "report" and "form" in entry.details:
-        names = ("sha256",)
+        names = ("document",) if "document" in entry.details else ("sha256",)
     return [name for name in names if name in entry.details]
 
 

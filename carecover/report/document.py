@@ -63,6 +63,8 @@ class Heading:
 
     title: str
     kind: Kind = "text"
+    recorded: bool = False
+    """True where the cells are sentences of the case's tables, which are English in every language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class OpenField:
-    """Room for what only people can write."""
+    """What only people can write: their text, or room for it and what belongs there."""
 
     title: str
     prompt: str
+    text: tuple[str, ...] = ()
 
 
 Block = Paragraph | Items | Terms | Table | Tiles | Picture | OpenField
@@ -128,7 +131,12 @@ class Document:
     sections: tuple[Section, ...]
     footer: str
     interface: Mapping[str, str]
-    """The few words that a renderer adds: contents, skip, open_field, about."""
+    """The few words that a renderer adds: contents, skip, open_field, about, table, page, of, picture."""
+    made_at: datetime
+    anchors: str
+    """Head of the journal and digest of the plan, for the properties of files: ``carecover check`` finds them there."""
+    edition: str = "full"
+    audience: str = "all"
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,18 @@ class Execution:
     assumptions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act of the journal, for the custody log: its number, time, name, who did it and by which command."""
+
+    number: int
+    at: datetime
+    act: str
+    by: str | None
+    command: str | None
+    digest: str
+
+
 # ------------------------------------------------------------------------- values as texts
 
 
@@ -164,10 +184,10 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
     return shown + "…" if cut else shown
 
 
-def cell(value: object, limit: int = MAX_TEXT) -> str:
-    """A table's value as a text; absent is a dash."""
+def cell(value: object, limit: int = MAX_TEXT, more: str = "and {n:,} more") -> str:
+    """A table's value as a text; absent is a dash. ``more`` says how many of a list are not shown."""
     if isinstance(value, list | tuple):
-        texts = [clean(v) for v in value[:3]] + ([f"and {len(value) - 3:,} more"] if len(value) > 3 else [])
+        texts = [clean(v) for v in value[:3]] + ([more.format(n=len(value) - 3)] if len(value) > 3 else [])
         return "; ".join(texts) or ABSENT
     if value is None or value is pd.NA or value is pd.NaT:
         return ABSENT

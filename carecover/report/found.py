@@ -10,6 +10,7 @@ import pandas as pd
 from carecover.model import ACTIONABLE_KINDS, CIRCUMSTANCES, FINDING_KINDS, SerialAnatomy, SerialNumber
 from carecover.report.document import MAX_DETAIL, Block, Columns, Items, Paragraph, Section, clean
 from carecover.report.material import Material, first_of, flag, reason_text, rows_of, word
+from carecover.report.texts import Words
 
 _STEPS: Final[Columns] = (("column_urgency", "verdict"), ("column_step", "text"), ("column_asks", "detail"))
 _URGENCY: Final = ("stop", "before_start", "now", "later")
@@ -80,18 +81,18 @@ def findings(case: Material) -> Section:
         suspect = table[table["kind"] == "suspect_notification"]
         told = table[~table.index.isin(acted.index) & ~table.index.isin(suspect.index)]
         if len(acted):
-            blocks.append(case.sheet("findings_caption", _FINDINGS, _acted(acted), len(acted), "findings"))
+            blocks.append(case.sheet("findings_caption", _FINDINGS, _acted(case, acted), len(acted), "findings"))
         if len(told):
             blocks.append(Paragraph(say("told_lead"), "quiet"))
-            blocks.append(case.sheet("told_caption", _TOLD, _told(told), len(told), "findings"))
+            blocks.append(case.sheet("told_caption", _TOLD, _told(case, told), len(told), "findings"))
         if len(suspect):
             blocks.append(Paragraph(say("suspect_lead"), "warning"))
-            blocks.append(case.sheet("suspect_caption", _TOLD, _told(suspect), len(suspect), "findings"))
+            blocks.append(case.sheet("suspect_caption", _TOLD, _told(case, suspect), len(suspect), "findings"))
     blocks += [*_without_a_trace(case), *_coverage(case)]
     return Section("findings", say("findings"), tuple(blocks))
 
 
-def _acted(findings: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+def _acted(case: Material, findings: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     names = (
         "kind", "serial", "subject", "template", "not_after", "confidence", "suggested_action", "suggested_reason",
         "why", "circumstances", "requester", "evidence",
@@ -100,24 +101,24 @@ def _acted(findings: pd.DataFrame) -> Iterator[tuple[object, ...]]:
         first_of(findings, "kind", FINDING_KINDS), names
     ):
         named = reason_text(reason) if action == "revoke" else None
-        suggested = f"{action} ({named})" if named else action
-        yield word(kind), serial, *who, confidence, suggested, why, circumstances(special), requester, shown
+        suggested = f"{case.say.value(str(action))} ({named})" if named else action
+        yield word(kind), serial, *who, confidence, suggested, why, circumstances(special, case.say), requester, shown
 
 
-def _told(findings: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+def _told(case: Material, findings: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     names = ("kind", "request_id", "serial", "requester", "confidence", "why", "circumstances", "evidence")
     for kind, request_id, serial, requester, confidence, why, special, shown in rows_of(
         first_of(findings, "kind", FINDING_KINDS), names
     ):
         # A request ID is a name, not a quantity.
         number = None if pd.isna(request_id) else str(request_id)  # type: ignore[call-overload]
-        yield word(kind), number, serial, requester, confidence, why, circumstances(special), shown
+        yield word(kind), number, serial, requester, confidence, why, circumstances(special, case.say), shown
 
 
-def circumstances(words: object) -> str | None:
+def circumstances(words: object, say: Words) -> str | None:
     """What tells a finding apart, in sentences."""
     known = words if isinstance(words, list) else []
-    return " ".join(CIRCUMSTANCES[w] for w in known if w in CIRCUMSTANCES) or None
+    return " ".join(say.value(CIRCUMSTANCES[w]) for w in known if w in CIRCUMSTANCES) or None
 
 
 def _without_a_trace(case: Material) -> list[Block]:

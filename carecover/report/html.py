@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 from importlib.resources import files
 from typing import Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from carecover.report.document import ABSENT, Document, Picture, Table
+from carecover.report.texts import LANGUAGES, VALUES, Words
 from carecover.report.timeline import svg
 
 _TEMPLATE = "report.html.j2"
 # Words of value lists → how they look; the word alone says it all. What is none of them is shown as text.
-_TONES: Final = {
+_WORD_TONES: Final = {
     **dict.fromkeys(("proved", "good", "planned", "yes"), "good"),
     **dict.fromkeys(("pending", "unknown", "before start", "warning", "not seen"), "warning"),
     **dict.fromkeys(("failed", "contradicted", "gap", "stop", "unexpected", "error", "no"), "bad"),
-    **dict.fromkeys(("now", "later", "expired", "notice"), "plain"),
+    **dict.fromkeys(("now", "later", "expired", "notice", "pinned", "revoked", "destroyed"), "plain"),
+    "leftover": "bad",
+}
+_TONES: Final[dict[str, str]] = {
+    **_WORD_TONES,
+    **{values[word]: tone for values in VALUES.values() for word, tone in _WORD_TONES.items() if word in values},
+    **{
+        texts[f"current_{word}"]: tone
+        for texts in LANGUAGES.values()
+        for word, tone in (("yes", "good"), ("no", "bad"), ("unknown", "warning"))
+    },
 }
 
 
-def render_html(document: Document) -> str:
-    """The whole page as text, to be written as UTF-8.
+def render_html(document: Document, *, paged: bool = False) -> str:
+    """The whole page as text, to be written as UTF-8; ``paged`` is the form that a PDF is made of.
 
     Everything in the document is escaped here; the only markup that is let through is the
     picture, which the timeline draws of numbers and words of its own.
@@ -37,7 +49,9 @@ def render_html(document: Document) -> str:
         keep_trailing_newline=True,
     )
     environment.globals["kind_of"] = lambda block: type(block).__name__
-    environment.globals["draw"] = _draw
+    environment.globals["draw"] = _as_image if paged else _draw
+    environment.globals["paged"] = paged
+    environment.globals["number"] = Words(document.language).number
     environment.globals["absent"] = ABSENT
     environment.globals["has_detail"] = _has_detail
     environment.globals["tone_of"] = _TONES.get
@@ -46,6 +60,13 @@ def render_html(document: Document) -> str:
 
 def _draw(picture: Picture) -> Markup:
     return Markup(svg(picture.timeline))  # noqa: S704 - holds no text from evidence
+
+
+def _as_image(picture: Picture) -> Markup:
+    """The drawing with its description as alternative text, which a PDF keeps of pictures only."""
+    data = base64.b64encode(svg(picture.timeline).encode("utf-8")).decode("ascii")
+    told = escape(picture.timeline.description)
+    return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(told, data)
 
 
 def _has_detail(table: Table, row: tuple[str, ...]) -> bool:

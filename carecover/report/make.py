@@ -7,15 +7,22 @@ incident reports ask for. What only people know is left open, visibly.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import pandas as pd
 
+from carecover.errors import UsageError
 from carecover.model import CaseFacts, Plan, SignOff
-from carecover.report import found, narrative, proving, records
-from carecover.report.document import Document, Execution, clean, minute
+from carecover.report import closing, found, narrative, proving, records, redacted
+from carecover.report.document import Act, Document, Execution, clean, minute
+from carecover.report.fields import checked
 from carecover.report.material import Material, zone
+from carecover.report.redacted import Pseudonyms
 from carecover.report.texts import Words
+
+AUDIENCES: Final = ("all", "leadership", "technical", "legal")
 
 
 def make_document(
@@ -32,22 +39,39 @@ def make_document(
     executions: Sequence[Execution] = (),
     trusted_until: datetime | None = None,
     language: str = "en",
+    audience: str = "all",
+    told: Mapping[str, str] | None = None,
+    acts: Sequence[Act] = (),
+    pseudonyms: Pseudonyms | None = None,
 ) -> Document:
     """The report on a case as it stands; nothing is read, written or looked up.
 
     ``tables`` are the case's tables by name, ``outcomes`` (those of the real CA) among them;
     missing ones count as empty. ``rehearsal`` is the newest one, or just its outcomes, and
     ``executions`` are the runs on the real CA. ``trusted_until`` is the end of the visibility
-    clock (proof.trusted_until of table visibility). Raises UsageError where the case's time zone or the
-    language is unknown.
+    clock (proof.trusted_until of table visibility). ``told`` is what people wrote (fields.FIELDS), ``acts`` the
+    journal. ``audience`` is one of AUDIENCES, and ``pseudonyms`` makes the edition for outsiders. Raises UsageError
+    where the case's time zone, the language, the audience or a field is unknown.
     """
+    say = Words(language)
+    if audience not in AUDIENCES:
+        raise UsageError(f"There is no report for '{clean(audience, 40)}'; there is one for: {', '.join(AUDIENCES)}.")
+    rehearsed = Execution(rehearsal) if isinstance(rehearsal, pd.DataFrame) else rehearsal
+    if pseudonyms is not None:
+        names = replace(pseudonyms, withheld=say("withheld"))
+        case_name, facts = names("case", case_name) or "", redacted.facts(facts, names)
+        tables, plan, told = redacted.tables(tables, names), redacted.plan(plan, names), {}
+        sign_offs = [redacted.sign_off(one, names) for one in sign_offs]
+        rehearsed = redacted.execution(rehearsed, names)
+        executions = [run for run in (redacted.execution(one, names) for one in executions) if run is not None]
+        acts = [redacted.act(one, names) for one in acts]
     case = Material(
         case_name,
         facts,
         tables,
         plan,
         tuple(sign_offs),
-        Execution(rehearsal) if isinstance(rehearsal, pd.DataFrame) else rehearsal,
+        rehearsed,
         tuple(executions),
         tables.get("outcomes"),
         journal_head,
@@ -55,21 +79,10 @@ def make_document(
         version,
         trusted_until,
         zone(facts.time_zone),
-        Words(language),
-    )
-    say = case.say
-    writers = (
-        narrative.summary,
-        narrative.happened,
-        found.steps,
-        found.findings,
-        narrative.impact,
-        records.decisions,
-        proving.rehearsal,
-        proving.execution,
-        narrative.risks,
-        records.evidence,
-        narrative.method,
+        say,
+        checked(told or {}),
+        tuple(acts),
+        "full" if pseudonyms is None else "redacted",
     )
     return Document(
         language=language,
@@ -78,7 +91,33 @@ def make_document(
         ca_name=case.ca,
         status=narrative.status(case),
         head=narrative.head(case),
-        sections=tuple(writer(case) for writer in writers),
+        sections=tuple(writer(case) for writer, readers in _WRITERS if audience == "all" or audience in readers),
         footer=say("footer", version=version, made_at=minute(made_at) + " UTC", case=clean(case_name)),
-        interface={key: say(key) for key in ("contents", "skip", "open_field", "about")},
+        interface={
+            key: say(key)
+            for key in ("contents", "skip", "open_field", "about", "table", "page", "of", "picture", "recorded")
+        },
+        made_at=made_at,
+        anchors=f"journal head: {journal_head}" + (f"; plan: {plan.digest}" if plan else ""),
+        edition=case.edition,
+        audience=audience,
     )
+
+
+_EVERYBODY: Final = frozenset(("leadership", "technical", "legal"))
+# The sections in order, and who reads them; a report for all has them all.
+_WRITERS: Final = (
+    (narrative.summary, _EVERYBODY),
+    (narrative.happened, _EVERYBODY),
+    (found.steps, frozenset(("technical",))),
+    (found.findings, frozenset(("technical", "legal"))),
+    (narrative.impact, _EVERYBODY),
+    (records.decisions, frozenset(("technical", "legal"))),
+    (proving.rehearsal, frozenset(("technical",))),
+    (proving.execution, frozenset(("technical", "legal"))),
+    (narrative.risks, _EVERYBODY),
+    (closing.lessons, _EVERYBODY),
+    (records.evidence, frozenset(("technical", "legal"))),
+    (narrative.method, frozenset(("technical", "legal"))),
+    (closing.appendices, frozenset(("technical", "legal"))),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -27,17 +27,28 @@ from carecover.report.document import (
     MAX_DETAIL,
     MAX_ROWS,
     MAX_TEXT,
+    Act,
     Columns,
     Execution,
     Heading,
+    OpenField,
     Table,
     cell,
     clean,
     minute,
 )
+from carecover.report.fields import paragraphs
 from carecover.report.texts import Words
 
 VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
+# Columns that hold sentences of the case's tables: these are English whatever the report's language is.
+RECORDED: Final = frozenset(
+    f"column_{name}"
+    for name in (
+        "why", "meaning", "step", "asks", "figure", "aspect", "what", "crl", "cdp", "ocsp", "log", "database", "seen",
+        "rule", "stage", "note", "item", "place", "act", "phase", "row",
+    )
+)  # fmt: skip
 # Tables show first what needs somebody.
 URGENCY: Final = tuple(reversed(VERDICTS))
 
@@ -60,6 +71,9 @@ class Material:
     trusted_until: datetime | None
     zone: ZoneInfo | None
     say: Words
+    told: Mapping[str, str] = field(default_factory=dict)
+    acts: tuple[Act, ...] = ()
+    edition: str = "full"
 
     def table(self, name: str) -> pd.DataFrame:
         """The table, empty where the case has none."""
@@ -133,14 +147,34 @@ class Material:
         """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
         limits = [MAX_DETAIL if kind == "detail" else MAX_TEXT for _, kind in columns]
         shown = tuple(
-            tuple(cell(value, limit) for value, limit in zip(row, limits, strict=True))
+            tuple(self.cell(value, limit) for value, limit in zip(row, limits, strict=True))
             for row in islice(rows, MAX_ROWS)
         )
-        headings = tuple(Heading(self.say(title), kind) for title, kind in columns)
+        headings = tuple(
+            Heading(self.titled(title), kind, recorded=self.say.language != "en" and title in RECORDED)
+            for title, kind in columns
+        )
         note = None
         if total > len(shown):
             note = self.say("more_rows" if source else "more_rows_plain", shown=len(shown), total=total, source=source)
         return Table(self.say(caption), headings, shown, total, note, source or None)
+
+    def cell(self, value: object, limit: int) -> str:
+        """A table's value in the words of the language; a time in the case's own zone, with its offset."""
+        if self.zone and isinstance(value, datetime) and not pd.isna(value):
+            return local(value, self.zone)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self.say.number(value)
+        return self.say.value(cell(value, limit, self.say("and_more")))
+
+    def titled(self, key: str) -> str:
+        """A column's title; it names UTC only where the times are in UTC."""
+        return self.say(key).replace(" (UTC)", "") if self.zone else self.say(key)
+
+    def open_field(self, name: str, prompt: str) -> OpenField:
+        """What people wrote, or room for it; an edition for outsiders shows neither."""
+        text = (self.say("withheld"),) if self.edition == "redacted" else paragraphs(self.told.get(name, ""))
+        return OpenField(self.say(name), self.say(prompt), text)
 
     def when(self, moment: datetime | None) -> str | None:
         """A time in UTC and in the case's own zone."""

@@ -15,7 +15,6 @@ from carecover.report.document import (
     Columns,
     Items,
     Kind,
-    OpenField,
     Paragraph,
     Picture,
     Section,
@@ -25,7 +24,7 @@ from carecover.report.document import (
     clean,
     minute,
 )
-from carecover.report.material import Material, file_name, flag, local, moment_of, rows_of
+from carecover.report.material import Material, file_name, first_of, flag, local, moment_of, rows_of
 from carecover.report.timeline import make_timeline
 
 _IMPACT: Final[Columns] = (
@@ -33,6 +32,14 @@ _IMPACT: Final[Columns] = (
     ("column_item", "name"),
     ("column_figure", "text"),
     ("column_meaning", "detail"),
+)
+_DUMMIES: Final[Columns] = (
+    ("column_state", "verdict"),
+    ("column_serial", "serial"),
+    ("column_file", "name"),
+    ("column_by", "name"),
+    ("column_when", "time"),
+    ("column_sha256", "detail"),
 )
 _REPLACE: Final[Columns] = (
     ("column_serial", "serial"),
@@ -89,8 +96,21 @@ def head(case: Material) -> Terms:
         ("head_journal", case.journal_head, "digest"),
         ("head_version", f"carecover {case.version}", "text"),
         ("head_made_at", case.when(case.made_at), "time"),
+        ("head_edition", say(f"edition_{case.edition}"), "text"),
+        *(
+            (f"{name}", told, "name")
+            for name in ("classification", "authors", "approvers")
+            if (told := _told(case, name))
+        ),
     ]
     return Terms(tuple((say(key), clean(value) if value else say("unknown"), kind) for key, value, kind in rows))
+
+
+def _told(case: Material, name: str) -> str | None:
+    """One line of what people wrote; room for it where nobody has."""
+    if case.edition == "redacted":
+        return case.say("withheld") if name != "classification" else None
+    return clean(case.told.get(name) or case.say("open_field"))
 
 
 def summary(case: Material) -> Section:
@@ -108,7 +128,7 @@ def summary(case: Material) -> Section:
     texts = []
     if facts.backup or facts.failure or facts.restored:
         stated = {"backup": facts.backup, "failure": facts.failure, "restored": facts.restored}
-        texts.append(say("summary_dates", **{k: minute(at) if at else say("unknown") for k, at in stated.items()}))
+        texts.append(say("summary_dates", **{k: case.when(at) or say("unknown") for k, at in stated.items()}))
     texts.append(say("summary_lost", text=case.listed("kind", case.kinds)) if case.kinds else say("summary_none"))
     if case.plan and case.plan.items:
         actions: dict[str, int] = {action: sum(item.action == action for item in case.plan.items) for action in ACTIONS}
@@ -122,7 +142,7 @@ def summary(case: Material) -> Section:
     texts.append(_until(case))
     if case.rehearsal:
         texts.append(say("summary_rehearsed"))
-    timeline = make_timeline(case.tables, facts)
+    timeline = make_timeline(case.tables, facts, say.language)
     caption = say("picture_caption" if timeline.bins else "picture_empty", description=timeline.description)
     stop = int((case.table("first_steps")["when"] == "stop").sum())
     return Section(
@@ -131,7 +151,7 @@ def summary(case: Material) -> Section:
         (
             *([Paragraph(say("steps_stop", n=stop), "bad")] if stop else []),
             Paragraph(say("summary_what")),
-            Tiles(tuple((f"{n:,}", say(key, n=n), tone) for n, key, tone in tiles)),
+            Tiles(tuple((say.number(n), say(key, n=n), tone) for n, key, tone in tiles)),
             Items(tuple(texts)),
             Picture(timeline, caption),
         ),
@@ -148,7 +168,7 @@ def _until(case: Material) -> str:
 def happened(case: Material) -> Section:
     """Everything that has a time, in order."""
     say, events = case.say, _events(case)
-    cause = OpenField(say("cause"), say("cause_prompt"))
+    cause = case.open_field("cause", "cause_prompt")
     if not events:
         return Section("happened", say("happened"), (Paragraph(say("events_none"), "quiet"), cause))
     zone = case.zone
@@ -187,7 +207,13 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
         if row["signed_by_ca"] is True and isinstance(row["crl_number"], str):
             key = "event_crl_delta" if row["is_delta"] is True else "event_crl"
             events.append((moment_of(row["this_update"]), say(key, number=clean(row["crl_number"], 50))))
-    events += [(s.at, say("event_signed", person=clean(s.person), role=s.role)) for s in case.sign_offs]
+    sent = pd.concat([case.table("notifications")["sent_at"]]).dropna()
+    if facts.restored is not None and len(later := sent[sent > facts.restored]):
+        events.append((moment_of(later.min()), say("event_first_mail")))
+    decided = case.decisions["decided_at"].dropna()
+    if len(decided):
+        events.append((moment_of(decided.min()), say("event_first_decision")))
+    events += [(s.at, say("event_signed", person=clean(s.person), role=say.value(s.role))) for s in case.sign_offs]
     if case.rehearsal:
         events.append((case.rehearsal.at, say("event_rehearsed")))
     events += [(run.at, say("event_run", name=clean(run.name or ABSENT))) for run in case.executions]
@@ -197,7 +223,7 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
 def impact(case: Material) -> Section:
     """Whom revoking would hit: what to replace before, the counts, the owners."""
     say, findings = case.say, case.table("findings")
-    systems = OpenField(say("systems"), say("impact_prompt"))
+    systems = case.open_field("systems", "impact_prompt")
     counted, owners = case.table("impact"), case.table("owners")
     acted = findings[findings["kind"].isin(ACTIONABLE_KINDS)]
     if acted.empty:
@@ -236,6 +262,7 @@ def risks(case: Material) -> Section:
         "risk_undecided": case.undecided,
         "risk_watch": sum(item.action == "leave" for item in items),
         "risk_dummies": sum(item.method == "dummy" for item in items),
+        "risk_leftover": int((case.table("dummies")["state"] == "leftover").sum()),
         "risk_reused": case.kinds.get("reused_request_id", 0),
         "risk_trace": case.kinds.get("unaccounted_request", 0),
         "risk_dropped": case.dropped,
@@ -249,13 +276,20 @@ def risks(case: Material) -> Section:
         texts.append(say("risk_baseline", newest=plan.newest_request_id))
     asked = case.outcomes is not None and bool(case.outcomes["ocsp"].notna().any())
     texts += [say("risk_ocsp_seen" if asked else "risk_ocsp"), say("risk_external")]
-    return Section("risks", say("risks"), (Items(tuple(texts)),))
+    blocks: list[Block] = [Items(tuple(texts)), Items(tuple(say(f"monitor_{n}") for n in range(1, 5)), say("monitor"))]
+    dummies = case.table("dummies")
+    if len(dummies):
+        listed = rows_of(
+            first_of(dummies, "state", ("leftover", "pinned")), ("state", "serial", "file", "by", "at", "sha256")
+        )
+        blocks.append(case.sheet("dummies_caption", _DUMMIES, listed, len(dummies), "dummies"))
+    return Section("risks", say("risks"), tuple(blocks))
 
 
 def method(case: Material) -> Section:
     """How it was found out, what that cannot show, and what people have still to write."""
     say = case.say
-    reasons = [(str(int(reason)), reason.designation, reason.description) for reason in RevocationReason]
+    reasons = [(str(int(r)), r.designation, say.value(r.description)) for r in RevocationReason]
     columns: Columns = (
         ("column_number", "number"),
         ("column_designation", "text"),
@@ -266,8 +300,8 @@ def method(case: Material) -> Section:
         say("method"),
         (
             Items(tuple(say(f"method_{n}") for n in range(1, 10))),
+            *([Paragraph(say("method_recorded"), "quiet")] if say.language != "en" else []),
+            Items(tuple(say(f"other_{n}") for n in range(1, 6)), say("other")),
             case.sheet("reasons_caption", columns, reasons, len(reasons)),
-            OpenField(say("lessons"), say("lessons_prompt")),
-            OpenField(say("authors"), say("authors_prompt")),
         ),
     )

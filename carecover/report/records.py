@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from carecover.model import ACTIONS
-from carecover.report.document import MAX_LIST, Block, Columns, Items, OpenField, Paragraph, Section, clean
+from carecover.model import ACTIONS, SignOff
+from carecover.report.document import MAX_LIST, Block, Columns, Items, Paragraph, Section, clean
 from carecover.report.material import Material, counts, file_name, parsed, reason_text, rows_of, word
 
 # The columns of every table here, left to right.
@@ -13,7 +13,9 @@ _SIGN_OFFS: Final[Columns] = (
     ("column_person", "name"),
     ("column_role", "text"),
     ("column_when", "time"),
+    ("column_signed", "text"),
     ("column_digest", "digest"),
+    ("column_fingerprint", "detail"),
 )
 _DECISIONS: Final[Columns] = (
     ("column_serial", "serial"),
@@ -51,6 +53,16 @@ _REJECTS: Final[Columns] = (
     ("column_sha256", "detail"),
 )
 
+_LOG: Final[Columns] = (
+    ("column_number", "number"),
+    ("column_when", "time"),
+    ("column_act", "text"),
+    ("column_person", "name"),
+    ("column_entry", "serial"),
+    ("column_command", "detail"),
+)
+MAX_LOG: Final = 100
+
 
 def decisions(case: Material) -> Section:
     """Who decided what and why, and who signed it."""
@@ -60,8 +72,20 @@ def decisions(case: Material) -> Section:
         good = Paragraph(say("sign_offs_good"), "good")
         blocks.append(good if case.signed else Paragraph(say("sign_offs_open"), "warning"))
     if case.sign_offs:
-        signed = ((s.person, s.role, s.at, s.digest) for s in case.sign_offs)
+        signed = (
+            (
+                s.person,
+                s.role,
+                s.at,
+                say("signed_key" if s.public_key else "signed_name"),
+                s.digest,
+                _fingerprint(case, s),
+            )
+            for s in case.sign_offs
+        )
         blocks.append(case.sheet("sign_offs_caption", _SIGN_OFFS, signed, len(case.sign_offs)))
+        if by_name := sum(s.public_key is None for s in case.sign_offs):
+            blocks.append(Paragraph(say("signed_by_name", n=by_name), "warning"))
     else:
         blocks.append(Paragraph(say("sign_offs_none"), "warning"))
     if plan is not None and plan.waivers:
@@ -84,13 +108,19 @@ def decisions(case: Material) -> Section:
     return Section("decisions", say("decisions"), tuple(blocks))
 
 
+def _fingerprint(case: Material, signed: SignOff) -> str | None:
+    """Which key signed; to outsiders it would say who."""
+    return None if case.edition == "redacted" else signed.fingerprint
+
+
 def evidence(case: Material) -> Section:
     """What was handed in, what became of it, and what could not be used."""
     say = case.say
     files, accounting, rejects = (case.table(name) for name in ("evidence", "accounting", "rejects"))
-    custody = OpenField(say("custody"), say("custody_prompt"))
+    custody = case.open_field("custody", "custody_prompt")
+    log = _log(case)
     if files.empty:
-        return Section("evidence", say("evidence"), (Paragraph(say("evidence_none"), "warning"), custody))
+        return Section("evidence", say("evidence"), (Paragraph(say("evidence_none"), "warning"), custody, *log))
     parts = ("parsed", "irrelevant", "duplicate", "rejected")
     sums = {name: int(accounting[name].sum()) for name in ("units", *parts)}
     blocks: list[Block] = [Paragraph(say("evidence_lead", **sums))]
@@ -107,4 +137,13 @@ def evidence(case: Material) -> Section:
     else:
         refused = rows_of(rejects, ("evidence_id", "location", "stage", "size", "reason", "sha256"))
         blocks.append(case.sheet("rejects_caption", _REJECTS, refused, len(rejects), "rejects"))
-    return Section("evidence", say("evidence"), (*blocks, custody))
+    return Section("evidence", say("evidence"), (*blocks, custody, *log))
+
+
+def _log(case: Material) -> list[Block]:
+    """The journal's acts: who did what, when, and by which command."""
+    if not case.acts:
+        return []
+    # The last ones tell of the work; the first of a long journal are in the file.
+    told = ((str(a.number), a.at, a.act, a.by, a.digest[:16], a.command) for a in case.acts[-MAX_LOG:])
+    return [Paragraph(case.say("log_lead"), "quiet"), case.sheet("log_caption", _LOG, told, len(case.acts))]

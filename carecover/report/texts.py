@@ -1,4 +1,4 @@
-"""Every sentence of the report, as data: another language is another mapping with the same keys.
+"""Every sentence of the report, as data: another language is another mapping with the same keys (see ``german``).
 
 ``{name}`` is a value; numbers are written ``{n:,}``. Where a text has two forms, the one
 before ``|`` is for exactly one ``n``.
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from carecover.errors import UsageError
+from carecover.report.german import GERMAN, GERMAN_VALUES
 
 _ENGLISH: Final = {
     "title": "Post-incident report",
@@ -52,7 +53,7 @@ _ENGLISH: Final = {
     "head_version": "Made with",
     "head_made_at": "Made at",
     "head_zone": "Time zone of the case",
-    "authors": "Authors, approvers, classification",
+    "authors": "Written by",
     "authors_prompt": "Who wrote this, who approved it, and who may read it.",
     "key_yes": "yes",
     "key_no": "no, as stated by the people in charge",
@@ -62,7 +63,7 @@ _ENGLISH: Final = {
     "summary_what": "The certification authority was lost and restored from its last backup. What it had issued and "
     "revoked since that backup is not in its database: those certificates work in the world, and the restored CA "
     "knows nothing of them or trusts them again.",
-    "summary_dates": "Last good backup {backup}, failure {failure}, restored {restored} (UTC).",
+    "summary_dates": "Last good backup {backup}, failure {failure}, restored {restored}.",
     "tile_lost": "certificate missing from the restored database|certificates missing from the restored database",
     "tile_revoked": "revocation lost: the certificate is trusted again|revocations lost: the certificates are "
     "trusted again",
@@ -401,9 +402,122 @@ _ENGLISH: Final = {
     "lessons": "Lessons and actions",
     "lessons_prompt": "What changes, who owns it, by when: more frequent backups, an exit module that keeps "
     "certificates, event filters, retention of mail, practised restores.",
+    # ----------------------------------------------------------- editions, fields, closing
+    "table": "table",
+    "page": "Page",
+    "of": "of",
+    "picture": "Timeline of the gap",
+    "recorded": "as recorded, in English",
+    "and_more": "and {{n}} more",
+    "withheld": "withheld in this edition",
+    "head_edition": "Edition",
+    "edition_full": "full",
+    "edition_redacted": "for outsiders: names are pseudonyms, free text is left out",
+    "classification": "Classification",
+    "approvers": "Approved by",
+    "event_first_mail": "First mail of the CA after the restore",
+    "event_first_decision": "First decision recorded",
+    "column_signed": "Signed",
+    "column_fingerprint": "Key, SHA-256",
+    "signed_key": "with a key",
+    "signed_name": "by name only",
+    "signed_by_name": "{n:,} of the signatures is a name that somebody typed: nothing proves who that was.|{n:,} of "
+    "the "
+    "signatures are names that somebody typed: nothing proves who that was.",
+    "log_lead": "Every act is a line of the journal, and each line holds the digest of the one before. The head "
+    "printed "
+    "above fixes all of it up to this report.",
+    "log_caption": "Custody log: the newest acts of the journal",
+    "column_act": "Act",
+    "column_entry": "Digest begins",
+    "column_command": "Command",
+    "column_state": "State",
+    "dummies_caption": "Dummies that the CA signed; a leftover one is dangerous until it is revoked or destroyed",
+    "risk_leftover": "{n:,} dummy is left over: it is a certificate of this CA until it is revoked or every copy is "
+    "destroyed.|{n:,} dummies are left over: they are certificates of this CA until they are revoked or every copy is "
+    "destroyed.",
+    "monitor": "To be watched from now on",
+    "monitor_1": "Each new CRL of the CA: its number grows, and every serial number of the plan stays on it until the "
+    "certificate ends.",
+    "monitor_2": "Each distribution point and responder: what is fetched there is the newest list.",
+    "monitor_3": "Use of the certificates on the watch list, and of serial numbers that the database does not know.",
+    "monitor_4": "Mails and events that turn up later: add them to the case, and look at the findings again.",
+    "lessons_caption": "Lessons and actions",
+    "column_lesson": "What changes",
+    "column_owner": "Owner",
+    "column_due": "Due",
+    "other": "Alternative explanations that were considered",
+    "other_1": "A certificate that is missing may have been deleted from the database, or its template keeps it out: "
+    "then nothing was lost by the restore. What was issued before the backup is marked so.",
+    "other_2": "A mail may be forged or belong to another CA of the same name: findings that rest on mails alone say "
+    "so, and notifications that do not add up count for nothing.",
+    "other_3": "A request ID without a trace may be a request that failed, was denied or is pending, and no "
+    "certificate.",
+    "other_4": "A day without mails may be a day without certificates: such days are compared with others like them "
+    "and "
+    "with the logs.",
+    "other_5": "The times stated by people may be wrong: whatever depends on them moves with them.",
+    "appendices": "Appendices",
+    "appendices_lead": "The tables below are the whole of what this report counts. They are handed in beside it as one "
+    "workbook (report --output FILE.xlsx) or as CSV files (FILE.zip); the bundle with revoke.cmd and undo.cmd lies "
+    "where "
+    "it was exported.",
+    "tables_caption": "Tables of the case",
+    "column_table": "Table",
+    "column_rows": "Rows",
+    "column_row": "One row is",
+    "glossary": "The words of this report.",
+    "term_orphan": "Orphaned certificate",
+    "meaning_orphan": "Issued by the CA, missing from its restored database: it works, and cannot be revoked as it is.",
+    "term_baseline": "Baseline",
+    "meaning_baseline": "The view of the database right after the restore, before any mending.",
+    "term_dummy": "Dummy",
+    "meaning_dummy": "A certificate signed only to carry a serial number into the database, so that it can be revoked.",
+    "term_plan": "Plan",
+    "meaning_plan": "The decisions in order, frozen; known by its digest, which two people sign.",
+    "term_bundle": "Bundle",
+    "meaning_bundle": "The folder with the batch files that carry a plan out on the CA.",
+    "term_pin": "Pin",
+    "meaning_pin": "The check of every dummy, and its hash written into the batch before anything is imported.",
+    "term_crl": "CRL",
+    "meaning_crl": "Certificate revocation list: the signed list of serial numbers that are no longer to be trusted.",
+    "term_ocsp": "OCSP",
+    "meaning_ocsp": "The protocol by which a client asks a responder about one serial number.",
+    "term_hold": "Hold",
+    "meaning_hold": "A revocation for the time being; the only one that can be undone.",
+    # ---------------------------------------------------------------------------- timeline
+    "step_hour": "hour",
+    "step_six hours": "six hours",
+    "step_day": "day",
+    "step_week": "week",
+    "step_four weeks": "four weeks",
+    "step_year": "year",
+    "mark_backup": "backup",
+    "mark_failure": "failure",
+    "mark_restored": "restored",
+    "series_known": "known to the restored database",
+    "series_lost": "missing from it",
+    "series_revoked": "revocation lost",
+    "axis_certificates": "certificates per {step}",
+    "axis_mails": "mails a day",
+    "drawn_nothing": "Nothing to draw yet: no dated certificate and no time of the incident is known.",
+    "drawn_no_marks": "no times of the incident are known",
+    "drawn_aside": " {n:,} earlier or later ones are not drawn.",
+    "drawn": "Certificates per {step} from {start} to {end}: {known:,} that the restored database knows, {lost:,} that "
+    "it does not, and {revoked:,} lost revocations. Marks: {marks}.",
+    "drawn_more": " and {n:,} more",
+    "drawn_missing": "mails are missing or fewer than usual on {days}",
+    "drawn_none_missing": "no day stands out",
+    "drawn_mails": " Mails per day, {n:,} in all: {missing}.",
 }
 
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"en": MappingProxyType(_ENGLISH)})
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {"en": MappingProxyType(_ENGLISH), "de": MappingProxyType(GERMAN)}
+)
+# Words of the case's tables, by language; English ones stand as they are.
+VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"en": {}, "de": MappingProxyType(GERMAN_VALUES)})
+# What stands between thousands.
+_MARKS: Final = {"en": ",", "de": "."}
 
 
 class Words:
@@ -413,6 +527,7 @@ class Words:
         """Raises UsageError for a language that has no texts."""
         if language not in LANGUAGES:
             raise UsageError(f"There is no report in '{language}'; there is one in: {', '.join(LANGUAGES)}.")
+        self.language = language
         self._texts = LANGUAGES[language]
 
     def __call__(self, key: str, **values: object) -> str:
@@ -421,4 +536,21 @@ class Words:
         if "|" in text:
             one, many = text.split("|")
             text = one if values.get("n") == 1 else many
+        if self.language != "en":
+            values = {name: _Number(v) if isinstance(v, int) and v is not True else v for name, v in values.items()}
         return text.format(**values)
+
+    def number(self, value: int) -> str:
+        """A number with this language's mark between thousands."""
+        return f"{value:,}".replace(",", _MARKS[self.language])
+
+    def value(self, text: str) -> str:
+        """A word of a table in this language; what is none of ours stays as it is."""
+        return VALUES[self.language].get(text, text)
+
+
+class _Number(int):
+    """A number that other languages than English part by stops."""
+
+    def __format__(self, form: str) -> str:
+        return int.__format__(int(self), form).replace(",", ".")

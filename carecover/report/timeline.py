@@ -21,6 +21,7 @@ import pandas as pd
 import vl_convert
 
 from carecover.model import CaseFacts, Disposition
+from carecover.report.texts import Words
 
 # A bar must stay wider than a hair on A4; above this the bins grow.
 MAX_BINS: Final = 240
@@ -80,6 +81,12 @@ class Timeline:
     """Certificates and revocations dated before or after the picture."""
     undated: int = 0
     days: tuple[Day, ...] = ()
+    language: str = "en"
+
+    @property
+    def say(self) -> Words:
+        """The words of the picture's language."""
+        return Words(self.language)
 
     @property
     def start(self) -> datetime:
@@ -109,29 +116,35 @@ class Timeline:
     @property
     def description(self) -> str:
         """The picture in a sentence, for those who do not see it."""
+        say = self.say
         if not self.bins:
-            return "Nothing to draw yet: no dated certificate and no time of the incident is known."
-        marks = "; ".join(f"{name} {_minute(at)}" for name, at in self.rules) or "no times of the incident are known"
-        aside = f" {self.outside:,} earlier or later ones are not drawn." if self.outside else ""
-        return (
-            f"Certificates per {self.step} from {_minute(self.start)} to {_minute(self.end)}: {self.known:,} that the "
-            f"restored database knows, {self.lost:,} that it does not, and {self.revoked:,} lost revocations. "
-            f"Marks: {marks}.{aside}{self._mails}"
+            return say("drawn_nothing")
+        marks = "; ".join(f"{say(f'mark_{name}')} {_minute(at)}" for name, at in self.rules) or say("drawn_no_marks")
+        told = say(
+            "drawn",
+            step=say(f"step_{self.step}"),
+            start=_minute(self.start),
+            end=_minute(self.end),
+            known=self.known,
+            lost=self.lost,
+            revoked=self.revoked,
+            marks=marks,
         )
+        return told + (say("drawn_aside", n=self.outside) if self.outside else "") + self._mails
 
     @property
     def _mails(self) -> str:
         """The strip of mails in words."""
         if not self.days:
             return ""
-        out = [day for day in self.days if day.outage]
+        say, out = self.say, [day for day in self.days if day.outage]
         named = ", ".join(day.name for day in out[:_NAMED_DAYS])
-        more = f" and {len(out) - _NAMED_DAYS} more" if len(out) > _NAMED_DAYS else ""
-        missing = f"mails are missing or fewer than usual on {named}{more}" if out else "no day stands out"
-        return f" Mails per day, {sum(day.mails for day in self.days):,} in all: {missing}."
+        more = say("drawn_more", n=len(out) - _NAMED_DAYS) if len(out) > _NAMED_DAYS else ""
+        missing = say("drawn_missing", days=named + more) if out else say("drawn_none_missing")
+        return say("drawn_mails", n=sum(day.mails for day in self.days), missing=missing)
 
 
-def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timeline:
+def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language: str = "en") -> Timeline:
     """Count ``ca_rows``, ``findings`` and ``activity`` (each may be absent or empty) into bins around the incident.
 
     The span reaches from well before the backup to well after the restore; where those times
@@ -150,7 +163,7 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
     dated = [series[(series >= EARLIEST) & (series <= LATEST)] for series in every]
     span = _span(dated, [at for _, at in rules])
     if span is None:
-        return Timeline(outside=sum(len(series) for series in every), undated=undated)
+        return Timeline(outside=sum(len(series) for series in every), undated=undated, language=language)
     start, end, step, name = span
     edges = pd.date_range(start, end, freq=step)
     counts = [pd.cut(series, edges, right=False, labels=False).value_counts() for series in dated]
@@ -165,6 +178,7 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> Timel
         outside=sum(len(series) for series in every) - sum(sum(one[2:]) for one in bins),
         undated=undated,
         days=_days(tables.get("activity"), bins[0].begin, bins[-1].end, step, _zone(facts)),
+        language=language,
     )
 
 
@@ -185,7 +199,7 @@ def svg(drawn: Timeline, *, width: int = 860) -> str:
     head, _, body = raw.partition(">")
     head = head.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     head += ' role="img" aria-labelledby="timeline-title timeline-desc"'
-    title = '<title id="timeline-title">Timeline of the gap</title>'
+    title = f'<title id="timeline-title">{escape(drawn.say("picture"))}</title>'
     return f'{head}>{title}<desc id="timeline-desc">{escape(drawn.description)}</desc>{body}'
 
 
@@ -288,9 +302,9 @@ _MAILS: Final = 44
 # The description names so many days of missing mails.
 _NAMED_DAYS: Final = 5
 _SERIES: Final = {
-    "known to the restored database": KNOWN,
-    "missing from it": LOST,
-    "revocation lost": REVOKED,
+    "known": KNOWN,
+    "lost": LOST,
+    "revoked": REVOKED,
 }
 
 
@@ -332,7 +346,8 @@ def _chart(drawn: Timeline, width: int) -> alt.TopLevelMixin:
 def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
     """Bars over a thin strip of lost revocations, one x axis, rules through both."""
     domain = [_ms(drawn.start), _ms(drawn.end)]
-    known, lost, revoked = _SERIES
+    say = drawn.say
+    known, lost, revoked = series_names = [say(f"series_{name}") for name in _SERIES]
     bars = [
         {"from": _ms(a), "to": _ms(b), "low": low, "high": high, "series": series}
         for a, b, n_known, n_lost, _ in drawn.bins
@@ -342,7 +357,7 @@ def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
     marks = [{"from": (_ms(a) + _ms(b)) // 2, "n": n, "series": revoked} for a, b, _, _, n in drawn.bins if n]
     colour = alt.Color(
         "series:N",
-        scale=alt.Scale(domain=list(_SERIES), range=list(_SERIES.values())),
+        scale=alt.Scale(domain=series_names, range=list(_SERIES.values())),
         legend=alt.Legend(orient="bottom", title=None, columns=3, labelLimit=0),
     )
 
@@ -353,7 +368,7 @@ def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
     counted = alt.Y(
         "low:Q",
         stack=None,
-        title=f"certificates per {drawn.step}",
+        title=say("axis_certificates", step=say(f"step_{drawn.step}")),
         scale=alt.Scale(domain=[0, max(peak, 4)], nice=True),
         axis=alt.Axis(
             format=",d", tickMinStep=1, tickCount=4, domain=False, ticks=False, gridColor="#e6eaee", minExtent=36
@@ -395,7 +410,7 @@ def _mails_strip(
     high = alt.Y(
         "low:Q",
         stack=None,
-        title="mails a day",
+        title=drawn.say("axis_mails"),
         scale=alt.Scale(domain=[0, peak], nice=True),
         axis=alt.Axis(
             format=",d", tickMinStep=1, tickCount=2, domain=False, ticks=False, gridColor="#e6eaee", minExtent=36
@@ -462,7 +477,7 @@ def _place(drawn: Timeline, width: int) -> list[_Label]:
     span = (drawn.end - drawn.start).total_seconds()
 
     def arrangements(name: str, at: datetime) -> list[_Label]:
-        text = f"{name} {at.strftime('%d %b %H:%M')}"
+        text = f"{drawn.say(f'mark_{name}')} {at.strftime('%d %b %H:%M' if drawn.language == 'en' else '%d.%m. %H:%M')}"
         x = (at - drawn.start).total_seconds() / span * width
         extent = len(text) * _CHARACTER + 8
         return [
@@ -491,7 +506,10 @@ def _nothing(drawn: Timeline, width: int) -> alt.Chart:
 
 
 def _axis_format(drawn: Timeline) -> str:
-    return "%d %b %H:%M" if drawn.end - drawn.start <= timedelta(days=6) else "%d %b %Y"
+    day = "%d %b" if drawn.language == "en" else "%d.%m."
+    return (
+        f"{day} %H:%M" if drawn.end - drawn.start <= timedelta(days=6) else "%d %b %Y" if day == "%d %b" else "%d.%m.%Y"
+    )
 
 
 def _data(values: list[dict[str, Any]]) -> alt.InlineData:
