@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from carecover.evidence.configured import configured
 from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, unexplained_mails
+from carecover.evidence.excerpt import Excerpt, excerpt
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.learning import Unexplained
 from carecover.evidence.lint import lint_crls
@@ -25,11 +26,13 @@ __all__ = [
     "MAIL_KINDS",
     "READER_VERSION",
     "Context",
+    "Excerpt",
     "Profile",
     "RangeStore",
     "Unexplained",
     "Wording",
     "configured",
+    "excerpt",
     "kind_of",
     "lint_crls",
     "profile_rows",

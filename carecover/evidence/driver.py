@@ -129,7 +129,7 @@ def _read_all(
     counted: list[tuple[str, str, Accounting]] = []
     waiting: list[tuple[int, str, Path]] = []
     for place, (evidence_id, path) in enumerate(files):
-        with _opened(path) as source:
+        with opened(path) as source:
             if view_csv.waits_for_labels(source):
                 waiting.append((place, evidence_id, path))
                 continue
@@ -139,7 +139,7 @@ def _read_all(
                 for label, name in view_text.labels_of(source).items():
                     labels[label] = name if labels.get(label, name) == name else ""
     for place, evidence_id, path in waiting:
-        with _opened(path) as source:
+        with opened(path) as source:
             named = replace(source, labels={label: name for label, name in labels.items() if name})
             counted.insert(place, (evidence_id, *gathered.take(named, evidence_id)))
     return gathered.tables(DateReader(context), lambda: DateReader(context)), counted
@@ -163,7 +163,7 @@ def read(
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
     zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
     """
-    with _opened(path) as source, profiles.using(context.profiles):
+    with opened(path) as source, profiles.using(context.profiles):
         dates = DateReader(context)
         gathered = _Gathering()
 
@@ -177,7 +177,7 @@ def read(
 
 def kind_of(path: Path) -> str:
     """The kind of a file, by its content; raises PathError like ``read``."""
-    with _opened(path) as source:
+    with opened(path) as source:
         if archives.archive_kind(source.head) is not None:
             return ARCHIVE
         reader = _reader_of(source)
@@ -186,7 +186,7 @@ def kind_of(path: Path) -> str:
 
 def unexplained_mails(path: Path, known: tuple[Profile, ...], tell: Callable[[str, str, str, str], None]) -> None:
     """Tell subject, body, sender and place of every mail of a file that no wording explains; raises like ``read``."""
-    with _opened(path) as source, profiles.using(known, tell):
+    with opened(path) as source, profiles.using(known, tell):
         _Gathering().take(source, None)
 
 
@@ -212,7 +212,8 @@ def _untold(source: Source) -> Rejected:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Source]:
+def opened(path: Path) -> Iterator[Source]:
+    """A file as a source, mapped where it is large; raises PathError where it cannot be opened."""
     if path.is_dir():
         raise PathError(f"{path} is a folder; name the files in it.")
     if path.exists() and not path.is_file():
@@ -341,7 +342,7 @@ def units_of_range(
     if read_range is None:
         raise PathError(f"{path} is of a kind that is not read by ranges.")
     units: list[Unit] = []
-    with _opened(Path(path)) as source, profiles.using(profiles.in_use().profiles if known is None else known):
+    with opened(Path(path)) as source, profiles.using(profiles.in_use().profiles if known is None else known):
         for unit in read_range(source, start, end):
             last = units[-1] if units else None
             if isinstance(unit, Irrelevant) and isinstance(last, Irrelevant) and unit.key is None and last.key is None:

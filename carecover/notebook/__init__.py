@@ -19,6 +19,7 @@ from carecover.notebook.exploring import (
     first_steps,
     open_case,
     timeline,
+    wordings,
 )
 from carecover.notebook.running import batch, pin, rehearse, report, run, verify
 from carecover.report import use_offline_renderer
@@ -40,6 +41,7 @@ __all__ = [
     "sign",
     "timeline",
     "verify",
+    "wordings",
 ]
 
 # Altair's own default asks a CDN for its scripts; whoever draws charts of a case's tables gets none of that.

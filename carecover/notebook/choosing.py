@@ -14,14 +14,22 @@ import ipywidgets as widgets
 import pandas as pd
 
 from carecover.errors import CarecoverError
+from carecover.evidence import Excerpt, excerpt
 from carecover.model import CIRCUMSTANCES, RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
-from carecover.notebook.panel import FULL, Panel, button, choice, entry, row
-from carecover.report.document import cell
+from carecover.notebook.markup import Head
+from carecover.notebook.panel import FULL, WIDE, Panel, button, choice, entry, row
+from carecover.report.document import cell, clean
 
 # A list box is quick to draw and to scroll up to here; the pager has the rest.
 PAGE_ROWS: Final = 200
+# What a saved notebook holds of the findings: as many as a person sees at once.
+STILL_ROWS: Final = 14
+_STILL: Final = (
+    Head("decision", "decision"), Head("serial", "serial number", "code"), Head("kind", "kind"),
+    Head("subject", "subject"), Head("template", "template"), Head("issued_at", "issued (UTC)"),
+)  # fmt: skip
 _EVERY: Final = ""
 _NARROW: Final = {"width": "330px"}
 
@@ -81,7 +89,7 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._rows = rows
         counts = rows["kind"].value_counts(sort=False)
         kept = self.kind.value
-        self.kind.options = [("every kind", _EVERY), *((f"{kind} ({n:,})", kind) for kind, n in counts.items())]
+        self.kind.options = [("every kind", _EVERY), *((f"{spaced(kind)} ({n:,})", kind) for kind, n in counts.items())]
         self.kind.value = kept if kept in counts.index else _EVERY
         self._filter(keep_page=True)
 
@@ -96,6 +104,16 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         """The first finding that is selected."""
         rows = self._rows[self._rows["finding_id"].isin(self.chosen[:1])] if self.chosen else self._rows.head(0)
         return rows.iloc[0] if len(rows) else None
+
+    def still(self) -> str:
+        """The first findings of the list as a table, for viewers without a kernel."""
+        shown = self._rows[self._rows["finding_id"].isin(self.matching[:STILL_ROWS])]
+        if shown.empty:
+            return ""
+        shown = shown.assign(decision=[decision(finding) for _, finding in shown.iterrows()])
+        more = len(self.matching) - len(shown)
+        told = f"<p>The first {len(shown):,} of {len(self.matching):,} findings.</p>" if more else ""
+        return markup.table(shown, _STILL, caption="findings") + markup.block(told)
 
     def choose_all(self) -> None:
         """Select everything on this page but what only its serial number may decide."""
@@ -156,14 +174,14 @@ def careful(rows: pd.DataFrame, why: str | None = None) -> pd.Series[Any]:
 def decision(finding: pd.Series[Any]) -> str:
     """The decision about a finding, or the suggestion in brackets, in a few words."""
     if not pd.isna(finding["action"]):
-        return _with_reason(finding["action"], finding["reason"])
+        return suggestion(finding["action"], finding["reason"])
     if pd.isna(finding["suggested_action"]):
         return markup.ABSENT
-    return f"({_with_reason(finding['suggested_action'], finding['suggested_reason'])}?)"
+    return f"({suggestion(finding['suggested_action'], finding['suggested_reason'])}?)"
 
 
-def details(desk: Desk, finding: pd.Series[Any]) -> str:
-    """Everything known about one finding, down to the mail, row or list that shows it, as HTML."""
+def details(finding: pd.Series[Any]) -> str:
+    """Everything known about one finding, as HTML; ``EvidenceView`` shows the mail, row or list behind it."""
     reason = finding["original_reason"]
     known = [
         ("serial number", finding["serial"]),
@@ -181,30 +199,70 @@ def details(desk: Desk, finding: pd.Series[Any]) -> str:
         ("what a revocation hits", finding["blast_radius"]),
         ("original found", finding["original_sha256"]),
     ]
-    sources = "".join(_source(desk, place) for place in finding["evidence"][:PAGE_ROWS])
-    title = f"{finding['kind']} {cell(finding['serial'])}"
-    return (
-        markup.block(f"<h4>{markup.text(title)}</h4>")
-        + markup.terms(known)
-        + markup.block("<h4>Evidence</h4>")
-        + sources
-    )
+    title = f"{spaced(finding['kind'])} {cell(finding['serial'])}"
+    return markup.block(f"<h4>{markup.text(title)}</h4>") + markup.terms(known)
 
 
-def _source(desk: Desk, place: str) -> str:
-    """One piece of evidence: its file, and the row that was read there."""
+class EvidenceView(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """The pieces of evidence of one finding: what was read there, and the very bytes it was read from."""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__()
+        self._panel = panel
+        self.place = choice("Evidence", [(_NOTHING, _EVERY)], layout=WIDE, tooltip="Which piece of evidence is shown")
+        self.place.style.description_width = "70px"
+        self._shown = widgets.HTML()
+        self.children = [self.place, self._shown]
+        self.show(None)
+        panel.on_change(self._draw, self.place)
+
+    def show(self, finding: pd.Series[Any] | None) -> None:
+        """Offer the evidence of this finding, and show the first of it."""
+        places = [] if finding is None else list(dict.fromkeys(finding["evidence"]))[:PAGE_ROWS]
+        named = [(clean(place, 120), place) for place in places]
+        kept = self.place.value
+        self.place.options = named or [(_NOTHING, _EVERY)]
+        self.place.value = kept if kept in places else (places[0] if places else _EVERY)
+        self.layout.display = None if places else "none"
+        self._panel.guarded(self._draw)()
+
+    def _draw(self) -> None:
+        self._shown.value = piece(self._panel.desk, self.place.value) if self.place.value else ""
+
+
+_NOTHING: Final = "none"
+
+
+def piece(desk: Desk, place: str) -> str:
+    """One piece of evidence: its file, the row that was read there, and what stands there."""
     match = _PLACE.fullmatch(place)
     if match is None:
         return markup.terms([("", place)])
     evidence_id, location, what = match.groups()
     try:
         files = desk.table("evidence")
-        path = next(iter(files.loc[files["evidence_id"] == evidence_id, "path"]), None)
+        file = next(iter(files[files["evidence_id"] == evidence_id].to_dict("records")), {})
         read = next(_read_there(desk, evidence_id, location), {})
+        found = excerpt(desk.original(evidence_id), location)
     except CarecoverError as error:
         return markup.note(str(error), "warning")
     shown = [(name, value) for name, value in read.items() if name not in ("evidence_id", "location")]
-    return markup.terms([(what, f"{evidence_id}, {location}"), ("file", path), *shown])
+    source = [(what, location), ("file", file.get("path")), ("SHA-256", file.get("sha256"))]
+    return markup.terms(source) + _as_it_stands(found) + markup.folded("What carecover read there", markup.terms(shown))
+
+
+def _as_it_stands(found: Excerpt | None) -> str:
+    if found is None:
+        return markup.note(
+            "This file is a database or an archive of a kind that has no lines to show; what was read of it stands "
+            "below. Open the file itself in a program of its kind to see more."
+        )
+    told = "The bytes at that place of the file; its SHA-256 was checked just now, and is the recorded one."
+    if found.binary:
+        told += " They are no text: each is shown as its number."
+    if found.cut:
+        told += " There is more than is shown here: open the file itself to see all."
+    return markup.block(markup.raw(found.text) + f'<p class="cc-quiet">{told}</p>')
 
 
 def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterator[dict[str, Any]]:
@@ -213,6 +271,11 @@ def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterator[dict[st
         rows = table[(table["evidence_id"] == evidence_id) & (table["location"] == location)]
         for record in rows.to_dict("records"):
             yield {str(k): v for k, v in record.items() if (isinstance(v, list) and v) or not _absent(v)}
+
+
+def spaced(name: object) -> str:
+    """A name of the tables as people write it."""
+    return str(name).replace("_", " ")
 
 
 def _absent(value: object) -> bool:
@@ -224,7 +287,8 @@ def _reason(code: int) -> str:
     return f"{code} {known.designation}" if isinstance(known, RevocationReason) else str(code)
 
 
-def _with_reason(action: object, reason: Any) -> str:  # noqa: ANN401 - a cell
+def suggestion(action: object, reason: Any) -> str:  # noqa: ANN401 - a cell
+    """An action with its reason, in a few words."""
     return str(action) if pd.isna(reason) or reason < 0 else f"{action}, {_reason(int(reason))}"
 
 
@@ -237,7 +301,7 @@ def _line(finding: pd.Series[Any]) -> str:
     values: Sequence[str] = (
         decision(finding),
         serial if len(serial) <= 19 else f"{serial[:10]}…{serial[-8:]}",
-        str(finding["kind"]),
+        spaced(finding["kind"]),
         subject,
         cell(finding["template"]),
         cell(finding["issued_at"]),

@@ -12,7 +12,7 @@ from carecover.case import Case
 from carecover.errors import RefusedError, UsageError
 from carecover.model import ACTIONABLE_KINDS, Plan, RevocationReason, Role, SignOff
 from carecover.notebook import markup
-from carecover.notebook.choosing import FindingList, careful, details
+from carecover.notebook.choosing import EvidenceView, FindingList, careful, details
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import WIDE, Panel, Rows, button, choice, entry, row
 from carecover.remediation import explain
@@ -48,7 +48,7 @@ class DecidePanel(Panel):
             tooltip="Select all that are shown, without infrastructure and low confidence",
         )
         self.none = button("Select none", self.list.choose_none)
-        self.detail = widgets.HTML()
+        self.detail, self.evidence = widgets.HTML(), EvidenceView(self)
         self.scope = choice("Applies to", [("what is selected", _SELECTED), ("all that match the filter", _MATCHING)])
         self.action = choice("Action", [("choose …", None), *_ACTIONS])
         self.reason = choice(
@@ -66,7 +66,7 @@ class DecidePanel(Panel):
         self._explain()
         return [
             self.counts, self.list, row(self.all, self.none), self.scope, self.action, self.reason, self.meaning,
-            self.note, self.by, row(self.save, self.suggest), self.detail,
+            self.note, self.by, row(self.save, self.suggest), self.detail, self.evidence,
         ]  # fmt: skip
 
     def show(self) -> None:
@@ -91,7 +91,9 @@ class DecidePanel(Panel):
 
     def _chosen(self) -> None:
         finding, number = self.list.first, len(self.list.chosen)
-        self.detail.value = "" if finding is None or number > 1 else details(self.desk, finding)
+        one = finding if number == 1 else None
+        self.detail.value = "" if one is None else details(one)
+        self.evidence.show(one)
         matching = self.scope.value == _MATCHING
         count = len(self._taken()) if matching else number
         self.save.description = f"Decide about {count:,}" if count else "Decide"

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import pandas as pd
 
 from carecover.case import Case
-from carecover.errors import CarecoverError
+from carecover.errors import CarecoverError, CaseError
+from carecover.folder import CaseFolder
 from carecover.journal import Entry, Journal
 from carecover.model import ACTIONABLE_KINDS, TABLES, Plan
 
@@ -52,6 +53,8 @@ class Desk:
         self._panels: dict[str, Drawn] = {}
         self._kept: dict[str, Any] = {}
         self._kept_at: object = None
+        # Rows of ``decisions`` (from, to) that were taken back, or that took back.
+        self.undone: set[tuple[int, int]] = set()
 
     @classmethod
     def of(cls, case: Case) -> Desk:
@@ -123,6 +126,14 @@ class Desk:
         outcomes = TABLES["outcomes"].frame(rows)
         details: Mapping[str, Any] = entry.details
         return PastRun(entry.at, details["digest"], tuple(details["phases"]), place, tuple(output), outcomes)
+
+    def original(self, evidence_id: str) -> Path:
+        """The file of this evidence, hashed just now; raises CaseError where its bytes are no longer those recorded."""
+        added = (file for entry in self.history if entry.act == "add" for file in entry.details["files"])
+        record = next((file for file in added if file["evidence_id"] == evidence_id), None)
+        if record is None:
+            raise CaseError(f"The journal knows of no evidence {evidence_id}: 'carecover check' says what is wrong.")
+        return CaseFolder(self.case.path).unchanged(record)
 
     def bundle_folder(self) -> Path | None:
         """Where the bundle of the plan as it is now is expected: beside the case, named after the plan."""

@@ -21,15 +21,14 @@ from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
 from carecover.notebook import markup
-from carecover.notebook.choosing import FindingList, details
+from carecover.notebook.choosing import EvidenceView, FindingList, details, spaced
+from carecover.notebook.dropping import DropZone
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of
-from carecover.report import timeline_svg
+from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of, row
+from carecover.notebook.picture import Picture
 from carecover.report.document import cell, clean
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
-# What a browser hands over passes through memory several times; larger files are named by their path.
-MAX_UPLOAD_BYTES: Final = 100 << 20
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.\- ]", re.ASCII)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
@@ -55,6 +54,7 @@ class OpenPanel(Panel):
     """Where the case is and how far it has come; or the form that makes it."""
 
     title = "The case"
+    needs_case = False
 
     def build(self) -> Sequence[widgets.Widget]:
         self.steps = widgets.HTML()
@@ -227,7 +227,7 @@ class FilesPanel(Panel):
     what = "Files or folders on this machine, one path a line"
 
     def build(self) -> Sequence[widgets.Widget]:
-        self.upload = widgets.FileUpload(description="Choose files", multiple=True, tooltip="Files to hand in")
+        self.upload = DropZone()
         self.paths = widgets.Textarea(placeholder=self.what, rows=3, layout=WIDE, tooltip=self.what)
         self.hand_in = button(self.action, self._hand_in, main=True)
         self.advance = Advance()
@@ -243,7 +243,7 @@ class FilesPanel(Panel):
 
     def _hand_in(self) -> None:
         def verb() -> str:
-            with uploaded(self.upload.value) as handed_over:
+            with uploaded(self.upload.take()) as handed_over:
                 paths = [*handed_over, *paths_of(self.paths.value)]
                 if not paths:
                     raise UsageError("Nothing was named: choose files, or write a path into the box.")
@@ -251,7 +251,8 @@ class FilesPanel(Panel):
                     sentence = self.take(paths)
                 finally:
                     self.advance.stop()
-            self.upload.value, self.paths.value = (), ""
+            self.upload.clear()
+            self.paths.value = ""
             return sentence
 
         self.act(verb, self.hand_in)
@@ -285,7 +286,7 @@ class EvidencePanel(FilesPanel):
     def show(self) -> None:
         files, accounting, rejects = (self.desk.table(n) for n in ("evidence", "accounting", "rejects"))
         sums = accounting.groupby("evidence_id", sort=False).sum(numeric_only=True).reset_index()
-        files = files.assign(file=[Path(p).name for p in files["path"]])
+        files = files.assign(file=[Path(p).name for p in files["path"]], kind=files["kind"].map(spaced))
         self.accounting.show(files.merge(sums, on="evidence_id", how="left"))
         self.rejects.show(rejects)
         told = "<h4>What could not be used</h4><p>Each may hold evidence: look at it, or hand in another copy.</p>"
@@ -303,12 +304,7 @@ class EvidencePanel(FilesPanel):
 
 @contextmanager
 def uploaded(handed_over: Sequence[Mapping[str, Any]]) -> Iterator[list[Path]]:
-    """What a FileUpload holds, as files with harmless names in a folder that goes away again."""
-    if sum(len(f["content"]) for f in handed_over) > MAX_UPLOAD_BYTES:
-        raise UsageError(
-            f"That is more than {MAX_UPLOAD_BYTES >> 20} MB at once, too much for the browser: write the paths into "
-            "the box instead."
-        )
+    """What a DropZone holds, as files with harmless names in a folder that goes away again."""
     with tempfile.TemporaryDirectory(prefix="carecover-upload-") as name:
         paths = []
         for number, file in enumerate(handed_over, start=1):
@@ -324,6 +320,109 @@ def _harmless(name: str) -> str:
     """A file name that no system takes for anything else; its ending is kept."""
     last = _UNSAFE_IN_NAMES.sub("_", name.replace("\\", "/").rpartition("/")[2])[-100:].strip(" .")
     return f"_{last}" if not last or _DEVICES.match(last) else last
+
+
+class WordingsPanel(Panel):
+    """How the CA words its mails; wordings that could be learned from the others, to be accepted by a person."""
+
+    title = "The wording of the mails"
+    hint = (
+        "Each CA may word its mails in its own way. Mails of a wording that nobody knows say nothing here, and are "
+        "missing from everything below."
+    )
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.known = Rows(
+            [Head("profile", "wording"), Head("origin", "known from"), Head("event", "about"), Head("mails", "mails"),
+             Head("title", "subject")],
+            "wordings of the mails",
+        )  # fmt: skip
+        self.told = widgets.HTML()
+        self.look = button("Look for wordings to learn", self._look, main=True)
+        self.advance = Advance()
+        self.proposal = choice("Wording", [("none", None)], layout=WIDE)
+        self.detail = widgets.HTML()
+        self.by = entry("Your name", placeholder="it stands in the journal")
+        self.accept = button("Accept this wording", lambda: self._settle(withdraw=False), main=True)
+        self.withdraw = button("Withdraw it", lambda: self._settle(withdraw=True))
+        self.form = widgets.VBox([self.proposal, self.detail, self.by, row(self.accept, self.withdraw)])
+        self.proposed, self.seen = pd.DataFrame(), -1
+        self.on_change(self._describe, self.proposal)
+        return [self.known, self.told, self.look, self.advance, self.form]
+
+    def show(self) -> None:
+        used = self.desk.table("profiles")
+        self.known.show(used[used["origin"] != "unexplained"])
+        unknown = int(used.loc[used["origin"] == "unexplained", "mails"].sum())
+        self.told.value = (
+            markup.note(
+                f"{unknown:,} mails are of a wording that nobody knows. They may be of no concern, or hold what is "
+                "missing: let carecover look what could be learned from them.",
+                "warning",
+            )
+            if unknown
+            else markup.note("Every mail that could be one of the CA's is of a known wording.", "good")
+            if len(used)
+            else markup.note("No mails were handed in yet.")
+        )
+        self.look.layout.display = None if unknown else "none"
+        if self.seen != len(self.desk.history):
+            # A proposal is one of the case as it was; whatever was done since, it has to be looked for again.
+            self.proposed = self.proposed.head(0)
+        accepted = used[used["origin"] == "accepted"]
+        self.rows = pd.concat([self.proposed, accepted], ignore_index=True)
+        self.proposal.options = [
+            (f"{one['origin']}: {one['event']}, {clean(one['title'], 60)}", one["profile_id"])
+            for one in self.rows.to_dict("records")
+        ] or [("none", None)]
+        self.form.layout.display = None if len(self.rows) else "none"
+        self._describe()
+
+    def _describe(self) -> None:
+        one = next((r for r in self.rows.to_dict("records") if r["profile_id"] == self.proposal.value), None)
+        proposed = one is not None and one["origin"] == "proposed"
+        self.accept.layout.display = None if proposed else "none"
+        self.withdraw.layout.display = "none" if proposed or one is None else None
+        self.detail.value = ""
+        if one is not None and proposed:
+            told = markup.terms([
+                ("about", one["event"]), ("subject", one["title"]), ("mails", f"{one['mails']:,}"),
+                ("serial numbers", f"{one['serials']:,}"), ("… that the CA's rows know", f"{one['known']:,}"),
+                ("… that agree in more", f"{one['agreeing']:,}"), ("read from a mail", ", ".join(one["columns"])),
+                ("found in the rows too", ", ".join(one["checked"])), ("senders", ", ".join(one["senders"])),
+            ])  # fmt: skip
+            examples = "".join(markup.raw(example) for example in one["examples"])
+            self.detail.value = told + markup.block(f"<h4>Examples</h4>{examples}")
+
+    def _look(self) -> None:
+        def verb() -> str:
+            try:
+                found = self.case.profile(progress=self.advance)
+            finally:
+                self.advance.stop()
+            self.proposed, self.seen = found[found["origin"] == "proposed"], len(self.desk.history)
+            number = len(self.proposed)
+            return (
+                f"Wordings that could be learned: {number:,}. Read each; nothing of it counts before you accept it."
+                if number
+                else "Nothing could be learned from these mails. If the exit module's registry key is at hand, hand it "
+                "in as evidence: it tells the wording."
+            )
+
+        self.act(verb, self.look)
+
+    def _settle(self, *, withdraw: bool) -> None:
+        def verb() -> str:
+            chosen = [self.proposal.value] if self.proposal.value else []
+            if not chosen:
+                raise UsageError("Choose a wording first.")
+            if withdraw:
+                self.case.profile(withdraw=chosen, by=self.by.value)
+                return "The wording was withdrawn: its mails say nothing any more."
+            self.case.profile(accept=chosen, by=self.by.value)
+            return "The wording was accepted; its mails are read now, and count."
+
+        self.act(verb, self.accept, self.withdraw)
 
 
 class BaselinePanel(Panel):
@@ -393,16 +492,17 @@ class TimelinePanel(Panel):
     title = "The gap"
     hint = (
         "Certificates by the time of their issue; what the restored database does not know, in red. Below, the CA's "
-        "mails of each day; a day on which some are missing bears a cross."
+        "mails of each day; a day on which some are missing bears a cross. Point at a bar to read its figure; turn the "
+        "wheel to look closer, drag to move, click twice to see all of it again."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
-        self.picture = widgets.HTML()
+        self.picture = Picture()
         return [self.picture]
 
     def show(self) -> None:
         tables = {name: self.desk.table(name) for name in ("ca_rows", "findings", "activity")}
-        self.picture.value = markup.picture(timeline_svg(tables, self.case.facts, width=960))
+        self.picture.show(tables, self.case.facts)
 
 
 class CoveragePanel(Panel):
@@ -435,9 +535,9 @@ class FindingsPanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.counts = widgets.HTML()
+        self.detail, self.evidence = widgets.HTML(), EvidenceView(self)
         self.list = FindingList(self, self._chosen, several=False)
-        self.detail = widgets.HTML()
-        return [self.counts, self.list, self.detail]
+        return [self.counts, self.list, self.detail, self.evidence]
 
     def show(self) -> None:
         findings, decisions = self.desk.table("findings"), self.desk.table("decisions")
@@ -452,16 +552,17 @@ class FindingsPanel(Panel):
 
     def _chosen(self) -> None:
         finding = self.list.first
-        self.detail.value = "" if finding is None else details(self.desk, finding)
+        self.detail.value = "" if finding is None else details(finding)
+        self.evidence.show(finding)
 
 
 def _by_kind(findings: pd.DataFrame) -> pd.DataFrame:
     """Findings counted by kind, and within a kind by what tells them apart."""
     rows = []
     for kind, part in findings.groupby("kind", sort=False):
-        rows.append((str(kind), len(part), KIND_MEANINGS.get(str(kind))))
+        rows.append((spaced(kind), len(part), KIND_MEANINGS.get(str(kind))))
         counts = part["circumstances"].explode().value_counts()
-        rows += [(f"· {c.replace('_', ' ')}", int(counts[c]), told) for c, told in CIRCUMSTANCES.items() if c in counts]
+        rows += [(f"· {spaced(c)}", int(counts[c]), told) for c, told in CIRCUMSTANCES.items() if c in counts]
     return pd.DataFrame(rows, columns=["kind", "number", "meaning"]).astype({"number": "Int64"})
 
 
@@ -486,6 +587,11 @@ def add_evidence(case: Case) -> Panel:
 def baseline(case: Case) -> Panel:
     """Which database view is the baseline; asks where that is not clear."""
     return BaselinePanel(case)
+
+
+def wordings(case: Case) -> Panel:
+    """How the CA words its mails, and what could be learned of it."""
+    return WordingsPanel(case)
 
 
 def timeline(case: Case) -> Panel:

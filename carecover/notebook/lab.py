@@ -23,6 +23,8 @@ FIRST_NOTEBOOK: Final = "1-explore.ipynb"
 # A file handed over in the browser is one message; Tornado's own limit of 10 MB closes the connection.
 MAX_MESSAGE_BYTES: Final = 256 << 20
 
+_SETTINGS: Final = Path(__file__).with_name("settings")
+
 Runner = Callable[[Sequence[str], Mapping[str, str]], int]
 """Carries a command out in an environment and gives its exit code."""
 
@@ -45,6 +47,9 @@ def start_lab(
     folder = folder.expanduser().resolve()
     lay_out(folder)
     environment = dict(os.environ)
+    # JupyterLab's own first question is whether it may fetch news: these settings answer no; people's own go before.
+    known = [path for path in (environment.get("JUPYTER_CONFIG_PATH"), str(_SETTINGS)) if path]
+    environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(known)
     if case:
         environment[CASE_VARIABLE] = str(case)
     else:

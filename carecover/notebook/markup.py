@@ -99,6 +99,11 @@ def terms(rows: Iterable[tuple[str, object]]) -> str:
     return block(f"<dl>{shown}</dl>")
 
 
+def folded(title: str, inner: str) -> str:
+    """HTML made here, behind a line to click."""
+    return block(f"<details><summary>{escape(title)}</summary>{inner}</details>")
+
+
 def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str) -> str:
     """The first MAX_ROWS rows of some columns as a table; ``caption`` is for screen readers."""
     figures = {h.name for h in heads if pd.api.types.is_integer_dtype(rows[h.name])}
@@ -116,6 +121,18 @@ def output(lines: Sequence[str]) -> str:
     """The last lines of a running script."""
     shown = "\n".join(escape(clean(line, 500)) for line in lines[-MAX_LINES:])
     return block(f'<pre tabindex="0">{shown}</pre>')
+
+
+def raw(source: str) -> str:
+    """Text from evidence as it stands there, line by line; nothing invisible stays so, and nothing of it acts."""
+    shown = "\n".join(_raw_line(line) for line in source.split("\n"))
+    return f'<pre class="cc-raw" tabindex="0" aria-label="as it stands in the file">{shown}</pre>'
+
+
+def _raw_line(line: str) -> str:
+    # Unlike clean, blanks stay: in raw text they mean something.
+    kept = (c if c.isprintable() else f"[U+{ord(c):04X}]" for c in line[:2_000].expandtabs(4))
+    return escape("".join(kept)) + ("…" if len(line) > 2_000 else "")
 
 
 def frame(page: str, title: str) -> str:

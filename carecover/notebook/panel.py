@@ -19,6 +19,7 @@ import pandas as pd
 import carecover
 from carecover.case import Case
 from carecover.errors import CarecoverError, QuestionError, RefusedError
+from carecover.folder import CaseFolder
 from carecover.model import Plan
 from carecover.notebook import markup
 from carecover.notebook.desk import Desk
@@ -42,6 +43,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     title: str = ""
     hint: str = ""
+    needs_case: bool = True
+    """False for the panel that makes the case."""
 
     def __init__(self, case: Case) -> None:
         """Build the controls, take the place on the desk, and draw the case as it is."""
@@ -51,8 +54,9 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.message = widgets.HTML()
         self._state = widgets.HTML()
         head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
-        controls = self.build()
-        self.children = [widgets.HTML(markup.STYLE + markup.block(head)), self._state, *controls, self.message]
+        # A frame around the controls: what a subclass hides itself stays hidden.
+        self._controls = [widgets.VBox(list(self.build()))]
+        self.children = [widgets.HTML(markup.STYLE + markup.block(head)), self._state, *self._controls, self.message]
         self.desk.take(type(self).__name__, self)
         self.refresh()
 
@@ -75,6 +79,12 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def refresh(self) -> None:
         """Draw the case as it is now; what stands in the way is said in the panel."""
+        there = not self.needs_case or CaseFolder.is_case(self.case.path)
+        for control in self._controls:
+            control.layout.display = None if there else "none"
+        if not there:
+            self._state.value = markup.note("There is no case yet. The first panel of this notebook makes it.")
+            return
         try:
             self.show()
         except CarecoverError as error:
@@ -147,7 +157,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         ipywidgets' own text form would write every value that a widget holds into the notebook.
         """
         live = super()._repr_mimebundle_() or {}
-        still = "".join(html.value for html in _htmls(self))
+        still = "".join(_still(self))
         return {**live, "text/plain": f"carecover: {self.title}", "text/html": f'<div class="carecover">{still}</div>'}
 
 
@@ -278,12 +288,17 @@ def unexpected(error: Exception) -> str:
     )
 
 
-def _htmls(widget: widgets.Widget) -> Iterator[widgets.HTML]:
-    """HTML of a panel in reading order, without what is hidden."""
+def _still(widget: widgets.Widget) -> Iterator[str]:
+    """What a panel shows as plain HTML, in reading order, without what is hidden.
+
+    A part that is no HTML itself says by a method ``still`` what stands there without a kernel.
+    """
     for child in widget.children:
         if child.layout.display == "none":
             continue
         if isinstance(child, widgets.HTML):
-            yield child
+            yield child.value
+        elif callable(still := getattr(child, "still", None)):
+            yield still()
         elif isinstance(child, widgets.Box | widgets.Accordion):
-            yield from _htmls(child)
+            yield from _still(child)

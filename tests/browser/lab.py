@@ -223,8 +223,7 @@ class Panel:
         with self.tab.page.expect_file_chooser() as chooser:
             self.at.get_by_role("button", name=re.compile("Choose files")).click()
         chooser.value.set_files(files)
-        count = self.at.get_by_role("button", name=f"Choose files ({len(files)})")
-        count.wait_for(timeout=PATIENCE_SECONDS * 1000)
+        self.says(re.compile(f"^{len(files)} files? ready"))
 
     def press(self, name: str, *, until: str | re.Pattern[str]) -> str:
         """Press a button and wait until the panel says something; return that."""

@@ -13,6 +13,7 @@ import pytest
 
 from carecover.case import Case
 from carecover.model import ACTIONABLE_KINDS
+from carecover.notebook.dropping import DropZone
 from carecover.simulator import Incident, Scenario, make_incident
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
@@ -92,3 +93,12 @@ def press(panel: widgets.Widget, label: str) -> str:
 def put(control: widgets.Widget, **state: object) -> None:
     """Change a control as a message from the browser does."""
     control.set_state(state)
+
+
+def hand_over(zone: DropZone, *files: tuple[str, bytes]) -> None:
+    """Drop files, as the browser sends them: in pieces."""
+    for number, (name, content) in enumerate(files):
+        zone._handle_custom_msg({"kind": "begin", "id": number, "name": name, "size": len(content)}, [])
+        for offset in range(0, len(content), 70_000):
+            piece = memoryview(content)[offset : offset + 70_000]
+            zone._handle_custom_msg({"kind": "piece", "id": number, "offset": offset}, [piece])

@@ -32,7 +32,7 @@ HOSTILE = [
 # What the panels are made of; nothing else may appear in them, whatever the evidence says.
 TAGS = {"style", "div", "p", "h3", "h4", "b", "bdi", "span", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody",
         "tr", "th", "td", "pre", "br", "iframe", "svg", "title", "desc", "g", "path", "rect", "text", "line", "defs",
-        "clippath"}  # fmt: skip
+        "clippath", "details", "summary"}  # fmt: skip
 
 
 class Tags(HTMLParser):
@@ -75,7 +75,7 @@ def test_every_piece_of_markup_escapes(evil: str) -> None:
     made = [
         markup.text(evil), markup.code(evil), markup.badge(evil), markup.note(evil, "bad"),
         markup.bullets([evil]), markup.terms([("x", evil)]), markup.table(rows, heads, caption=evil),
-        markup.output([evil]), markup.batch_file(evil), markup.frame(evil, evil),
+        markup.output([evil]), markup.raw(evil), markup.batch_file(evil), markup.frame(evil, evil),
     ]  # fmt: skip
     for page in made:
         harmless(page)
@@ -137,6 +137,7 @@ def test_no_panel_lets_evidence_out(poisoned: tuple[Case, str]) -> None:
     assert "<img src=x onerror=alert(1)>" in texts["FindingsPanel"], "the text is there, as text"
     assert "<img src=x onerror=alert(1)>" in texts["DecidePanel"]
     assert "<img src=x onerror=alert(1)>" in texts["SignPanel"]
+    assert "Subject: " in texts["FindingsPanel"], "the very mail stands there"
     assert note in texts["SignPanel"]
     assert person in texts["SignPanel"]
     assert "o'brien & sons.mbox" in texts["EvidencePanel"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 import shutil
 from pathlib import Path
@@ -37,10 +38,11 @@ from carecover.notebook import (
     verify,
 )
 from carecover.notebook.choosing import PAGE_ROWS, decision
-from carecover.notebook.exploring import MAX_UPLOAD_BYTES, OpenPanel
+from carecover.notebook.dropping import MAX_UPLOAD_BYTES
+from carecover.notebook.exploring import OpenPanel
 from carecover.notebook.panel import Advance, Live
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
-from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
+from tests.notebook.conftest import ANALYST, REVIEWER, every, hand_over, press, put, said
 
 PANELS = [
     first_steps,
@@ -64,12 +66,6 @@ PANELS = [
 @pytest.fixture(autouse=True)
 def _no_case_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CARECOVER_CASE", raising=False)
-
-
-def hand_over(path: Path) -> dict[str, Any]:
-    """A file as a browser hands it over."""
-    return {"name": path.name, "type": "", "size": path.stat().st_size, "content": memoryview(path.read_bytes()),
-            "last_modified": 1_700_000_000_000}  # fmt: skip
 
 
 def pick(control: widgets.Widget, *values: object) -> None:
@@ -139,7 +135,7 @@ def test_findings_are_counted_by_kind_and_by_what_tells_them_apart(case: Case) -
     panel = findings(case)
     known = case.findings
     for kind, number in known["kind"].value_counts().items():
-        assert f'>{kind}</bdi></td><td class="figure"><bdi>{number}</bdi>' in panel.counts.value
+        assert f'>{str(kind).replace("_", " ")}</bdi></td><td class="figure"><bdi>{number}</bdi>' in panel.counts.value
     words = known["circumstances"].explode().dropna()
     assert len(words)
     for word in set(words):
@@ -151,8 +147,19 @@ def test_findings_are_counted_by_kind_and_by_what_tells_them_apart(case: Case) -
 
 
 def test_the_picture_has_the_mails_of_each_day(case: Case) -> None:
-    assert "mails a day" in said(timeline(case))
-    assert "Mails per day" in said(timeline(case))
+    still = timeline(case).picture.still()
+    assert "mails a day" in still
+    assert "Mails per day" in still
+
+
+def test_the_picture_moves_and_asks_nobody(case: Case) -> None:
+    (chart,) = timeline(case).picture.children
+    spec = json.dumps(chart.spec)
+    assert '"bind": "scales"' in spec
+    assert '"tooltip"' in spec
+    assert not re.search(r"https?://(?!vega\.github\.io/schema)", spec), "the schema's name is no address to ask"
+    assert "esm.sh" not in str(chart._esm)
+    assert "jsdelivr" not in str(chart._esm)[:2_000]
 
 
 # ------------------------------------------------------------------------------ whole stories
@@ -168,7 +175,7 @@ def test_from_an_empty_folder_to_the_report(
     assert not case.path.exists()
     opened = shown[0]
     known = carecover.notebook.facts(case)
-    assert "no case folder" in said(known)
+    assert "There is no case yet" in said(known)
     put(opened.ca, value=facts["ca"])
     assert "was made" in press(opened, "Make this case")
     assert opened.form.layout.display == "none"
@@ -185,16 +192,16 @@ def test_from_an_empty_folder_to_the_report(
     assert "Nothing was named" in press(taken, "Add to the case")
     evidence = incident[1] / "evidence"
     certificates = sorted((evidence / "ca").iterdir()) + sorted((evidence / "crl").iterdir())
-    put(taken.upload, value=[hand_over(p) for p in certificates])
+    hand_over(taken.upload, *((p.name, p.read_bytes()) for p in certificates))
     put(taken.paths, value=f'"{evidence / "mail"}"\n{evidence / "database"}\n\n{evidence / "found"}')
     message = press(taken, "Add to the case")
     assert re.search(r"Files added: \d+\. Units found in them: [\d,]+", message)
-    assert taken.upload.value == ()
+    assert taken.upload.take() == []
     assert set(case.table("evidence")["kind"]) >= {"mbox", "view_text", "certificate", "crl"}
     assert certificates[0].name in said(taken)
 
     assert "nothing to ask" in said(baseline(case))
-    assert "<svg" in said(timeline(case))
+    assert "<svg" in timeline(case).picture.still()
     assert "request IDs in the gap" in said(coverage(case))
     rows = case.table("coverage")
     badges = re.findall(r">(gap|unknown|good)<", said(coverage(case)))
@@ -407,17 +414,45 @@ def test_an_unreadable_path_is_said_and_the_rest_is_kept(case: Case, tmp_path: P
 )
 def test_uploaded_names_are_harmless(case: Case, name: str, kept: str) -> None:
     taken = add_evidence(case)
-    put(taken.upload, value=[{"name": name, "type": "", "size": 2, "content": memoryview(b"hi"), "last_modified": 0}])
+    hand_over(taken.upload, (name, b"hi"))
     assert "Files added: 1." in press(taken, "Add to the case")
     assert Path(case.table("evidence")["path"].iloc[-1]).name == kept
 
 
 def test_too_large_an_upload_is_refused_with_advice(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_UPLOAD_BYTES == 100 << 20
-    monkeypatch.setattr("carecover.notebook.exploring.MAX_UPLOAD_BYTES", 1)
+    monkeypatch.setattr("carecover.notebook.dropping.MAX_UPLOAD_BYTES", 3)
     taken = add_evidence(case)
-    put(taken.upload, value=[{"name": "x", "type": "", "size": 2, "content": memoryview(b"hi"), "last_modified": 0}])
-    assert "write the paths into" in press(taken, "Add to the case")
+    hand_over(taken.upload, ("x", b"hi"), ("y", b"ho"))
+    before = len(case.table("evidence"))
+    assert "paths into the box" in press(taken, "Add to the case")
+    assert len(case.table("evidence")) == before, "nothing is taken of what was refused"
+    taken.upload._handle_custom_msg({"kind": "clear"}, [])
+    assert "Nothing was named" in press(taken, "Add to the case")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, [], "begin", {}, {"kind": "begin"}, {"kind": "begin", "id": "1", "name": "x", "size": 1},
+        {"kind": "begin", "id": 1, "name": "x", "size": -1}, {"kind": "begin", "id": 1, "name": b"x", "size": 1},
+        {"kind": "piece", "id": 7, "offset": 0}, {"kind": "piece", "id": None, "offset": 0},
+    ],
+)  # fmt: skip
+def test_a_browser_that_sends_what_is_no_file_is_told_so(case: Case, message: object) -> None:
+    taken = add_evidence(case)
+    taken.upload._handle_custom_msg(message, [b"1234"])
+    assert re.search("load the page again|drop the files again", taken.upload.refused)
+    assert taken.upload.refused in press(taken, "Add to the case")
+
+
+def test_a_file_that_is_still_on_its_way_is_waited_for(case: Case) -> None:
+    taken = add_evidence(case)
+    taken.upload._handle_custom_msg({"kind": "begin", "id": 1, "name": "big.mbox", "size": 4}, [])
+    taken.upload._handle_custom_msg({"kind": "piece", "id": 1, "offset": 0}, [b"12"])
+    assert "big.mbox is still on its way" in press(taken, "Add to the case")
+    taken.upload._handle_custom_msg({"kind": "piece", "id": 1, "offset": 2}, [b"34"])
+    assert "Files added: 1." in press(taken, "Add to the case"), "and then it is there"
 
 
 def test_the_baseline_question_is_asked_and_answered(
@@ -449,8 +484,14 @@ def test_findings_are_filtered_and_traced_to_their_evidence(case: Case) -> None:
     pick(listed.list.list, wanted["finding_id"])
     detail = listed.detail.value
     assert wanted["serial"] in detail
-    assert "ca-mailbox.mbox" in detail
-    assert "message_id" in detail
+    put(
+        listed.evidence.place,
+        index=next(n for n, (name, _) in enumerate(listed.evidence.place.options) if "mail" in name),
+    )
+    shown = said(listed.evidence)
+    assert "ca-mailbox.mbox" in shown
+    assert "message_id" in shown, "what was read of it"
+    assert "Message-ID: " in shown, "and what stands in the file"
     put(listed.list.search, value="no such thing")
     assert listed.list.matching == ()
     assert listed.detail.value == ""

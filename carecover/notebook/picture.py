@@ -1,0 +1,102 @@
+"""The picture of the gap, to be worked with: zoomed, moved, and asked what a bar stands for; all of it offline.
+
+It is the very picture of the report; what is added here is only what a pointer does. Altair's scripts come from the
+installed package, through the kernel: nothing is asked of a CDN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import altair as alt
+import ipywidgets as widgets
+import pandas as pd
+
+from carecover.model import CaseFacts
+from carecover.notebook import markup
+from carecover.report import timeline, timeline_svg
+
+# The report's picture puts the names of its rules on levels so far apart, in pixels.
+_LEVEL: Final = 15
+_WIDTH: Final = 960
+_TIME: Final = "%a %d %b %Y %H:%M"
+
+
+class Picture(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
+    """The picture of the gap of some tables; without a kernel the same one, which does not move."""
+
+    _svg = ""
+
+    def show(self, tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> None:
+        """Draw the picture; the one that stands there stays where nothing has changed."""
+        drawn = timeline_svg(tables, facts, width=_WIDTH)
+        if drawn == self._svg:
+            return
+        self._svg = drawn
+        self.add_class("cc-chart")
+        self.children = [live(timeline(tables, facts, width=_WIDTH))]
+
+    def still(self) -> str:
+        """The picture for viewers without a kernel."""
+        return markup.picture(self._svg)
+
+
+def live(chart: alt.TopLevelMixin) -> alt.JupyterChart:
+    """A widget of the report's chart that can be zoomed by the wheel, dragged, and reset by a double click."""
+    spec = chart.to_dict()
+    views = spec.get("vconcat", [])
+    if views:
+        # One x axis for all strips: who zooms one zooms them all.
+        spec["resolve"] = {"scale": {"x": "shared", "color": "shared"}}
+        first = views[0]["layer"][0]
+        _lower_labels(views[0]["layer"])
+        first["params"] = [{"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}]
+    for layer in _layers(views):
+        _answer(layer)
+    alt.JupyterChart.enable_offline()
+    kind = alt.VConcatChart if views else alt.Chart
+    options = {"actions": False, "renderer": "svg", "theme": "none"}
+    return alt.JupyterChart(kind.from_dict(spec), embed_options=options)
+
+
+def _lower_labels(layers: list[dict[str, Any]]) -> None:
+    """Put the names of the rules into the picture: what stands above it is cut off where a picture can be moved."""
+    levels = 0
+    for layer in list(layers):
+        encoding = layer.get("encoding", {})
+        above = encoding.get("y", {}).get("value", 0)
+        if layer["mark"]["type"] == "text" and above < 0:
+            encoding["y"]["value"] = -above
+            levels = max(levels, 1 + round(-above / _LEVEL))
+        elif above < 0:
+            layers.remove(layer)
+    for layer in layers:
+        scale = layer.get("encoding", {}).get("y", {}).get("scale", {})
+        if "domain" in scale:
+            bottom, top = scale["domain"]
+            scale["domain"] = [bottom, top * (1 + 0.1 * levels)]
+
+
+def _layers(views: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for view in views:
+        yield from view.get("layer", ())
+
+
+def _answer(layer: dict[str, Any]) -> None:
+    """Let a bar or mark say from when to when it reaches, and how many it stands for."""
+    mark, encoding = layer.get("mark", {}), layer.get("encoding", {})
+    if not isinstance(mark, dict) or mark.get("type") not in ("rect", "point"):
+        return
+    mark["clip"] = True
+    if "y" not in encoding:
+        return
+    shown: list[dict[str, Any]] = [{"field": "from", "type": "temporal", "format": _TIME, "title": "from (UTC)"}]
+    for tip in shown:
+        tip["timeUnit"] = "utcyearmonthdatehoursminutes"
+    if mark["type"] == "rect" and "y2" in encoding:
+        layer["transform"] = [{"calculate": "datum.high - datum.low", "as": "number"}]
+        shown.append({"field": "number", "type": "quantitative", "format": ",d"})
+    if encoding.get("color", {}).get("field"):
+        shown.append({"field": encoding["color"]["field"], "type": "nominal", "title": "certificates"})
+    encoding["tooltip"] = shown
