@@ -21,7 +21,8 @@ from carecover.notebook.exploring import (
     timeline,
     wordings,
 )
-from carecover.notebook.running import batch, pin, rehearse, report, run, verify
+from carecover.notebook.reporting import report
+from carecover.notebook.running import batch, pin, rehearse, run, verify
 from carecover.report import use_offline_renderer
 
 __all__ = [

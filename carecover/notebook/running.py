@@ -1,4 +1,4 @@
-"""The panels from the signed plan to the proof: bundle, rehearsal, pin, run, verify, report."""
+"""The panels from the signed plan to the proof: bundle, rehearsal, pin, run, verify."""
 
 from __future__ import annotations
 
@@ -364,43 +364,6 @@ class VerifyPanel(FilesPanel):
         return f"{proved:,} of {len(outcomes):,} decisions are proved."
 
 
-class ReportPanel(Panel):
-    """The post-incident report: written to a file, and shown as it was written."""
-
-    title = "The report"
-    hint = "One self-contained page. It says how far the case has come; write it again after every step that matters."
-
-    def build(self) -> Sequence[widgets.Widget]:
-        self.file = entry("File", tooltip="Where the report is to be written, ending in .html", layout=FULL)
-        self.file.value = str(self.case.path.resolve().with_name(f"{self.case.path.resolve().name}-report.html"))
-        self.write = button("Write the report", self._write, main=True)
-        self.page = widgets.HTML()
-        return [self.file, self.write, self.page]
-
-    def show(self) -> None:
-        self.case.facts  # noqa: B018 - says where there is no case yet
-        last = next((e for e in reversed(self.desk.history) if e.act == "report"), None)
-        self.page.value = ""
-        if last is not None:
-            kept = self.case.path / "reports" / f"{last.details['sha256'][:16]}.html"
-            where, digest = markup.code(last.details["path"]), markup.code(last.details["sha256"])
-            told = f"<p>As written {markup.text(markup.moment(last.at))} to {where}, SHA-256 {digest}:</p>"
-            try:
-                page = markup.frame(kept.read_text(encoding="utf-8"), "preview of the report")
-            except (OSError, ValueError):
-                page = markup.note(f"{kept} is missing or damaged: write the report again.", "warning")
-            self.page.value = markup.block(told) + page
-
-    def _write(self) -> None:
-        def verb() -> str:
-            typed = self.file.value.strip()
-            if not typed:
-                raise UsageError("Name the file of the report, ending in .html.")
-            return f"The report was written to {self.case.report(Path(typed).expanduser())}."
-
-        self.act(verb, self.write)
-
-
 # ------------------------------------------------------------------------------- the door
 
 
@@ -427,8 +390,3 @@ def run(case: Case) -> Panel:
 def verify(case: Case) -> Panel:
     """Hand in what the CA produced; see what it proves."""
     return VerifyPanel(case)
-
-
-def report(case: Case) -> Panel:
-    """Write the report, and read it."""
-    return ReportPanel(case)

@@ -260,10 +260,31 @@ def test_from_an_empty_folder_to_the_report(
     assert "decisions are proved" in press(proving, "Verify")
 
     writing = report(case)
+    put(writing.texts["cause"], value="A disk died, and the backup was a week old.")
+    what, owner, due = writing.lessons._rows.children[0].children
+    put(what, value="a backup each night")
+    put(due, value="soon")
+    assert "is no date" in press(writing, "Write the report")
+    put(owner, value="Ops")
+    put(due, value="2026-12-31")
     assert "was written" in press(writing, "Write the report")
+    assert "A disk died" in said(report(case)), "the preview"
+    again = report(case)
+    assert again.texts["cause"].value.startswith("A disk died"), "it is kept by the case"
+    assert [part.value for part in again.lessons._rows.children[0].children] == [
+        "a backup each night",
+        "Ops",
+        "2026-12-31",
+    ]
+    sent: list[Any] = []
+    again.hand_out.send = lambda message, buffers=None: sent.append((message, buffers))
+    again.hand_out._handle_custom_msg({"kind": "fetch"}, [])
+    assert sent[0][1] == [(tmp_path / "night-report.html").read_bytes()]
+    assert sent[0][0]["sha256"] in said(again)
+    assert sent[0][0]["name"] == "night-report.html"
     page = tmp_path / "night-report.html"
     assert page.is_file()
-    assert 'sandbox=""' in said(writing)
+    assert 'sandbox=""' in said(again)
     assert "✓ hand in the report" in said(opened)
     assert case.check() == []
 
