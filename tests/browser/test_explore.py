@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carecover.case import Case
+from carecover.model import sha256_hex
 from carecover.simulator import Scenario, make_incident
-from tests.browser.lab import Desktop, Tab
+from tests.browser.lab import NARROW, Desktop, Tab
 
 _FACTS = {
     "CA name": "ca", "CA configuration": "config", "Time zone": "time_zone", "Last backup": "backup",
     "Failure": "failure", "Restored": "restored",
 }  # fmt: skip
+_PANELS = ("The case", "What to do first", "The facts", "Evidence", "The gap", "How complete is this?", "Findings")
+# What would be seen if any of it were taken for more than text.
+_HOSTILE = b"<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
 
 
 @pytest.fixture(scope="package")
 def incident(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the evidence and facts of a small incident."""
+    """A folder with the evidence and facts of a small incident; a mail about a lost certificate holds a script."""
     place = tmp_path_factory.mktemp("incident")
-    make_incident(Scenario(seed=5, certificates=120, lost=16)).write(place)
+    made = make_incident(Scenario(seed=5, certificates=120, lost=16))
+    made.write(place)
+    (mailbox,) = (place / "evidence" / "mail").glob("*.mbox")
+    mails = mailbox.read_bytes()
+    assert b"X-Mailer: Microsoft CDO" in mails
+    mailbox.write_bytes(mails.replace(b"X-Mailer: Microsoft CDO", b"X-Mailer: " + _HOSTILE))
+    return place
+
+
+@pytest.fixture(scope="package")
+def read_case(incident: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("read") / "my-case"
+    Case.create(place, **facts_of(incident)).add([incident / "evidence"])
     return place
 
 
@@ -41,7 +58,7 @@ def fill_in(tab: Tab, facts: dict[str, Any]) -> None:
     panel.press("Save the facts", until="Saved.")
 
 
-def test_from_an_empty_folder_to_the_findings(desktop: Desktop, incident: Path, album: Path) -> None:
+def test_from_an_empty_folder_to_the_findings_and_the_report(desktop: Desktop, incident: Path, album: Path) -> None:
     folder = desktop.lay_out("dropped")
     tab = desktop.tab(folder / "1-explore.ipynb")
     tab.run_all()
@@ -54,9 +71,76 @@ def test_from_an_empty_folder_to_the_findings(desktop: Desktop, incident: Path, 
     evidence.drop(files)
     told = evidence.press("Add to the case", until=re.compile("Files added"))
     assert f"Files added: {len(files)}" in told
-    tab.panel("The baseline").says("nothing to ask")
+    tab.panel("The baseline").says(re.compile("nothing to ask"))
     case = Case.open(folder / "my-case")
+    assert sorted(case.table("evidence")["sha256"]) == sorted(sha256_hex(path.read_bytes()) for path in files)
+    tab.panel("Findings").says(re.compile(f"^{len(case.findings)} findings$"))
+
+    # The kernel is restarted in the middle: the same cells show the case as it is.
+    tab.restart()
+    tab.run_all()
     findings = tab.panel("Findings")
     findings.says(re.compile(f"^{len(case.findings)} findings$"))
-    for title in ("What to do first", "Evidence", "The gap", "How complete is this?", "Findings"):
-        tab.panel(title).picture(album / f"{title}.png".replace("?", ""))
+    only_mails = case.findings[case.findings["evidence"].map(lambda places: "mail)" in places[0])].iloc[0]
+    findings.put("Search", only_mails["serial"])
+    findings.says(re.compile("^1 finding of"))
+    findings.at.locator("select[size]").first.select_option(index=0)
+    shown = findings.at.locator("pre.cc-raw")
+    shown.wait_for()
+    assert "<script>document.title='owned'</script>" in shown.inner_text(), "the very mail, and all of it text"
+    assert findings.at.locator("pre.cc-raw *").count() == 0, "no element was made of it"
+    assert tab.page.title() != "owned"
+    for title in _PANELS:
+        tab.panel(title).picture(album / f"explore {title}.png".replace("?", ""))
+
+    tab = desktop.tab(folder / "3-report.ipynb")
+    tab.run_all()
+    report = tab.panel("The report")
+    report.put("Root cause", "Two disks of one array died within an hour.")
+    report.put("Lesson", "a backup each night")
+    report.put("Owner", "Operations")
+    report.put("Due", "2026-12-31")
+    report.press("Write the report", until=re.compile("The report was written to"))
+    with tab.page.expect_download() as download:
+        report.at.get_by_role("button", name=re.compile("^Download ")).click()
+    page = folder / "my-case-report.html"
+    assert Path(download.value.path()).read_bytes() == page.read_bytes()
+    assert sha256_hex(page.read_bytes()) in report.says(re.compile("^SHA-256 "))
+    text = page.read_text(encoding="utf-8")
+    assert "Two disks of one array died" in text
+    assert "a backup each night" in text
+    report.picture(album / "report.png")
+
+    # A saved notebook is small, and holds nothing of the case but what it shows.
+    tab.save()
+    saved = (folder / "3-report.ipynb").read_bytes()
+    assert len(saved) < 1_000_000
+    assert b"application/vnd.jupyter.widget-state+json" not in saved
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [(1600, 1000), NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("notebook", ["1-explore", "3-report"])
+def test_it_looks_well(
+    desktop: Desktop, read_case: Path, album: Path, notebook: str, size: tuple[int, int], *, dark: bool
+) -> None:
+    """To be looked at (CARECOVER_PICTURES); and nothing is wider than the notebook."""
+    folder = desktop.lay_out(f"looks-{notebook}-{size[0]}-{dark}")
+    shutil.copytree(read_case, folder / "my-case")
+    tab = desktop.tab(folder / f"{notebook}.ipynb", size=size, dark=dark)
+    tab.command("application:toggle-left-area")
+    tab.run_all()
+    name = f"{notebook} {size[0]} {'dark' if dark else 'light'}"
+    for title in (*_PANELS, "The wording of the mails") if notebook == "1-explore" else ("The gap", "The report"):
+        panel = tab.panel(title)
+        if title == "Findings":
+            panel.choose("Kind", next(o for o in panel.at.get_by_label("Kind").locator("option").all_inner_texts()
+                                      if o.startswith("orphaned")))  # fmt: skip
+            panel.at.locator("select[size]").first.select_option(index=1)
+            panel.at.locator("pre.cc-raw").wait_for()
+        panel.picture(album / f"{name} {title}.png".replace("?", ""))
+        wide = panel.at.evaluate(
+            "e => e.getBoundingClientRect().right - e.closest('.jp-Notebook').getBoundingClientRect().right"
+        )
+        assert wide <= 0
