@@ -3,14 +3,16 @@
 A filtered view invents orphans, one made after the mending hides them, and a cut one does
 both. So views are joined only where they cannot contradict each other: pages whose request
 IDs do not overlap, and several exports of the very same rows (text and csv). Everything
-else is asked about.
+else is asked about. A view is one capture, whether a file, an archive or a file of many pages
+holds it: a responder packs the view of after the mending beside that of before.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,11 +27,15 @@ _STATE: Final = ["serial", "disposition", "reason"]
 # A RequestID window is how large databases are exported page by page; it filters nothing out.
 _WINDOW: Final = re.compile(r"\s*(Request\.)?RequestID\s*(>=?|<=?)\s*(0x[0-9a-f]+|\d+)\s*", re.IGNORECASE)
 
+_LINE: Final = re.compile(r"(?:(.*), )?line (\d+)", re.DOTALL)
+
 # Zones reach from -12 to +14 hours.
 _ANY_ZONE: Final = timedelta(hours=14)
 
 # So many names of evidence stand in a sentence.
 _MAX_NAMED: Final = 20
+# And so much of the name of a file in an archive.
+_MAX_NAME: Final = 100
 
 
 @dataclass(frozen=True)
@@ -83,23 +89,30 @@ def assemble_baseline(
         usable = _usable(views, present)
     rows = ca_rows[ca_rows["evidence_id"].isin(usable)]
     notes: list[str] = []
-    pages: list[pd.DataFrame] = []
+    pages: list[_Page] = []
     for evidence_id in usable:
         part = rows[rows["evidence_id"] == evidence_id]
-        known = part["request_id"].dropna()
-        if known.duplicated().any() and not _same_state(part):
-            raise QuestionError(
-                f"{evidence_id} lists the same request IDs more than once with different states: pages made at "
-                "different times. Export the database again in one go."
-            )
         if not chosen and (mended := _mended(part, restored)):
             raise QuestionError(
                 f"{evidence_id} was made after mending had begun ({mended}): what was mended no longer looks lost. "
                 f"Hand in the view from right after the restore; later ones belong to 'carecover verify'. "
                 f"{_how_to_choose(present, evidence_id)}"
             )
-        _place(pages, part[~(part["request_id"].notna() & part["request_id"].duplicated())], evidence_id, usable, notes)
-    merged = pd.concat(pages, ignore_index=True) if pages else TABLES["ca_rows"].empty()
+        for name, capture in _captures(evidence_id, part, views[views["evidence_id"] == evidence_id]):
+            known = capture["request_id"].dropna()
+            if known.duplicated().any() and not _same_state(capture):
+                raise QuestionError(
+                    f"{name} lists the same request IDs more than once with different states: pages made at "
+                    "different times. Export the database again in one go."
+                )
+            if known.value_counts().nunique() > 1:
+                raise QuestionError(
+                    f"{name} lists some request IDs more than once and others not: exports that overlap, one of which "
+                    "is older, newer or filtered. Export the database again in one go."
+                )
+            once = capture[~(capture["request_id"].notna() & capture["request_id"].duplicated())]
+            _place(pages, _Page(evidence_id, name, once), usable, notes)
+    merged = pd.concat([page.rows for page in pages], ignore_index=True) if pages else TABLES["ca_rows"].empty()
     return Baseline(merged, tuple(usable), tuple(notes))
 
 
@@ -194,39 +207,92 @@ def _same_state(rows: pd.DataFrame) -> bool:
     return not bool((known.groupby("request_id")[_STATE].nunique(dropna=False) > 1).to_numpy().any())
 
 
-def _place(
-    pages: list[pd.DataFrame], part: pd.DataFrame, evidence_id: str, usable: Sequence[str], notes: list[str]
-) -> None:
-    """Put one more view among the pages: a further page, or another export of one of them."""
-    how_to_choose = _how_to_choose(usable, *usable[usable.index(evidence_id) :])
-    ids = set(part["request_id"].dropna())
-    if pages and not (ids and all(page["request_id"].notna().any() for page in pages)):
+@dataclass
+class _Page:
+    """The rows of one capture; ``name`` is how it is told of."""
+
+    evidence_id: str
+    name: str
+    rows: pd.DataFrame
+    ids: frozenset[int] = field(init=False)
+    first: int = field(init=False)
+    last: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The request IDs, which are looked at again for each other page; -1 where there are none."""
+        self.ids = frozenset(self.rows["request_id"].dropna().astype(int))
+        self.first, self.last = min(self.ids, default=-1), max(self.ids, default=-1)
+
+
+def _captures(evidence_id: str, rows: pd.DataFrame, views: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of one piece of evidence by the capture that they stand in, by request ID; and how each is told of.
+
+    A capture begins at the line that its row of ``views`` names, and ends where the next one of the same file begins.
+    """
+    begins: dict[str, list[int]] = {}
+    for place in views["location"].dropna():
+        if (found := _LINE.fullmatch(place)) is not None:
+            begins.setdefault(found[1] or "", []).append(int(found[2]))
+    if len(views) <= 1:
+        return [(evidence_id, rows)]
+    for lines in begins.values():
+        lines.sort()
+    members: dict[tuple[str, int], list[int]] = {}
+    for number, place in enumerate(rows["location"].fillna("")):
+        found = _LINE.fullmatch(place)
+        member, line = (found[1] or "", int(found[2])) if found else (place.rpartition(", ")[0], 0)
+        members.setdefault((member, bisect_right(begins.get(member, []), line)), []).append(number)
+    captures = []
+    for (member, number), positions in members.items():
+        at = begins.get(member, [])
+        where = [member] if member else []
+        if len(at) > 1:
+            where.append(f"line {at[max(number - 1, 0)]}")
+        name = f"{evidence_id} ({', '.join(where)[-_MAX_NAME:]})" if where else evidence_id
+        captures.append((name, rows.iloc[positions]))
+    return captures
+
+
+def _place(pages: list[_Page], part: _Page, usable: Sequence[str], notes: list[str]) -> None:
+    """Put one more view among the pages, which are in the order of their request IDs: a further page, or one again."""
+    if pages and not (part.ids and pages[0].ids):
         raise QuestionError(
-            f"{evidence_id} or a view before it has no request IDs, so nothing tells whether they are pages of one "
-            f"export or made at different times. {how_to_choose}"
+            f"{part.name} or a view before it has no request IDs, so nothing tells whether they are pages of one "
+            f"export or made at different times. {_how_to_settle(part, pages[0], usable)}"
         )
-    for number, page in enumerate(pages):
-        others = set(page["request_id"].dropna())
-        if ids and ids == others:
-            if not _same_state(pd.concat([page, part], ignore_index=True)):
+    number = bisect_right(pages, part.first, key=lambda page: page.first)
+    for at, page in enumerate(pages[max(number - 1, 0) : number + 1], start=max(number - 1, 0)):
+        how = _how_to_settle(part, page, usable)
+        if part.ids == page.ids:
+            if not _same_state(pd.concat([page.rows, part.rows], ignore_index=True)):
                 raise QuestionError(
-                    f"{evidence_id} shows rows in another state than the views before it: they were made at different "
-                    f"times. Later views belong to 'carecover verify'. {how_to_choose}"
+                    f"{part.name} shows rows in another state than {page.name}: they were made at different times. "
+                    f"Later views belong to 'carecover verify'. {how}"
                 )
-            notes.append(f"{evidence_id} shows the same rows once more and is used to fill in missing columns.")
-            pages[number] = _filled(page, part)
+            notes.append(f"{part.name} shows the same rows once more and is used to fill in missing columns.")
+            pages[at].rows = _filled(page.rows, part.rows)
             return
-        if ids & others:
+        if part.ids & page.ids:
             raise QuestionError(
-                f"{evidence_id} overlaps with the views before it, and one of them has rows that the other lacks: one "
-                f"is older, newer or filtered. Later views belong to 'carecover verify'. {how_to_choose}"
+                f"{part.name} overlaps with {page.name}, and one of them has rows that the other lacks: one is older, "
+                f"newer or filtered. Later views belong to 'carecover verify'. {how}"
             )
-        if ids and others and min(ids) < max(others) and min(others) < max(ids):
+        if part.first < page.last and page.first < part.last:
             raise QuestionError(
-                f"{evidence_id} and the views before it interleave: each has request IDs that the other lacks in the "
-                f"same range, so at least one is filtered. {how_to_choose}"
+                f"{part.name} and {page.name} interleave: each has request IDs that the other lacks in the same range, "
+                f"so at least one is filtered. {how}"
             )
-    pages.append(part)
+    pages.insert(number, part)
+
+
+def _how_to_settle(part: _Page, page: _Page, usable: Sequence[str]) -> str:
+    """What answers the question which of two views counts; in one file nobody can choose between them."""
+    if part.evidence_id == page.evidence_id:
+        return (
+            f"{part.evidence_id} holds both. Take it apart, hand in the view from right after the restore as a file of "
+            "its own, and choose that: carecover baseline CASE EVIDENCE_ID --by YOUR-NAME"
+        )
+    return _how_to_choose(usable, *usable[usable.index(part.evidence_id) :])
 
 
 def _filled(page: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:

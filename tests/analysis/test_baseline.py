@@ -118,6 +118,58 @@ def test_a_file_that_repeats_rows_in_two_states_is_asked_about() -> None:
         assemble_baseline(*tables((twice, view("E1", range(1, 5)))))
     same = rows("E1", range(1, 3)) + rows("E1", range(1, 3))
     assert len(assemble_baseline(*tables((same, view("E1", range(1, 5))))).rows) == 2
+    some = rows("E1", range(1, 3)) + rows("E1", range(1, 4))
+    with pytest.raises(QuestionError, match="exports that overlap"):
+        assemble_baseline(*tables((some, view("E1", range(1, 6)))))
+
+
+def placed(captures: dict[str, range], **more: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Captures of one piece of evidence, by the place where each begins."""
+    made = []
+    for place, ids in captures.items():
+        member, _, line = place.rpartition("line ")
+        found = [{**r, "location": f"{member}line {int(line) + 3 + n}"} for n, r in enumerate(rows("E1", ids, **more))]
+        made.append((found, view("E1", ids, location=place)))
+    return tables(*made)
+
+
+BOTH = [
+    ("before.txt, line 1", "later, or not.txt, line 1"),
+    ("line 1", "line 400"),
+    ("in/a.zip!v.txt, line 2", "line 9"),
+]
+
+
+@pytest.mark.parametrize("places", BOTH)
+def test_two_views_in_one_archive_or_file_are_two_views(places: tuple[str, str]) -> None:
+    """What was issued or imported since would not look lost."""
+    first, second = places
+    pages = assemble_baseline(*placed({second: range(51, 81), first: range(1, 51)}))
+    assert list(pages.rows["request_id"]) == list(range(1, 81)), "pages"
+    for ids, words in ((range(1, 84), "one is older, newer or filtered"), (range(2, 200, 2), "one is older")):
+        with pytest.raises(QuestionError, match=words) as asked:
+            assemble_baseline(*placed({first: range(1, 81), second: ids}))
+        assert "E1 holds both. Take it apart" in str(asked.value)
+        assert second.rpartition(", line ")[0] in str(asked.value)
+        with pytest.raises(QuestionError, match=words):
+            assemble_baseline(*placed({second: ids, first: range(1, 81)}), ["E1"])
+    with pytest.raises(QuestionError, match="interleave"):
+        assemble_baseline(*placed({first: range(1, 81, 2), second: range(2, 81, 2)}))
+
+
+def test_text_and_csv_in_one_archive_fill_each_other_in() -> None:
+    made = placed({"view.txt, line 1": range(1, 4), "view.csv, line 1": range(1, 4)})
+    made[0].loc[made[0]["location"].str.startswith("view.csv"), "subject"] = "CN=host"
+    baseline = assemble_baseline(*made)
+    assert list(baseline.rows["subject"]) == ["CN=host"] * 3
+    assert list(baseline.notes) == [
+        "E1 (view.csv) shows the same rows once more and is used to fill in missing columns."
+    ]
+
+
+def test_thousands_of_pages_in_one_file_are_one_database() -> None:
+    many = placed({f"line {n * 9 + 1}": range(n * 2 + 1, n * 2 + 3) for n in range(3_000)})
+    assert len(assemble_baseline(*many).rows) == 6_000
 
 
 # ----------------------------------------------------------------- made after the mending
