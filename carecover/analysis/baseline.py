@@ -27,7 +27,8 @@ _STATE: Final = ["serial", "disposition", "reason"]
 # A RequestID window is how large databases are exported page by page; it filters nothing out.
 _WINDOW: Final = re.compile(r"\s*(Request\.)?RequestID\s*(>=?|<=?)\s*(0x[0-9a-f]+|\d+)\s*", re.IGNORECASE)
 
-_LINE: Final = re.compile(r"(?:(.*), )?line (\d+)", re.DOTALL)
+# Where a row or a capture stands: in which file of an archive, and at which line of it.
+_LINE: Final = re.compile(r"(?:(.*), )?line (\d+)(?:, row \d+)?", re.DOTALL)
 
 # Zones reach from -12 to +14 hours.
 _ANY_ZONE: Final = timedelta(hours=14)

@@ -128,7 +128,10 @@ def placed(captures: dict[str, range], **more: Any) -> tuple[pd.DataFrame, pd.Da
     made = []
     for place, ids in captures.items():
         member, _, line = place.rpartition("line ")
-        found = [{**r, "location": f"{member}line {int(line) + 3 + n}"} for n, r in enumerate(rows("E1", ids, **more))]
+        found = [
+            {**r, "location": f"{member}line {int(line) + 3 + n}, row {n}"}
+            for n, r in enumerate(rows("E1", ids, **more))
+        ]
         made.append((found, view("E1", ids, location=place)))
     return tables(*made)
 
