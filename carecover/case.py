@@ -86,7 +86,7 @@ class Case:
         self._folder = folder
         self._clock = clock or (lambda: datetime.now(UTC))
         self._journal = Journal(folder.path / "journal.jsonl")
-        self._register = EvidenceRegister(folder)
+        self._register = EvidenceRegister(folder, clock=self._clock)
         self._investigator = Investigator()
         self._made: tuple[str, Derivation] | None = None
         self._read_back: tuple[Any, bundles.Returned] | None = None

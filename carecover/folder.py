@@ -378,6 +378,15 @@ class CaseFolder:
             if place.name != keep:
                 shutil.rmtree(place, ignore_errors=True)
 
+    def forget_lines(self, *, keep: str) -> None:
+        """Drop the kept ranges of other versions of the readers: nobody asks for them again.
+
+        ``keep`` is what the names of those that count begin with behind the hash of their file.
+        """
+        for place in (self.path / "cache").glob("range-*"):
+            if not place.name.split("-", 2)[-1].startswith(keep):
+                shutil.rmtree(place, ignore_errors=True)
+
 
 def spelled(path: Path | str) -> str:
     """A path as text that can be written down: bytes that are no Unicode as backslash and digits."""

@@ -7,8 +7,16 @@ again; nothing parsed is kept unless it comes from bytes with the recorded hash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,14 +48,26 @@ READ_TABLES: Final = (
 _COUNTS: Final = ("parsed", "irrelevant", "duplicate", "rejected")
 # Reading a small file again is cheaper than unpacking what is kept of it.
 _WORTH_KEEPING: Final = 1 << 20
+PROCESSES_FROM: Final = 256 * 1024 * 1024
+"""A file above this is read by processes of our own; to start them is slower than to read a smaller one."""
+_MOST_PROCESSES: Final = 4
+# The pace of a reading is that of its last hundredths: what was kept of an earlier one goes by at once.
+_PACE: Final = 10
+_NAME_SHOWN: Final = 40
 
 
 class EvidenceRegister:
     """Turns the journal's ``add`` records into tables."""
 
-    def __init__(self, folder: CaseFolder, *, afresh: bool = False) -> None:
-        """``afresh``: neither read nor write the cache, but believe the evidence alone."""
+    def __init__(
+        self, folder: CaseFolder, *, afresh: bool = False, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """``afresh``: neither read nor write the cache, but believe the evidence alone.
+
+        With a ``clock`` progress says how long the rest of a large file will take.
+        """
         self._folder = folder
+        self._clock = clock
         self.afresh = afresh
         self._memory: tuple[str, dict[str, pd.DataFrame]] | None = None
 
@@ -57,10 +77,14 @@ class EvidenceRegister:
         facts: CaseFacts,
         progress: Progress | None = None,
         accepted: tuple[evidence.Profile, ...] = (),
+        *,
+        executor: Executor | None = None,
     ) -> dict[str, pd.DataFrame]:
         """Every table of ``READ_TABLES``, ``evidence`` (kinds only) and ``profiles``, for these records.
 
-        ``accepted`` are the wordings that a person accepted; those of the registry count at once.
+        ``accepted`` are the wordings that a person accepted; those of the registry count at once. An ``executor``
+        reads the ranges of large files; without one, processes of our own do where a file is above
+        ``PROCESSES_FROM`` (``_own_processes``).
         """
         ingredients = [evidence.READER_VERSION, facts.ca or "", facts.time_zone or "", facts.date_order or ""]
         ingredients += [f"{r['evidence_id']} {r['sha256']} {r['again']}" for r in records]
@@ -69,12 +93,15 @@ class EvidenceRegister:
         if self._memory is None or self._memory[0] != key:
             tables = None if self.afresh else self._folder.load_tables(key)
             if tables is None:
-                tables = self.read(records, facts, progress, use_cache=not self.afresh, accepted=accepted)
+                tables = self.read(
+                    records, facts, progress, use_cache=not self.afresh, accepted=accepted, executor=executor
+                )
                 if self.afresh:
                     self._memory = (key, tables)
                     return tables
                 self._folder.keep_tables(key, tables)
                 self._folder.forget_tables(keep=key)
+                self._folder.forget_lines(keep=f"{evidence.READER_VERSION}-")
             self._memory = (key, tables)
         return self._memory[1]
 
@@ -86,6 +113,7 @@ class EvidenceRegister:
         *,
         use_cache: bool = True,
         accepted: tuple[evidence.Profile, ...] = (),
+        executor: Executor | None = None,
     ) -> dict[str, pd.DataFrame]:
         """The same, read from the evidence itself (``use_cache`` False: down to every file)."""
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in READ_TABLES}
@@ -111,9 +139,11 @@ class EvidenceRegister:
         for done, record in enumerate(large):
             if progress:
                 progress(f"reading {Path(record['path']).name}", len(small) + done, len(first))
-            tables, kind, total = self._read_one(
-                record, context, use_cache=use_cache, progress=_inside(progress, record, len(small) + done, len(first))
-            )
+            inside = _inside(progress, record, len(small) + done, len(first), self._clock)
+            with _own_processes(record["size"], executor) as workers:
+                tables, kind, total = self._read_one(
+                    record, context, use_cache=use_cache, progress=inside, executor=workers
+                )
             kinds[record["sha256"]], totals[record["sha256"]] = kind, total
             for name, table in tables.items():
                 has_id = "evidence_id" in table.columns
@@ -169,6 +199,7 @@ class EvidenceRegister:
         *,
         use_cache: bool,
         progress: Callable[[int, int], None] | None = None,
+        executor: Executor | None = None,
     ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
         """Tables, kind and accounting of one large file, kept for the next time."""
         said = _digest(context.profiles)
@@ -178,7 +209,7 @@ class EvidenceRegister:
         if kept is None:
             place = self._folder.unchanged(record)
             store = _KeptRanges(self._folder, str(record["sha256"]), said) if use_cache else None
-            reading = evidence.read(place, context, progress=progress, store=store)
+            reading = evidence.read(place, context, progress=progress, executor=executor, store=store)
             if not record["copied"]:
                 # A copy of ours is read-only; what lies elsewhere may change while it is read.
                 self._folder.unchanged(record)
@@ -213,21 +244,75 @@ class _KeptRanges:
         self._folder.keep_lines(self._prefix + name, lines)
 
 
+@contextmanager
+def _own_processes(size: int, executor: Executor | None) -> Iterator[Executor | None]:
+    """Who reads the ranges of a file of this size: the executor that was handed in, processes of our own, or nobody.
+
+    Ours are started afresh ("spawn"): what runs in a notebook has threads, and does not live through a fork.
+    Such a process runs the program's own file once more, so there are none where somebody else's
+    program runs: it hands in an executor, or its files are read one range after the other.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_PROCESSES)
+    if executor is not None or size <= PROCESSES_FROM or workers < 2 or not _may_start():
+        yield executor
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_unmoved_by_interrupts)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _may_start() -> bool:
+    """True where the program that runs is carecover itself, or a notebook or prompt, which has no file."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    package = getattr(getattr(main, "__spec__", None), "name", "").partition(".")[0]
+    return file is None or package == "carecover" or Path(file).stem == "carecover"
+
+
+def _unmoved_by_interrupts() -> None:
+    """A Ctrl-C reaches every process of a terminal: ours end when the one that started them says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _inside(
-    progress: Progress | None, record: Mapping[str, Any], done: int, total: int
+    progress: Progress | None,
+    record: Mapping[str, Any],
+    done: int,
+    total: int,
+    clock: Callable[[], datetime] | None = None,
 ) -> Callable[[int, int], None] | None:
-    """Progress inside one large file: told once for each hundredth of it."""
+    """Progress inside one large file: told once for each hundredth of it, with the time that is left."""
     if progress is None:
         return None
     told = [0]
+    pace: deque[tuple[float, int]] = deque(maxlen=_PACE)
+    name = Path(record["path"]).name
+    name = name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + "…"
 
     def inside(at: int, size: int) -> None:
         percent = 100 * at // size if size else 100
         if percent > told[0]:
             told[0] = percent
-            progress(f"reading {Path(record['path']).name}, {percent} % of {size:,} bytes", done, total)
+            left = ""
+            if clock is not None:
+                pace.append((clock().timestamp(), at))
+                left = _left(pace, size)
+            progress(f"reading {name}, {percent} % of {size:,} bytes{left}", done, total)
 
     return inside
+
+
+def _left(pace: Sequence[tuple[float, int]], size: int) -> str:
+    """How long the rest of a file takes at its pace of late, in words; empty where nobody can tell."""
+    seconds, read = pace[-1][0] - pace[0][0], pace[-1][1] - pace[0][1]
+    if seconds <= 0 or read <= 0 or pace[-1][1] >= size:
+        return ""
+    minutes = (size - pace[-1][1]) * seconds / read / 60
+    if minutes < 1:
+        return ", less than a minute left"
+    return f", about {round(minutes)} min left" if minutes < 90 else f", about {round(minutes / 60)} h left"
 
 
 def _digest(profiles: Sequence[evidence.Profile]) -> str:

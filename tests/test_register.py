@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from carecover import Case, register
+from carecover import Case, evidence, register
 from carecover.evidence import driver, mbox, profiles
 from carecover.evidence.sample import MICROSOFT_SAMPLE
 from carecover.evidence.units import Unit
@@ -70,7 +76,7 @@ def test_a_reading_that_was_stopped_goes_on_where_it_was(tmp_path: Path, box: Pa
 
     def stop_half_way(what: str, _done: int, _total: int) -> None:
         told.append(what)
-        if (percent := re.search(r", (\d+) % of [\d,]+ bytes$", what)) is not None and int(percent[1]) >= 50:
+        if (percent := re.search(r", (\d+) % of [\d,]+ bytes", what)) is not None and int(percent[1]) >= 50:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -80,6 +86,156 @@ def test_a_reading_that_was_stopped_goes_on_where_it_was(tmp_path: Path, box: Pa
     same(Case.open(tmp_path / "case"), expected)
     assert set(read_ranges[len(before) :]).isdisjoint(before)
     assert len(read_ranges) == len(set(read_ranges)) > len(before) + 3
+
+
+def inside(what: str) -> bool:
+    return " % of " in what
+
+
+@pytest.mark.parametrize("workers", [0, 2], ids=["alone", "with an executor"])
+def test_stopped_at_any_range_it_goes_on_there(
+    tmp_path: Path, box: Path, read_ranges: list[int], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    expected, ranges = plain(tmp_path, box), 0
+    monkeypatch.setattr(driver, "RANGE_BYTES", 6000)
+    for stop_at in range(1, 40):
+        read_ranges.clear()
+        case, seen = Case.create(tmp_path / f"case {stop_at}"), list[str]()
+
+        def stop(what: str, _done: int, _total: int, at: int = stop_at, seen: list[str] = seen) -> None:
+            seen += [what] if inside(what) else []
+            if len(seen) == at:
+                raise KeyboardInterrupt
+
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            executor = pool if workers else None
+            try:
+                case.add([box], progress=stop, executor=executor)
+            except KeyboardInterrupt:
+                ranges = stop_at
+            kept = {int(p.name.split("-")[5]) for p in (case.path / "cache").glob("range-*")}
+            assert len(kept) >= min(stop_at, ranges)
+            read_ranges.clear()
+            Case.open(case.path).add(executor=executor)
+        assert kept.isdisjoint(read_ranges), "what was kept is not read again"
+        same(Case.open(case.path), expected)
+        if ranges < stop_at:
+            break
+    assert 3 < ranges < 39, "interrupted at each range once"
+
+
+def died() -> Executor:
+    """An executor whose worker dies before it has read anything."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=os._exit, initargs=(3,))
+
+
+def shut() -> Executor:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    return executor
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ThreadPoolExecutor(3), lambda: ProcessPoolExecutor(1, get_context("spawn")), died, shut],
+    ids=["threads", "a process", "a process that dies", "shut down"],
+)
+def test_whoever_reads_the_ranges_the_case_is_the_same(
+    tmp_path: Path, box: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Executor]
+) -> None:
+    expected = plain(tmp_path, box)
+    monkeypatch.setattr(driver, "RANGE_BYTES", 3000)
+    monkeypatch.setattr(register, "_WORTH_KEEPING", 0)
+    case = Case.create(tmp_path / "case")
+    with make() as executor:
+        case.add([box], executor=executor)
+    same(case, expected)
+
+
+def test_above_a_size_processes_read_by_themselves(tmp_path: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, made = plain(tmp_path, box), list[Executor]()
+    monkeypatch.setattr(driver, "RANGE_BYTES", 8000)
+    monkeypatch.setattr(register, "_WORTH_KEEPING", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+    class Noted(ProcessPoolExecutor):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            made.append(self)
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr(register, "ProcessPoolExecutor", Noted)
+    for number, (limit, mine, expect) in enumerate(((0, False, 0), (1 << 40, True, 0), (0, True, 1))):
+        monkeypatch.setattr(register, "PROCESSES_FROM", limit)
+        monkeypatch.setattr(register, "_may_start", lambda mine=mine: mine)
+        case = Case.create(tmp_path / f"case {number}")
+        case.add([box])
+        same(case, expected)
+        assert len(made) == expect
+
+
+def test_somebody_elses_program_is_not_run_again_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for file, name, may in (
+        ("/x/analysis.py", None, False),
+        ("/x/bin/carecover", None, True),
+        ("/x/carecover/__main__.py", "carecover.__main__", True),
+        ("/x/pytest/__main__.py", "pytest.__main__", False),
+        (None, None, True),
+    ):
+        main = type("Main", (), {})()
+        if file is not None:
+            main.__file__ = file
+        main.__spec__ = None if name is None else type("Spec", (), {"name": name})()
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        assert register._may_start() is may
+
+
+def test_progress_says_how_long_the_rest_takes(tmp_path: Path, box: Path, read_ranges: list[int]) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    told: list[str] = []
+
+    def look(what: str, _done: int, _total: int) -> None:
+        now[0] += timedelta(minutes=6)
+        told.append(what)
+
+    Case.create(tmp_path / "case", clock=lambda: now[0]).add([box], progress=look)
+    left = [int(found[1]) for what in told if (found := re.search(r" bytes, about (\d+) min left$", what))]
+    assert len(read_ranges) > 8
+    assert left == sorted(left, reverse=True)
+    # Some dozen ranges of six minutes each, the first of which only starts the clock.
+    assert 6 * (len(read_ranges) - 4) <= left[0] <= 6 * len(read_ranges)
+    assert told[-1].endswith(" bytes"), "nothing is left at the end"
+
+
+@pytest.mark.parametrize(
+    ("pace", "size", "words"),
+    [
+        ([(0.0, 10)], 100, ""),
+        ([(0.0, 10), (0.0, 20)], 100, ""),
+        ([(9.0, 10), (5.0, 20)], 100, ""),
+        ([(0.0, 10), (10.0, 20)], 50, ", less than a minute left"),
+        ([(0.0, 0), (60.0, 10)], 100, ", about 9 min left"),
+        ([(0.0, 0), (3600.0, 10)], 100, ", about 9 h left"),
+        ([(0.0, 0), (60.0, 100)], 100, ""),
+    ],
+)
+def test_nothing_is_guessed_from_a_clock_that_stands_or_goes_back(
+    pace: list[tuple[float, int]], size: int, words: str
+) -> None:
+    assert register._left(pace, size) == words
+
+
+def test_ranges_of_another_version_of_the_readers_are_cleaned_away(
+    tmp_path: Path, box: Path, read_ranges: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case.create(tmp_path / "case")
+    case.add([box])
+    cache, once = case.path / "cache", len(read_ranges)
+    old = {p.name for p in cache.glob("range-*")}
+    monkeypatch.setattr(evidence, "READER_VERSION", "next")
+    Case.open(case.path).add()
+    new = {p.name for p in cache.glob("range-*")}
+    assert len(old) == len(new) == once
+    assert old.isdisjoint(new)
 
 
 def test_another_time_zone_reads_no_mail_again(tmp_path: Path, box: Path, read_ranges: list[int]) -> None:

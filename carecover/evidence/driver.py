@@ -13,7 +13,7 @@ import io
 import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -157,7 +157,8 @@ def read(
 
     ``progress`` is called with the bytes done and the bytes in all; what it raises stops the
     reading. An ``executor`` of ``concurrent.futures`` (threads, processes or others that can open
-    the path) reads the ranges of a large mailbox side by side; with a ``store`` of these bytes,
+    the path) reads the ranges of a large mailbox side by side; a range that its workers do not
+    bring back (one died, it was shut down) is read here. With a ``store`` of these bytes,
     ranges that were read before are not read again. The tables are those of one reading either
     way. Raises PathError where
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
@@ -287,7 +288,7 @@ class _Ranges:
             for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
                 found: list[Unit] | Future[list[Unit]] | None = self._kept(reader, start, end)
                 if found is None and self._executor is not None:
-                    found = self._executor.submit(units_of_range, str(source.path), number, start, end, known)
+                    found = self._submitted(self._executor, str(source.path), number, start, end, known)
                 ahead.append((start, end, found))
                 if len(ahead) >= limit:
                     yield from self._first(ahead, source, reader, done)
@@ -297,6 +298,25 @@ class _Ranges:
             for _, _, future in ahead:
                 if isinstance(future, Future):
                     future.cancel()
+
+    def _submitted(
+        self, executor: Executor, path: str, reader: int, start: int, end: int, known: tuple[Profile, ...]
+    ) -> Future[list[Unit]] | None:
+        """A range that is being read elsewhere, or None where the executor takes nothing any more."""
+        try:
+            return executor.submit(units_of_range, path, reader, start, end, known)
+        except RuntimeError:
+            # It was shut down, or a worker died and broke it (BrokenExecutor): the rest is read here.
+            self._executor = None
+            return None
+
+    @staticmethod
+    def _brought(found: Future[list[Unit]]) -> list[Unit] | None:
+        """What a worker brought back, or None: whatever happened to it, the range is read here then."""
+        try:
+            return found.result() if found.exception() is None else None
+        except CancelledError:
+            return None
 
     def _first(
         self,
@@ -309,8 +329,9 @@ class _Ranges:
         if isinstance(found, list):
             units = found
         else:
+            brought = None if found is None else self._brought(found)
             number = READERS.index(reader)
-            units = units_of_range(str(source.path), number, start, end) if found is None else found.result()
+            units = units_of_range(str(source.path), number, start, end) if brought is None else brought
             if self._store is not None:
                 self._store.keep(_range_name(reader, start, end), frozen.frozen(units))
         yield from units
