@@ -12,6 +12,7 @@ from carecover.analysis import sources
 from carecover.analysis.activity import believed, direct, find_owed, list_days, mails_of
 from carecover.analysis.baseline import Baseline, is_window
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
+from carecover.analysis.gap import plain_ca_name
 from carecover.analysis.layout import CaLayout, learn_layout
 from carecover.analysis.published import key_of
 from carecover.analysis.requests import Trail, follow_requests
@@ -191,7 +192,10 @@ def _impossible(rows: pd.DataFrame, facts: CaseFacts) -> Iterable[dict[str, Any]
 
 def _others(notifications: pd.DataFrame, own: pd.DataFrame, layout: CaLayout) -> Iterable[dict[str, Any]]:
     """Mails in another CA's name: no finding follows from them, but they are counted."""
-    others = notifications[~notifications.index.isin(own.index) & notifications["ca_name"].notna()]
+    # Of a mail that lies in two mailboxes ``own`` holds one copy: the other is no other CA's.
+    mine = {plain_ca_name(str(name)) for name in own["ca_name"].dropna().unique()}
+    theirs = [name for name in notifications["ca_name"].dropna().unique() if plain_ca_name(str(name)) not in mine]
+    others = notifications[notifications["ca_name"].isin(theirs)]
     if not len(others):
         return
     told = others[others["serial"].map(lambda s: isinstance(s, str) and layout.native(layout.decode(s)))]
