@@ -143,6 +143,23 @@ class Desk:
         place = self.case.path.resolve()
         return place.with_name(f"{place.name}-bundle-{digest[:8]}")
 
+    @property
+    def state(self) -> object:
+        """What changes whenever the journal grows, whoever writes it: this kernel, another tab, a command."""
+        return self._state()
+
+    def since(self, state: object) -> str:
+        """Who did what after that state, in a few words; empty where nothing was done."""
+        size = state[0] if isinstance(state, tuple) else 0
+        if self.state == state or not size:
+            return ""
+        with self._journal.open("rb") as file:
+            known = file.read(size).count(b"\n")
+        later = self.history[known:]
+        people = sorted({str(entry.details["by"]) for entry in later if "by" in entry.details})
+        acts = ", ".join(sorted({entry.act for entry in later}))
+        return f"{acts}{' by ' + ', '.join(people) if people else ''}"
+
     def _keep(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever make gives
         state = self._state()
         if state != self._kept_at:

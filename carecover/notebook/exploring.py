@@ -352,7 +352,8 @@ class WordingsPanel(Panel):
 
     def show(self) -> None:
         used = self.desk.table("profiles")
-        self.known.show(used[used["origin"] != "unexplained"])
+        known = used[used["origin"] != "unexplained"]
+        self.known.show(known.assign(origin=known["origin"].map(spaced), event=known["event"].map(spaced)))
         unknown = int(used.loc[used["origin"] == "unexplained", "mails"].sum())
         self.told.value = (
             markup.note(

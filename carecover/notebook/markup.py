@@ -38,6 +38,7 @@ _TONES: Final[Mapping[str, Tone]] = {
     "gap": "bad",
     "stop": "bad",
     "before start": "warning",
+    "now": "warning",
     "low": "bad",
 }
 

@@ -79,6 +79,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def refresh(self) -> None:
         """Draw the case as it is now; what stands in the way is said in the panel."""
+        self._drawn_at = self.desk.state
         there = not self.needs_case or CaseFolder.is_case(self.case.path)
         for control in self._controls:
             control.layout.display = None if there else "none"
@@ -96,6 +97,19 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def act(self, verb: Callable[[], str], *buttons: widgets.Button) -> None:
         """Carry out a verb and show its sentence, or that of the error; then draw every panel again."""
+        try:
+            elsewhere = self.desk.since(self._drawn_at)
+        except (CarecoverError, OSError):
+            # The verb itself says what is wrong with the journal.
+            elsewhere = ""
+        if elsewhere:
+            self.desk.changed()
+            self.say(
+                f"The case has changed since it was shown here, in another tab or by a command ({elsewhere}). All "
+                "is drawn anew, and nothing was done: look at it again, then repeat.",
+                "warning",
+            )
+            return
         self.say("Working …")
         for button in buttons:
             button.disabled = True

@@ -237,8 +237,16 @@ class Panel:
         return found.inner_text()
 
     def picture(self, place: Path) -> Path:
-        """The panel alone, as a PNG."""
+        """The panel alone, as a PNG; the window is made as high as it takes."""
+        size = self.tab.page.viewport_size
+        box = self.at.bounding_box()
+        assert size is not None
+        assert box is not None
+        high = max(size["height"], int(box["height"]) + 240)
+        self.tab.page.set_viewport_size({"width": size["width"], "height": high})
+        self.at.scroll_into_view_if_needed()
         self.at.screenshot(path=place, timeout=PATIENCE_SECONDS * 1000)
+        self.tab.page.set_viewport_size(size)
         return place
 
 

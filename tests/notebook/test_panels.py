@@ -303,6 +303,7 @@ def test_dummies_are_pinned_by_somebody_else(case: Case, incident: tuple[Inciden
     assert "needs 2 dummies" in said(pinning)
     folder = Path(bundle.folder.value)
     case.run(folder, on=SimulatedHost(SimulatedCA.from_state(incident[0].restored)))
+    pinning.refresh()
     put(pinning.by, value=ANALYST)
     assert "Somebody else must look" in press(pinning, "Check and pin")
     put(pinning.by, value=REVIEWER)
@@ -598,6 +599,18 @@ def test_a_case_in_use_by_another_window_is_left_alone(case: Case, monkeypatch: 
         assert "is in use" in press(deciding, "Take the suggestions")
     assert len(case.table("decisions")) == 0
     assert "decided as suggested" in press(deciding, "Take the suggestions")
+
+
+def test_the_second_tab_says_that_the_first_has_changed_the_case(case: Case) -> None:
+    here = carecover.notebook.facts(case)
+    put(here.fields["ca"], value="Typed here")
+    Case.open(case.path).waive("undecided: the log is gone", by=REVIEWER)
+    said_now = press(here, "Save the facts")
+    assert "changed since it was shown here, in another tab" in said_now
+    assert f"waive by {REVIEWER}" in said_now
+    assert case.facts.ca != "Typed here", "nothing is done by somebody who has not seen it"
+    put(here.fields["ca"], value="Typed here")
+    assert "Saved." in press(here, "Save the facts")
 
 
 def test_a_panel_shown_twice_says_where_it_went(case: Case) -> None:
