@@ -112,6 +112,8 @@ def _at_line(source: Source, number: int) -> Excerpt | None:
 
 def _start_of_line(source: Source, number: int, newline: bytes) -> int | None:
     """Where a line begins, counted from 1; None where the file has fewer."""
+    if number < 1:
+        return None
     data, at = source.data, 0
     width = len(newline)
     for _ in range(number - 1):
