@@ -15,6 +15,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -53,6 +54,7 @@ SCENARIOS: Final[dict[str, dict[str, Any]]] = {
         "registry": True, "mail_wording": "german", "audit": True, "passing_holds": 2, "encoding": "utf-16",
     },
 }  # fmt: skip
+APPROVED: Final = {"approved": {"seed": 5, "certificates": 30, "late_approvals": 3, "ordinary_mail": 4}}
 # Columns that say how sure carecover is and what it would do; ``why`` counts the mails, ``evidence`` names files.
 SAID: Final = [
     "finding_id", "kind", "serial", "request_id", "ca_cert_index", "ca_key_index", "subject", "requester", "template",
@@ -78,7 +80,7 @@ class Told:
 @lru_cache
 def incident(name: str) -> tuple[CaseFacts, tuple[bytes, ...], dict[str, bytes]]:
     """What people know, the mails one by one, and all other evidence."""
-    made = make_incident(Scenario(**SCENARIOS[name]))
+    made = make_incident(Scenario(**(SCENARIOS | APPROVED)[name]))
     mails = tuple(mail.data for mail in made.postbox.mails)
     others = {
         path.removeprefix("evidence/"): b"".join(pieces)
@@ -323,6 +325,24 @@ def doubled(name: str, data: st.DataObject) -> None:
     files = {"inbox": mboxrd([*mails, *again])} if where == "the same file" else {"inbox": mboxrd(mails)}
     files |= {f"second/{path}": made for path, made in form(again).items()}
     same(concluded(name, {**others, **{f"mail/{path}": made for path, made in files.items()}}), name)
+
+
+@pytest.mark.parametrize("gone", [b"has been retrieved from", b"has been issued by"])
+def test_a_certificate_that_was_issued_and_then_fetched_is_one_finding(gone: bytes) -> None:
+    """Its request waited: the CA says Issued when it is approved, and RetrievePending when it is fetched."""
+    name = "approved"
+    _, mails, others = incident(name)
+    fetched = [mail for mail in mails if b"has been retrieved from" in mail.partition(b"\n\n")[0]]
+    serials = {serial for mail in fetched if (serial := re.search(rb"Serial Number: ([0-9a-f]+)", mail))}
+    about = {serial[1] for serial in serials}
+    orphaned = [each["serial"] for each in expected(name).findings if each["kind"] == "orphaned"]
+    twice = [serial.decode() for serial in about if serial.decode() in orphaned]
+    assert twice
+    assert len(orphaned) == len(set(orphaned)), "one finding each"
+    fewer = [m for m in mails if not (gone in m.partition(b"\n\n")[0] and any(serial in m for serial in about))]
+    assert len(fewer) < len(mails)
+    told = concluded(name, {**others, "mail/inbox.mbox": mboxrd(fewer)})
+    assert [each["serial"] for each in told.findings if each["kind"] == "orphaned"] == orphaned
 
 
 # ------------------------------------------------------------------------------------------- taken away
