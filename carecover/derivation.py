@@ -101,9 +101,14 @@ class Derivation:
     @cached_property
     def baseline(self) -> analysis.Baseline:
         """The restored CA's database; raises QuestionError where views contradict each other."""
-        held = self.holding
+        held, facts = self.holding, self.holding.facts
         return analysis.assemble_baseline(
-            held.readings["ca_rows"], held.readings["views"], held.baseline, restored=held.facts.restored
+            held.readings["ca_rows"],
+            held.readings["views"],
+            held.baseline,
+            backup=facts.backup,
+            failure=facts.failure,
+            restored=facts.restored,
         )
 
     @cached_property

@@ -33,6 +33,9 @@ _LINE: Final = re.compile(r"(?:(.*), )?line (\d+)(?:, row \d+)?", re.DOTALL)
 # Zones reach from -12 to +14 hours.
 _ANY_ZONE: Final = timedelta(hours=14)
 
+# People name the time at which a backup began; the CA goes on meanwhile.
+_BACKUP_TAKES: Final = timedelta(hours=1)
+
 # So many names of evidence stand in a sentence.
 _MAX_NAMED: Final = 20
 # And so much of the name of a file in an archive.
@@ -69,14 +72,17 @@ def assemble_baseline(
     views: pd.DataFrame,
     chosen: Sequence[str] | None = None,
     *,
+    backup: datetime | None = None,
+    failure: datetime | None = None,
     restored: datetime | None = None,
 ) -> Baseline:
     """Join the views (tables ``ca_rows`` and ``views``) into the one baseline.
 
     ``chosen`` names the evidence a person decided on; it settles every question but that
     of two chosen views which contradict each other. ``restored`` is when the restored CA
-    first ran: what was mended since shows in a view that was made too late. Raises
-    QuestionError otherwise.
+    first ran: what was mended since shows in a view that was made too late. ``backup`` and
+    ``failure`` enclose the requests that the restored CA cannot know: they show in a view, or a database
+    file, of the CA that was lost. Raises QuestionError otherwise.
     """
     present = [str(e) for e in views["evidence_id"].dropna().unique()]
     if chosen:
@@ -97,6 +103,13 @@ def assemble_baseline(
             raise QuestionError(
                 f"{evidence_id} was made after mending had begun ({mended}): what was mended no longer looks lost. "
                 f"Hand in the view from right after the restore; later ones belong to 'carecover verify'. "
+                f"{_how_to_choose(present, evidence_id)}"
+            )
+        if not chosen and (lost := _of_the_lost_ca(part, backup, failure or restored)):
+            raise QuestionError(
+                f"{evidence_id} looks like the database of before the failure: {lost}, which a CA restored from that "
+                "backup cannot know. Were it taken for the restored CA's, nothing would look lost. Where the "
+                "transaction logs were replayed, or the time of the backup is another, say so. "
                 f"{_how_to_choose(present, evidence_id)}"
             )
         for name, capture in _captures(evidence_id, part, views[views["evidence_id"] == evidence_id]):
@@ -190,6 +203,22 @@ def _mended(rows: pd.DataFrame, restored: datetime | None) -> str:
         if n
     ]
     return ", ".join(told)
+
+
+def _of_the_lost_ca(rows: pd.DataFrame, backup: datetime | None, end: datetime | None) -> str:
+    """Requests in the rows that were made after the backup and before the failure, in words; nothing where none was."""
+    if backup is None or end is None:
+        return ""
+    guessed = rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).astype(bool).any()
+    margin = _ANY_ZONE if guessed else _BACKUP_TAKES
+    inside = rows[true(rows["submitted_at"] > backup + margin) & true(rows["submitted_at"] <= end - margin)]
+    if not len(inside):
+        return ""
+    newest = inside["submitted_at"].max().strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"{len(inside)} of its requests {'was' if len(inside) == 1 else 'were'} made between the backup and the "
+        f"failure, the newest at {newest}"
+    )
 
 
 def _imported(serial: str, request_id: int) -> bool:

@@ -239,3 +239,41 @@ def test_what_the_restored_ca_issued_and_revoked_itself_is_no_mending() -> None:
         "revoked_at": RESTORED + timedelta(hours=2),
     }  # fmt: skip
     assert len(assemble_baseline(*mended(own), restored=RESTORED).rows) == 3
+
+
+BACKUP, FAILURE = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)
+BEFORE, BETWEEN = BACKUP - timedelta(days=2), BACKUP + timedelta(days=3)
+
+
+def submitted(evidence_id: str, *times: datetime, **more: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    ids = range(1, len(times) + 1)
+    made = rows(evidence_id, ids, **more)
+    return [{**row, "submitted_at": at} for row, at in zip(made, times, strict=True)], view(evidence_id, ids)
+
+
+@pytest.mark.parametrize("end", [{"failure": FAILURE}, {"restored": FAILURE}])
+def test_a_database_of_before_the_failure_is_asked_about_and_never_silently_the_restored_one(
+    end: dict[str, Any],
+) -> None:
+    lost = tables(submitted("E1", BEFORE, BETWEEN))
+    with pytest.raises(QuestionError, match=r"E1 looks like .*before the failure: 1 of its requests was .*2026-03-04"):
+        assemble_baseline(*lost, backup=BACKUP, **end)
+    assert len(assemble_baseline(*lost, ["E1"], backup=BACKUP, **end).rows) == 2, "a person can say that it is right"
+
+
+@pytest.mark.parametrize(
+    ("at", "facts", "more"),
+    [
+        (BETWEEN, {"failure": FAILURE}, {}),
+        (BETWEEN, {"backup": BACKUP}, {}),
+        (BEFORE, {"backup": BACKUP, "failure": FAILURE}, {}),
+        (BACKUP + timedelta(minutes=50), {"backup": BACKUP, "failure": FAILURE}, {}),
+        (FAILURE + timedelta(days=1), {"backup": BACKUP, "failure": FAILURE}, {}),
+        (BACKUP + timedelta(hours=9), {"backup": BACKUP, "failure": FAILURE}, {"flags": ["zone_assumed_utc"]}),
+    ],
+    ids=["no backup", "no end", "before", "while the backup ran", "after the restore", "an unknown zone"],
+)
+def test_what_the_restored_ca_can_know_raises_no_question(
+    at: datetime, facts: dict[str, Any], more: dict[str, Any]
+) -> None:
+    assert len(assemble_baseline(*tables(submitted("E1", BEFORE, at, **more)), **facts).rows) == 2
