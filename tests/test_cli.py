@@ -689,7 +689,7 @@ def _interrupt(*_arguments: object) -> None:
 def test_the_last_line_of_defence_is_a_sentence(
     capfd: pytest.CaptureFixture[str], story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_case: Case) -> None:
+    def broken(_case: Case, **_named: object) -> None:
         raise RuntimeError("first\nsecond")
 
     monkeypatch.setattr(Case, "check", broken)
@@ -702,3 +702,12 @@ def test_the_last_line_of_defence_is_a_sentence(
     monkeypatch.setenv("CARECOVER_DEBUG", "1")
     with pytest.raises(RuntimeError):
         main(["check", str(story.place / "added")])
+
+
+def test_who_hands_in_mails_that_nothing_explains_is_told_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "box").write_bytes(b"From ca@corp.example Sat Jul 11 13:17:00 2026\nSubject: Neues Papier\n\nNr. 44\n")
+    run("init", tmp_path / "case")
+    code, _, err = run("add", tmp_path / "case", tmp_path / "box")
+    assert code == 0
+    assert "No mail is explained by a known wording." in err
+    assert "carecover profile" in err
