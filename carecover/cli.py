@@ -336,6 +336,16 @@ def add(case: Path, paths: tuple[Path, ...], fetched_from: str | None, as_json: 
     if not len(accounting):
         _say("There was no file in what you named: nothing was added.")
         return NEEDS_A_PERSON
+    known = opened.table("profiles")
+    unread = int(known.loc[known["origin"] == "unexplained", "mails"].sum())
+    kinds = opened.table("evidence").set_index("evidence_id")["kind"]
+    of_mail = accounting[accounting["evidence_id"].map(kinds).isin(("mbox", "mail", "msg", "pst"))]
+    if unread or (int(of_mail["irrelevant"].sum()) and not len(opened.table("notifications"))):
+        told = f"Mails that look like the CA's and that no known wording explains: {unread}."
+        _say(
+            f"{told if unread else 'No mail is explained by a known wording.'} Where the CA's mails are among them, "
+            "hand in its registry (certutil -v -getreg exit\\smtp) or see what can be learned: carecover profile CASE"
+        )
     if int(accounting["rejected"].sum()):
         _say("Some units were rejected. Where and why: carecover table CASE rejects")
         return NEEDS_A_PERSON

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
 from carecover.errors import EvidenceError, PathError
+from carecover.evidence.configured import configured
 from carecover.evidence.driver import read
 from carecover.evidence.units import Context
 from carecover.model import TABLES, Accounting, DateOrder, Reading
@@ -35,15 +37,29 @@ _WHAT: Final = {
 
 
 def read_mail(
-    path: str | os.PathLike[str], *, time_zone: str | None = None, date_order: DateOrder | None = None
+    path: str | os.PathLike[str],
+    *,
+    time_zone: str | None = None,
+    date_order: DateOrder | None = None,
+    registry: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
     """Table ``notifications`` from an mbox, a mail file, an archive or a folder of them (links are not followed).
 
-    ``time_zone`` (IANA name) and ``date_order`` say how the CA printed its dates. Raises
-    PathError for a missing path, EvidenceError where a file is no mail, UsageError for an
-    unknown zone.
+    ``time_zone`` (IANA name) and ``date_order`` say how the CA printed its dates; ``registry`` is a file that says
+    how it words its mails (``certutil -getreg exit\\smtp…`` or a ``.reg`` export). Raises PathError for a missing
+    path, EvidenceError where a file is no mail or no such export, UsageError for an unknown zone.
     """
     context = Context(time_zone, date_order)
+    if registry is not None:
+        wordings = configured(
+            _of(_one(Path(registry), ("registry", "archive"), "an export of the registry", context), "registry")
+        )
+        if not wordings:
+            raise EvidenceError(
+                f"{registry} words no mail: hand in the key of the SMTP exit module with its sub-keys "
+                "(certutil -v -getreg exit\\smtp, or a .reg export of ExitModules)."
+            )
+        context = replace(context, profiles=wordings)
     return _table(path, "notifications", ("mbox", "mail", "msg", "pst", "archive"), "mails", context, folder=True)
 
 

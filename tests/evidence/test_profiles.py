@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carecover.case import Case
-from carecover.errors import UsageError
-from carecover.evidence import Context, configured, profiles, read
+from carecover.errors import EvidenceError, UsageError
+from carecover.evidence import Context, configured, kind_of, profiles, read, read_mail
 from carecover.evidence.wording import MAX_FORMAT_LINES, Line, Profile, Wording, line_of, lines_of
 from carecover.model import TABLES, Reading
 from carecover.simulator import Scenario, make_incident
@@ -371,3 +371,15 @@ def test_a_wording_is_the_same_in_the_journal() -> None:
     with pytest.raises(ValueError, match="exploded"):
         Wording.from_json({**wording.to_json(), "event": "exploded"})
     assert Profile("a", (wording,)).origin == "built_in"
+
+
+def test_who_wants_one_table_hands_the_registry_in_beside_the_mails(tmp_path: Path) -> None:
+    make_case(tmp_path, "german", mail_wording="german", registry=True, date_locale="de-DE")
+    files = [p for p in (tmp_path / "german" / "evidence").rglob("*") if p.is_file()]
+    box = next(p for p in files if kind_of(p) == "mbox")
+    (export,) = (p for p in files if kind_of(p) == "registry")
+    alone, with_it = read_mail(box), read_mail(box, registry=export)
+    assert len(with_it) > 2 * len(alone)
+    assert "registry" in set(with_it["profile"])
+    with pytest.raises(EvidenceError, match="is not an export of the registry"):
+        read_mail(box, registry=box)
