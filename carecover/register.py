@@ -347,7 +347,7 @@ def _true(flags: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _with_certificates(mails: pd.DataFrame, certificates: pd.DataFrame) -> pd.DataFrame:
-    """A carried certificate with the CA's signature wins over the mail's own words.
+    """A carried certificate with the CA's signature wins over the mail's words, and settles what its dates leave open.
 
     One whose signature does not verify is flagged: the mail does not add up.
     """
@@ -358,12 +358,17 @@ def _with_certificates(mails: pd.DataFrame, certificates: pd.DataFrame) -> pd.Da
     verified = known.drop_duplicates("certificate_sha256").set_index("certificate_sha256")
     mails = mails.copy()
     # pandas cannot look anything up in a column of times without rows.
-    for name in ("serial", "thumbprint", "subject", "not_before", "not_after") if len(verified) else ():
+    settled = ("serial", "thumbprint", "subject", "template", "not_before", "not_after")
+    for name in settled if len(verified) else ():
         better = mails["certificate_sha256"].map(verified[name]).astype(mails[name].dtype)
         mails[name] = better.where(better.notna(), mails[name])
-    doubtful = carried & ~mails["certificate_sha256"].isin(verified.index)
+    sure = carried & mails["certificate_sha256"].isin(verified.index)
+    # The time of a revocation is in no certificate: what was guessed for it stays guessed.
+    dated = sure & mails["revoked_at"].isna()
     mails["flags"] = [
-        [*flags, "certificate_not_verified"] if doubt else flags
-        for flags, doubt in zip(mails["flags"], doubtful, strict=True)
+        [*flags, "certificate_not_verified"]
+        if doubt
+        else [flag for flag in flags if not (told and flag in evidence.DATE_FLAGS)]
+        for flags, doubt, told in zip(mails["flags"], carried & ~sure, dated, strict=True)
     ]
     return mails

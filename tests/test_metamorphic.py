@@ -55,6 +55,7 @@ SCENARIOS: Final[dict[str, dict[str, Any]]] = {
     },
 }  # fmt: skip
 APPROVED: Final = {"approved": {"seed": 5, "certificates": 30, "late_approvals": 3, "ordinary_mail": 4}}
+CARRIED: Final = {"carried": {"seed": 8, "certificates": 10, "mail_carries_certificate": 0.5, "ordinary_mail": 0}}
 # Columns that say how sure carecover is and what it would do; ``why`` counts the mails, ``evidence`` names files.
 SAID: Final = [
     "finding_id", "kind", "serial", "request_id", "ca_cert_index", "ca_key_index", "subject", "requester", "template",
@@ -75,12 +76,13 @@ class Told:
         self.verdicts = sorted(zip(coverage["aspect"], coverage["verdict"], strict=True))
         self.rejects = len(case.table("rejects"))
         self.notifications = case.table("notifications")
+        self.certificates = case.table("certificates").drop_duplicates("certificate_sha256")
 
 
 @lru_cache
 def incident(name: str) -> tuple[CaseFacts, tuple[bytes, ...], dict[str, bytes]]:
     """What people know, the mails one by one, and all other evidence."""
-    made = make_incident(Scenario(**(SCENARIOS | APPROVED)[name]))
+    made = make_incident(Scenario(**(SCENARIOS | APPROVED | CARRIED)[name]))
     mails = tuple(mail.data for mail in made.postbox.mails)
     others = {
         path.removeprefix("evidence/"): b"".join(pieces)
@@ -90,15 +92,17 @@ def incident(name: str) -> tuple[CaseFacts, tuple[bytes, ...], dict[str, bytes]]
     return made.facts, mails, others
 
 
-def concluded(name: str, files: Files) -> Told:
-    """The conclusions from files handed in as one folder."""
+def concluded(name: str, files: Files, *, unknown: Sequence[str] = ()) -> Told:
+    """The conclusions from files handed in as one folder; ``unknown``: facts that nobody gave."""
     facts = incident(name)[0]
     with tempfile.TemporaryDirectory() as folder:
         for path, data in files.items():
             place = Path(folder, "evidence", path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
-        known: dict[str, Any] = {key: value for key, value in facts.to_json().items() if value is not None}
+        known: dict[str, Any] = {
+            key: value for key, value in facts.to_json().items() if value is not None and key not in unknown
+        }
         case = Case.create(Path(folder, "case"), **known)
         case.add([Path(folder, "evidence")])
         return Told(case)
@@ -450,3 +454,25 @@ def test_a_later_view_in_the_same_archive_is_asked_about() -> None:
     with pytest.raises(QuestionError, match="Take it apart"):
         concluded("rich", {"all.zip": zipped({"restored.txt": older.encode(), "today.txt": text.encode()})})
     assert facts.restored is not None
+
+
+# ------------------------------------------------------------------------------ a certificate and its mail
+
+
+def test_what_a_certificate_says_wins_over_its_mail_and_settles_its_dates() -> None:
+    _, sent, rest = incident("carried")
+    told = concluded("carried", {**rest, "mail/inbox.mbox": mboxrd(sent)}, unknown=("time_zone", "date_order"))
+    mails = told.notifications[told.notifications["event"] == "issued"]
+    carried = mails[mails["certificate_sha256"].notna()]
+    carried = carried[~carried["flags"].map(lambda flags: "certificate_not_verified" in flags)]
+    others = mails[mails["certificate_sha256"].isna()]
+    open_dates = {"zone_from_date_header", "zone_assumed_utc", "date_order_unknown"}
+    assert len(carried) > 3
+    assert any(open_dates & {*flags} for flags in others["flags"]), "these mails leave no date open"
+    for row in carried.to_dict("records"):
+        assert not open_dates & {*row["flags"]}
+        (certificate,) = told.certificates[
+            told.certificates["certificate_sha256"] == row["certificate_sha256"]
+        ].to_dict("records")
+        for column in ("serial", "thumbprint", "subject", "template", "not_before", "not_after"):
+            assert row[column] == certificate[column], column

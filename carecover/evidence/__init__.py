@@ -9,6 +9,7 @@ list of dicts). ``verify_signatures`` is the one place where a signature is beli
 from __future__ import annotations
 
 from carecover.evidence.configured import configured
+from carecover.evidence.dates import DATE_FLAGS
 from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, unexplained_mails
 from carecover.evidence.excerpt import Excerpt, excerpt
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
@@ -23,6 +24,7 @@ READER_VERSION = "24"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [
+    "DATE_FLAGS",
     "MAIL_KINDS",
     "READER_VERSION",
     "Context",

@@ -27,6 +27,8 @@ ORDER_CONTRADICTED: Final = "date_order_contradicted"
 UNREADABLE: Final = "date_unreadable"
 ZONE_ASSUMED: Final = "zone_assumed_utc"
 ZONE_FROM_HEADER: Final = "zone_from_date_header"
+DATE_FLAGS: Final = frozenset({ORDER_UNKNOWN, ZONE_ASSUMED, ZONE_FROM_HEADER})
+"""What a printed date leaves open, until something surer tells it."""
 
 # Longer than any date that a locale prints.
 _MAX_TEXT: Final = 64
