@@ -19,8 +19,8 @@ from carecover.notebook.exploring import (
     first_steps,
     open_case,
     timeline,
-    wordings,
 )
+from carecover.notebook.learning import wordings
 from carecover.notebook.reporting import report
 from carecover.notebook.running import batch, pin, rehearse, run, verify
 from carecover.report import use_offline_renderer
