@@ -6,9 +6,11 @@ anew. Guaranteed to whom, and what is not: docs/custody.md.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,9 +25,13 @@ from carecover.model import CaseFacts, utc_text
 # A report with all its tables, or a packed bundle.
 _MAX_ANCHOR: Final = 1 << 28
 _MAX_MEMBERS: Final = 100_000
+_MAX_STREAMS: Final = 2_000
+_MAX_STREAM: Final = 1 << 20
 _DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 # How manifests, reports and exports call the head of the journal; a label wins over whatever else looks like one.
 _LABELLED: Final = re.compile(rb"journal[-_ ]head[^0-9A-Za-z]{1,30}([0-9a-f]{64})(?![0-9a-f])", re.IGNORECASE)
+_PDF: Final = b"%PDF"
+_STREAM: Final = re.compile(rb"stream\r?\n")
 _TRANSCRIPT: Final = b"@@CR plan "
 _HEAD: Final = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 _SELF_NAMED: Final = re.compile(
@@ -208,7 +214,8 @@ def anchor(path: Path) -> Anchor:
     digests: set[str] = set()
     for part in _parts(data):
         heads |= {match.decode("ascii").lower() for match in _LABELLED.findall(part)}
-        digests |= {match.decode("ascii") for match in _DIGEST.findall(part)}
+        # A PDF has identifiers that look like digests: of one only the label counts.
+        digests |= {match.decode("ascii") for match in _DIGEST.findall(part)} if not data.startswith(_PDF) else heads
     if not digests and not heads:
         raise UsageError(
             f"{path} names no head of a journal that could be read: name a bundle, a transcript, a report or a time "
@@ -218,11 +225,17 @@ def anchor(path: Path) -> Anchor:
 
 
 def _parts(data: bytes) -> Iterator[bytes]:
-    """The bytes, and those of the members where it is an archive (a packed bundle, a .docx)."""
+    """The bytes, and those of the members of an archive (a packed bundle, a .docx) or the streams of a PDF."""
     yield data
+    room = _MAX_ANCHOR
+    # What a PDF says of itself is written last.
+    for match in list(_STREAM.finditer(data))[-_MAX_STREAMS:] if data.startswith(_PDF) else ():
+        with contextlib.suppress(zlib.error):
+            part = zlib.decompressobj().decompress(data[match.end() : match.end() + _MAX_STREAM], room)
+            room = max(room - len(part), 1)
+            yield part
     if not data.startswith(b"PK"):
         return
-    room = _MAX_ANCHOR
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist()[:_MAX_MEMBERS]:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -240,6 +241,16 @@ def test_what_names_no_head_is_refused(whole: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text(json.dumps({"journal_head": "ab" * 32}))
     assert custody.anchor(other).heads == ("ab" * 32,)
+
+
+def test_of_a_pdf_only_the_label_counts(whole: Path, tmp_path: Path) -> None:
+    head = entries(whole / "case")[-2].digest.encode()
+    looks_like_one = b"/ID [(" + b"ab" * 32 + b")]"
+    for name, said in (("with.pdf", b"/Keywords (journal head: " + head + b"; plan: x)"), ("without.pdf", b"nothing")):
+        (tmp_path / name).write_bytes(b"%PDF-1.7\nstream\r\n" + zlib.compress(said) + b"\nendstream " + looks_like_one)
+    assert custody.anchor(tmp_path / "with.pdf").heads == (head.decode(),)
+    with pytest.raises(UsageError, match="names no head"):
+        custody.anchor(tmp_path / "without.pdf")
 
 
 # ---------------------------------------------------------------- owner only
