@@ -98,6 +98,8 @@ class Tree:
         self.log = root / ".venv-setup.log"
         self.mutex = root / ".venv.lock"
         self.venv = root / ".venv"
+        self.grid = root / "grid"  # sources of the notebooks' review grid
+        self.grid_stamp = root / "carecover" / "notebook" / "_grid" / "stamp"  # written last, too
         self.stamp = self.venv / "carecover-stamp"  # written last: a .venv without it is half-made
         self.python = self.executable("python")
 
@@ -352,6 +354,46 @@ def set_up(tree: Tree, part: str, run: Run) -> None:
     raise StartError(SETUP_FAILED, f"    {last_lines}\n{advice} The whole story is in {tree.log.name}.")
 
 
+# --- The review grid --------------------------------------------------------------------------------------
+
+
+def grid_fingerprint(tree: Tree) -> str:
+    """Of everything that the bundle is made from."""
+    names = ["package.json", "package-lock.json", "build.mjs", "src/grid.js", "src/grid.css"]
+    parts = [(tree.grid / name).read_bytes() for name in names if (tree.grid / name).is_file()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def build_grid(tree: Tree, run: Run, again: bool = True) -> bool:
+    """Builds the notebooks' review grid where npm is found; False where there is none: plain controls do its job.
+
+    What failed once is tried again only where ``again`` says so, or its sources have changed.
+    """
+    if not (tree.grid / "package-lock.json").is_file():
+        return False
+    wanted = grid_fingerprint(tree)
+    known = tree.grid_stamp.read_text(encoding="utf-8") if tree.grid_stamp.is_file() else ""
+    npm = shutil.which("npm")
+    if known == wanted or npm is None or (known == f"failed {wanted}" and not again):
+        return known == wanted
+    say("Building the review grid of the notebooks ...")
+    calm = ["--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000"]
+    commands = ([npm, "--prefix", str(tree.grid), "ci", *calm], [npm, "--prefix", str(tree.grid), "run", "build"])
+    try:
+        tree.grid_stamp.parent.mkdir(exist_ok=True)
+        tree.grid_stamp.unlink(missing_ok=True)
+        for old in tree.grid_stamp.parent.iterdir():
+            old.unlink()  # a half-made or outdated one is none
+        done = not any(run(command) for command in commands)
+        tree.grid_stamp.write_text(wanted if done else f"failed {wanted}", encoding="utf-8")
+    except OSError as error:
+        say(f"It cannot be written ({error}).")
+        return False
+    if not done:
+        say(f"That failed; the notebooks use plain controls instead. The whole story is in {tree.log.name}.")
+    return done
+
+
 # --- The commands -----------------------------------------------------------------------------------------
 
 
@@ -403,6 +445,9 @@ def provide(tools: Sequence[SystemTool], run: Run, require_all: bool) -> None:
 def test(tree: Tree, arguments: Sequence[str]) -> int:
     make_ready(tree, DEVELOPMENT)
     provide(SYSTEM_TOOLS, run_logged(tree), bool(os.environ.get("CARECOVER_REQUIRE_ALL")))
+    require_all = bool(os.environ.get("CARECOVER_REQUIRE_ALL"))
+    if not build_grid(tree, run_logged(tree)) and require_all and shutil.which("npm") and tree.grid.is_dir():
+        raise StartError(SETUP_FAILED, f"The review grid was not built; {tree.log.name} says why.")
     wanted = [argument for argument in arguments if argument != "--thorough"]
     thorough = ["-m", "thorough or not thorough"] if "--thorough" in arguments else []
     checks = {"pytest": ["pytest", *thorough, *wanted]}
@@ -423,6 +468,8 @@ def test(tree: Tree, arguments: Sequence[str]) -> int:
 def dispatch(tree: Tree, command: str, arguments: Sequence[str]) -> int:
     if command in {"demo", "lab"}:
         make_ready(tree, RUNTIME)
+        if command == "lab":
+            build_grid(tree, run_logged(tree), again=False)
         hand_over([str(tree.executable("carecover")), command, *arguments])
     if command == "bench":
         script = tree.root / "benchmarks" / "run.py"

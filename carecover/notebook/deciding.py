@@ -11,10 +11,11 @@ import pandas as pd
 from carecover.case import Case
 from carecover.errors import RefusedError, UsageError
 from carecover.model import ACTIONABLE_KINDS, Plan, RevocationReason, Role, SignOff
-from carecover.notebook import markup
+from carecover.notebook import grid, markup
 from carecover.notebook.choosing import EvidenceView, FindingList, careful, details
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import WIDE, Panel, Rows, button, choice, entry, row
+from carecover.notebook.reviewing import ReviewPanel
 from carecover.remediation import explain
 
 _ACTIONS: Final = (
@@ -254,7 +255,7 @@ def _items(plan: Plan) -> pd.DataFrame:
 
 def decide(case: Case) -> Panel:
     """Decide about findings: filter, select, set action, reason and note."""
-    return DecidePanel(case)
+    return ReviewPanel(case) if grid.available() else DecidePanel(case)
 
 
 def sign(case: Case) -> Panel:

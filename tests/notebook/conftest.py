@@ -13,10 +13,17 @@ import pytest
 
 from carecover.case import Case
 from carecover.model import ACTIONABLE_KINDS
+from carecover.notebook import grid
 from carecover.notebook.dropping import DropZone
 from carecover.simulator import Incident, Scenario, make_incident
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
+
+
+@pytest.fixture(autouse=True)
+def _without_the_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The plain controls, built or not; the stories of test_grid put a stand-in there."""
+    monkeypatch.setattr(grid, "BUNDLE", tmp_path / "no bundle")
 
 
 @pytest.fixture(scope="session")
