@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from carecover.analysis import make_activity
@@ -211,6 +211,11 @@ def test_a_window_of_years_is_shown_by_its_end() -> None:
     zone=st.sampled_from([None, "Pacific/Kiritimati", "America/Havana", "UTC"]),
     event=st.sampled_from(["issued", "startup", "denied"]),
 )
+@example(times=[], backup=datetime(3, 1, 1, tzinfo=UTC), zone=None, event="issued")
+@example(
+    times=[datetime(1, 1, 1, tzinfo=UTC)], backup=datetime(1, 1, 1, tzinfo=UTC), zone="America/Havana", event="issued"
+)
+@example(times=[], backup=datetime.max.replace(tzinfo=UTC), zone="Pacific/Kiritimati", event="issued")
 def test_whatever_the_dates_every_day_comes_once_and_no_count_is_lost(
     times: list[datetime], backup: datetime | None, zone: str | None, event: str
 ) -> None:
