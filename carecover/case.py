@@ -897,9 +897,7 @@ class Case:
     def _evidence_records(self) -> list[dict[str, Any]]:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]
 
-    def _readings(
-        self, progress: Progress | None = None, executor: Executor | None = None
-    ) -> dict[str, pd.DataFrame]:
+    def _readings(self, progress: Progress | None = None, executor: Executor | None = None) -> dict[str, pd.DataFrame]:
         records, accepted = self._evidence_records(), self._accepted_profiles()
         return self._register.tables(records, self.facts, progress, accepted, executor=executor)
 
