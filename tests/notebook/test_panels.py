@@ -666,3 +666,25 @@ def test_progress_is_there_only_while_there_is_some() -> None:
     assert bar.children[0].value == 1, "not more often than an eye can follow"
     bar.stop()
     assert bar.layout.display == "none"
+
+
+def test_a_wording_counts_once_a_person_accepts_it(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The panel shows what the case proposes, accepts it by name, and shows no proposal of an older state."""
+    asked: list[dict[str, Any]] = []
+    known = case.table("profiles")
+    assert len(known)
+    lists: dict[str, Any] = {name: [["<b>one</b>"]] for name in ("examples", "columns", "checked", "senders")}
+    proposed = known.head(1).assign(origin="proposed", profile_id="P1", serials=3, known=2, agreeing=2, **lists)
+
+    def profile(_: Case, **how: Any) -> pd.DataFrame:
+        asked.append({name: value for name, value in how.items() if name != "progress"})
+        return pd.concat([known, proposed], ignore_index=True)
+
+    monkeypatch.setattr(Case, "profile", profile)
+    panel = carecover.notebook.wordings(case)
+    assert "of a known wording" in panel.told.value
+    assert "could be learned: 1" in press(panel, "Look for wordings")
+    assert "&lt;b&gt;one&lt;/b&gt;" in panel.detail.value, "an example is text"
+    put(panel.by, value=ANALYST)
+    assert "was accepted" in press(panel, "Accept this wording")
+    assert asked == [{}, {"accept": ["P1"], "by": ANALYST}]
