@@ -1,0 +1,70 @@
+"""The review grid in a real browser: keys that would delete its cell, an act on many, and the case after a restart."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from carecover.case import Case
+from carecover.notebook import grid
+from carecover.simulator import Scenario, make_incident
+from tests.browser.lab import PATIENCE_SECONDS, Desktop, Tab
+
+ANALYST = "Ada Analyst"
+_CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
+
+
+@pytest.fixture
+def folder(desktop: Desktop, tmp_path: Path) -> Path:
+    """The notebooks beside a case with evidence and no decision."""
+    if not grid.available():
+        pytest.skip("The review grid is not built here: start.py test builds it where npm is found.")
+    place = desktop.lay_out("review")
+    made = make_incident(Scenario(seed=3, certificates=60, lost=10))
+    made.write(tmp_path)
+    facts = json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))
+    Case.create(place / "my-case", **facts).add([tmp_path / "evidence"])
+    return place
+
+
+def begun(tab: Tab, revision: int = 1) -> None:
+    """Wait until the grid shows what Python sent."""
+    drawn = tab.page.locator(f'.ccg[data-ready="1"][data-rev="{revision}"]')
+    drawn.wait_for(timeout=PATIENCE_SECONDS * 1000)
+    drawn.scroll_into_view_if_needed()
+
+
+def test_many_are_decided_in_the_grid_and_no_key_deletes_its_cell(desktop: Desktop, folder: Path, album: Path) -> None:
+    tab = desktop.tab(folder / "2-revoke-and-publish.ipynb")
+    tab.run_all()
+    begun(tab)
+    page, panel = tab.page, tab.panel("Decide")
+    cells = page.evaluate(_CELLS)
+    page.locator('.ccg .ag-row[row-index="0"] .ag-cell[col-id="kind"]').click()
+    panel.says("what a revocation hits")
+    page.keyboard.type("ddx")
+    assert page.evaluate(_CELLS) == cells
+    tab.picture(album / "review-light.png")
+
+    page.locator('.ccg-chip[data-chip="kind:orphaned"]').click()
+    panel.at.get_by_role("button", name="Select all shown", exact=True).click()
+    panel.choose("Action", "leave")
+    panel.put("Note", "owner unknown")
+    panel.put("Your name", ANALYST)
+    panel.press(
+        f"Decide about {page.locator('.ccg').get_attribute('data-selected')}", until=re.compile("decided: leave")
+    )
+    decided = Case.open(folder / "my-case").table("decisions")
+    assert set(decided["action"]) == {"leave"}
+    assert set(decided["decided_by"]) == {ANALYST}
+
+    tab.restart()
+    tab.run_all()
+    begun(tab)
+    leave = page.locator('.ccg-chip[data-chip="action:leave"] b')
+    assert leave.inner_text() == str(len(decided)), "the case is as it was left"
+    tab.save()
+    assert (folder / "2-revoke-and-publish.ipynb").stat().st_size < 200_000, "no bundle, and no more than is shown"
