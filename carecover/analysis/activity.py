@@ -31,8 +31,6 @@ _FIRST: Final = datetime(2, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9998, 12, 31, tzinfo=UTC)
 # Other days of the same weekday that a day is compared with: eight weeks to either side.
 _LIKE_WEEKS: Final = 8
-_EARLIEST: Final = date(1900, 1, 1)
-_LATEST: Final = date(9000, 1, 1)
 _LIKE_AT_LEAST: Final = 4
 # Fewer mails than half of the least of its like are a sign only where chance plays no great part.
 _BUSY: Final = 20
@@ -201,11 +199,9 @@ def list_days(
     if window is None:
         return []
     zone = case_zone(facts)
-    first, last = (_day(moment, zone) for moment in window)
-    # A fact may be any date; what is counted around it must still be in the calendar.
-    first, last = (min(max(day, _EARLIEST), _LATEST) for day in (first, last))
-    around = timedelta(weeks=_LIKE_WEEKS)
+    first, last = (moment.astimezone(zone).date() for moment in window)
     first = max(first, last - timedelta(days=MAX_DAYS - 1))
+    around = timedelta(weeks=_LIKE_WEEKS)
     span = (_midnight(first - around, zone), _midnight(last + around + timedelta(days=1), zone))
     sent = _by_day(mails["sent_at"], span, zone)
     issued = _by_day(mails.loc[mails["event"] == "issued", "sent_at"], span, zone)
@@ -312,20 +308,13 @@ def _window(
         seen = [t[t <= latest].max() for t in (mails["sent_at"], events["recorded_at"])]
         end = max([begin, *(m for s in seen if (m := cell_moment(s)) is not None)])
     begin = begin - _BEFORE if begin.year > 1 else begin
-    # Nearer to the ends of the calendar no zone can be reckoned with.
-    return (begin, end) if begin <= end and begin.year > 2 and end.year < 9990 else None
+    # Nearer to the ends of the calendar neither a zone nor the longest window can be reckoned with.
+    return (begin, end) if begin <= end and begin.year > 10 and end.year < 9990 else None
 
 
 def _local_day(moment: datetime, zone: tzinfo) -> date:
     """The day in that zone; a mail may bear a date so near to the ends of the calendar that a zone carries it over."""
     return min(max(moment, _FIRST), _LAST).astimezone(zone).date()
-
-
-def _day(moment: datetime, zone: tzinfo) -> date:
-    try:
-        return moment.astimezone(zone).date()
-    except OverflowError:  # the first and the last hours of the calendar
-        return moment.date()
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:
