@@ -11,7 +11,7 @@ import pytest
 from carecover.case import Case
 from carecover.notebook import grid
 from carecover.simulator import Scenario, make_incident
-from tests.browser.lab import PATIENCE_SECONDS, Desktop, Tab
+from tests.browser.lab import NARROW, PATIENCE_SECONDS, Desktop, Tab
 
 ANALYST = "Ada Analyst"
 _CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
@@ -66,5 +66,9 @@ def test_many_are_decided_in_the_grid_and_no_key_deletes_its_cell(desktop: Deskt
     begun(tab)
     leave = page.locator('.ccg-chip[data-chip="action:leave"] b')
     assert leave.inner_text() == str(len(decided)), "the case is as it was left"
+    dark = desktop.tab(folder / "2-revoke-and-publish.ipynb", size=NARROW, dark=True)
+    dark.run_all()
+    begun(dark)
+    dark.picture(album / "review-dark-narrow.png")
     tab.save()
     assert (folder / "2-revoke-and-publish.ipynb").stat().st_size < 200_000, "no bundle, and no more than is shown"
