@@ -69,6 +69,6 @@ def test_many_are_decided_in_the_grid_and_no_key_deletes_its_cell(desktop: Deskt
     dark = desktop.tab(folder / "2-revoke-and-publish.ipynb", size=NARROW, dark=True)
     dark.run_all()
     begun(dark)
-    dark.picture(album / "review-dark-narrow.png")
+    dark.panel("Decide").picture(album / "review-dark-narrow.png")
     tab.save()
     assert (folder / "2-revoke-and-publish.ipynb").stat().st_size < 200_000, "no bundle, and no more than is shown"
