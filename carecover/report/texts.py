@@ -396,6 +396,7 @@ _ENGLISH: Final = {
     "method_8": "Suspect notifications are shown, never counted: a mail that does not add up is evidence for nothing.",
     "method_9": "The figure in brackets after a caption counts its rows and names the table of the case that they come "
     "from; carecover table CASE NAME gives the whole of it.",
+    "method_recorded": "Columns marked so hold the words of the case's tables, which are English: as recorded.",
     "reasons_caption": "Reasons for revocation",
     "column_designation": "Designation",
     "column_use": "When to use it",

@@ -37,7 +37,7 @@ from carecover.report.timeline import svg
 _WIDTH: Final = 180.0
 """Millimetres between the margins of an A4 page."""
 # How wide a column is beside others; what is left over goes to the texts.
-_WIDTHS: Final[dict[Kind, float]] = {"number": 1.5, "time": 2.6, "verdict": 2.2, "serial": 4.6, "digest": 4.2}
+_WIDTHS: Final[dict[Kind, float]] = {"number": 1.8, "time": 3.6, "verdict": 2.2, "serial": 5.6, "digest": 4.2}
 _TONES: Final[dict[Tone, str]] = {"good": "1E6B3C", "warning": "7A5200", "bad": "A3290F"}
 _SHADES: Final[dict[Tone, str]] = {"good": "E9F5ED", "warning": "FDF5E1", "bad": "FCECE7"}
 _QUIET: Final = RGBColor(0x58, 0x65, 0x6F)
@@ -62,7 +62,8 @@ def render_docx(document: Document) -> bytes:
         for block in section.blocks:
             _block(out, block, document)
         if number == 0:
-            out.add_heading(document.interface["about"], 1)
+            # The summary is a page by itself.
+            out.add_heading(document.interface["about"], 1).paragraph_format.page_break_before = True
             _terms(out, document.head)
     out.add_paragraph(document.footer, "Carecover Quiet")
     return _settled(out)
@@ -100,7 +101,7 @@ def _prepare(out: Any, document: Document) -> None:  # noqa: ANN401 - python-doc
     for name in ("Carecover Cell", "Carecover Detail"):
         styles[name].paragraph_format.space_after = Pt(1)
     mono = styles.add_style("Carecover Mono", WD_STYLE_TYPE.CHARACTER)
-    mono.font.name, mono.font.size = "Consolas", Pt(7)
+    mono.font.name, mono.font.size = "Consolas", Pt(6.5)
     styles["Caption"].font.color.rgb, styles["Caption"].font.size = RGBColor(0x1D, 0x27, 0x30), Pt(10)
     styles["Caption"].paragraph_format.keep_with_next = True
     about = out.core_properties

@@ -252,13 +252,13 @@ def test_findings_are_in_three_tables_by_what_can_be_done() -> None:
 
 
 def test_suspect_mails_prove_nothing_anywhere() -> None:
-    """Without the suspect finding, only its own table, its counts and its risk are gone."""
+    """Without the suspect finding, only its own table, its counts, its risk and its row in the appendix are gone."""
     case = sample.realistic()
     findings = case["tables"]["findings"]
     without = findings[findings["kind"] != "suspect_notification"].reset_index(drop=True)
     whole, less = make_document(**case), make_document(**with_tables(findings=without))
     for section, other in zip(whole.sections, less.sections, strict=True):
-        if section.key in ("summary", "findings", "risks"):
+        if section.key in ("summary", "findings", "risks", "appendices"):
             continue
         assert section == other
     assert table(whole, "Findings that") == table(less, "Findings that")
@@ -293,12 +293,15 @@ def test_what_can_be_done_depends_on_how_the_ca_makes_serials(serials: list[str]
 
 def test_old_and_new_revocation_dates_stand_side_by_side() -> None:
     dates = table(make_document(**sample.realistic()), "Revocation dates")
-    assert column(dates, "Before the failure (UTC)")[0] == "2026-03-02 07:00"
-    assert column(dates, "By the new CRL (UTC)")[0] == "2026-03-05 08:33"
+    assert column(dates, "Before the failure")[0] == "2026-03-02 08:00 +01:00"
+    assert column(dates, "By the new CRL")[0] == "2026-03-05 09:33 +01:00"
     assert column(dates, "Days between")[0] == "3"
     assert dates.total == 6
     planned = make_document(**with_tables(outcomes=None))
-    assert set(column(table(planned, "Revocation dates"), "By the new CRL (UTC)")) == {"not yet"}
+    assert set(column(table(planned, "Revocation dates"), "By the new CRL")) == {"not yet"}
+    facts = replace(sample.realistic()["facts"], time_zone=None)
+    in_utc = table(make_document(**sample.realistic() | {"facts": facts}), "Revocation dates")
+    assert column(in_utc, "Before the failure (UTC)")[0] == "2026-03-02 07:00", "without a zone the title says UTC"
     text = words(sample.realistic())
     assert "For 6 of them the key was compromised" in text
     assert "that matters for code signing" in text
