@@ -210,8 +210,13 @@ def _of_the_lost_ca(rows: pd.DataFrame, backup: datetime | None, end: datetime |
     if backup is None or end is None:
         return ""
     guessed = rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).astype(bool).any()
-    margin = _ANY_ZONE if guessed else _BACKUP_TAKES
-    inside = rows[true(rows["submitted_at"] > backup + margin) & true(rows["submitted_at"] <= end - margin)]
+    # The zone that somebody named, or the clock, may be wrong as well; the lost CA went on until the failure, so the
+    # later half of the window tells it even then.
+    margin = _ANY_ZONE if guessed else min(_ANY_ZONE, max(_BACKUP_TAKES, (end - backup) / 2))
+    inside = rows[
+        true(rows["submitted_at"] > backup + margin)
+        & true(rows["submitted_at"] <= end - (margin if guessed else _BACKUP_TAKES))
+    ]
     if not len(inside):
         return ""
     newest = inside["submitted_at"].max().strftime("%Y-%m-%d %H:%M UTC")

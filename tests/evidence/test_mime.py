@@ -123,7 +123,7 @@ def entities(draw: st.DrawFn, depth: int = 0, *, plain: bool = False) -> list[by
         lines += draw(TEXTS)
         for _ in range(draw(st.integers(0, 3))):
             lines.append(b"--" + boundary + draw(st.sampled_from([b"", b" ", b"\t"])))
-            lines += draw(entities(depth + 1, plain=digest == b"digest"))
+            lines += draw(entities(depth + 1, plain=plain or digest == b"digest"))
         if draw(st.booleans()):
             lines.append(b"--" + boundary + b"--")
             lines += draw(TEXTS)
@@ -146,7 +146,7 @@ def entities(draw: st.DrawFn, depth: int = 0, *, plain: bool = False) -> list[by
             )
         )
         lines.append(b"Content-Type: " + what + charset)
-    # A digest holds mails, and of mails in base64 the library makes nothing.
+    # A digest holds mails, at any depth where boundaries repeat, and of mails in a coding the library makes nothing.
     if coding and not plain:
         lines.append(b"Content-Transfer-Encoding: " + coding)
     lines.append(b"")
