@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _WINE, _BROWSER = Path(__file__).with_name("wine"), Path(__file__).with_name("browser")
+# No test may depend on how fast the machine is at the moment.
+settings.register_profile("carecover", deadline=None)
+settings.load_profile("carecover")
 # What a process of its own has to say at the end.
 SAID_BY_WORKERS = pytest.StashKey[list[str]]()
 

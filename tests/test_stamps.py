@@ -163,7 +163,7 @@ def test_a_changed_stamp_is_not_believed(case: Case, authority: Authority, tmp_p
             continue
         assert now[1] == said[1], "what is believed is what was signed"
         believed += 1
-    assert believed < 60
+    assert believed < 150, "most bytes count"
 
 
 @pytest.mark.parametrize("odd", [b"", b"\x30", b"\x30\x03\x02\x01\x02", b"junk", b"\x30\x80" + bytes(100)])
