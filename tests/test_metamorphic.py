@@ -165,7 +165,9 @@ def outlook(mail: bytes) -> dict[int, str] | None:
     body = parsed.get_content()
     if "\ufffd" in body:
         # A mail that says ASCII and has other letters: whoever brought it into Outlook looked at them.
-        body = parsed.get_payload(decode=True).decode("utf-8")
+        letters = parsed.get_payload(decode=True)
+        assert isinstance(letters, bytes)
+        body = letters.decode("utf-8")
     return {0x007D: head, 0x0037: str(parsed["subject"]), 0x1000: body.replace("\n", "\r\n")}
 
 
