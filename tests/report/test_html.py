@@ -44,7 +44,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input", "col", "wbr"}
 # All that the page is made of; the drawing has its own test.
 ELEMENTS = {"html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "footer"}
 ELEMENTS |= {"h1", "h2", "h3", "p", "a", "ol", "ul", "li", "dl", "dt", "dd", "div", "figure", "figcaption"}
-ELEMENTS |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "bdi", "span", "strong", "b"}
+ELEMENTS |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "bdi", "span", "strong", "b", "small"}
 DRAWING = {"svg", "title", "desc", "rect", "g", "path", "line", "text"}
 
 
