@@ -772,7 +772,8 @@ class Case:
         """What an act recorded of its result, and what comes out now."""
         said, now = entry.details, dict[str, str | None]()
         then = self._afresh(said.get("as_of", entry.number - 1))
-        with contextlib.suppress(QuestionError, RefusedError):
+        # CaseError: the key of the pseudonyms is gone, which is told of its file as well.
+        with contextlib.suppress(QuestionError, RefusedError, CaseError):
             if entry.act == "sign":
                 now["digest"] = then.plan().digest
                 now["findings"] = _digest_of("findings", then.findings)

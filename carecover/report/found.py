@@ -158,8 +158,11 @@ def _coverage(case: Material) -> list[Block]:
     if coverage.empty:
         blocks.append(Paragraph(say("coverage_none"), "warning"))
     else:
-        looked = rows_of(coverage, ("aspect", "figure", "verdict", "why"))
-        blocks.append(case.sheet("coverage", _COVERAGE, looked, len(coverage), "coverage"))
+        # What was counted and why is free text, which outsiders do not get.
+        shown = [0, 2] if case.edition == "redacted" else [0, 1, 2, 3]
+        names = [("aspect", "figure", "verdict", "why")[n] for n in shown]
+        columns = [_COVERAGE[n] for n in shown]
+        blocks.append(case.sheet("coverage", columns, rows_of(coverage, names), len(coverage), "coverage"))
     out = activity[flag(activity["outage"])]
     if len(out):
         days = (

@@ -110,6 +110,7 @@ GERMAN: Final = {
     "column_utc": "UTC",
     "column_local": "Ortszeit",
     "column_what": "Was",
+    "column_event": "Was",
     "event_backup": "Letzte gute Sicherung",
     "event_failure": "Die CA fiel aus",
     "event_restored": "Die CA wurde wiederhergestellt",

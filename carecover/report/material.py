@@ -31,6 +31,7 @@ from carecover.report.document import (
     Columns,
     Execution,
     Heading,
+    Kind,
     OpenField,
     Table,
     cell,
@@ -147,7 +148,10 @@ class Material:
         """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
         limits = [MAX_DETAIL if kind == "detail" else MAX_TEXT for _, kind in columns]
         shown = tuple(
-            tuple(self.cell(value, limit) for value, limit in zip(row, limits, strict=True))
+            tuple(
+                self.cell(self._open(value, k), limit)
+                for value, limit, (_, k) in zip(row, limits, columns, strict=True)
+            )
             for row in islice(rows, MAX_ROWS)
         )
         headings = tuple(
@@ -158,6 +162,10 @@ class Material:
         if total > len(shown):
             note = self.say("more_rows" if source else "more_rows_plain", shown=len(shown), total=total, source=source)
         return Table(self.say(caption), headings, shown, total, note, source or None)
+
+    def _open(self, value: object, kind: Kind) -> object:
+        """What is left out needs no line of its own below a row: the head says that it is."""
+        return None if kind == "detail" and self.edition == "redacted" and value == self.say("withheld") else value
 
     def cell(self, value: object, limit: int) -> str:
         """A table's value in the words of the language; a time in the case's own zone, with its offset."""

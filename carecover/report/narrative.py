@@ -37,7 +37,7 @@ _DUMMIES: Final[Columns] = (
     ("column_state", "verdict"),
     ("column_serial", "serial"),
     ("column_file", "name"),
-    ("column_by", "name"),
+    ("column_person", "name"),
     ("column_when", "time"),
     ("column_sha256", "detail"),
 )
@@ -174,11 +174,11 @@ def happened(case: Material) -> Section:
     zone = case.zone
     if zone is None:
         lead = say("events_lead_utc")
-        columns: Columns = (("column_utc", "time"), ("column_what", "text"))
+        columns: Columns = (("column_utc", "time"), ("column_event", "text"))
         rows: list[tuple[str, ...]] = [(minute(at), what) for at, what in events]
     else:
         lead = say("events_lead", zone=clean(case.facts.time_zone))
-        columns = (("column_utc", "time"), ("column_local", "time"), ("column_what", "text"))
+        columns = (("column_utc", "time"), ("column_local", "time"), ("column_event", "text"))
         rows = [(minute(at), local(at, zone), what) for at, what in events]
     sheet = case.sheet("events", columns, rows, len(rows))
     return Section("happened", say("happened"), (Paragraph(lead, "quiet"), sheet, cause))
@@ -279,8 +279,11 @@ def risks(case: Material) -> Section:
     blocks: list[Block] = [Items(tuple(texts)), Items(tuple(say(f"monitor_{n}") for n in range(1, 5)), say("monitor"))]
     dummies = case.table("dummies")
     if len(dummies):
-        listed = rows_of(
-            first_of(dummies, "state", ("leftover", "pinned")), ("state", "serial", "file", "by", "at", "sha256")
+        listed = (
+            (state, serial, file_name(file), *rest)
+            for state, serial, file, *rest in rows_of(
+                first_of(dummies, "state", ("leftover", "pinned")), ("state", "serial", "file", "by", "at", "sha256")
+            )
         )
         blocks.append(case.sheet("dummies_caption", _DUMMIES, listed, len(dummies), "dummies"))
     return Section("risks", say("risks"), tuple(blocks))

@@ -87,11 +87,29 @@ NAMES: Final[Mapping[str, str]] = {
 }
 # Values out of a list of ours; anything else in such a column is left out.
 # fmt: off
+_ITEMS: Final = frozenset(
+    (
+        "machine", "user", "expired", "up to 30 days", "up to 90 days", "up to a year", "more than a year",
+        "infrastructure", "replace first", "set anew",
+    )
+)
 WORDS: Final[Mapping[str, frozenset[str]]] = {
     "kind": frozenset(
         (
             *FINDING_KINDS, "base", "delta", "ocsp", "mbox", "eml", "msg", "pst", "maildir", "zip", "gzip", "tar",
             "view_csv", "view_text", "edb", "evtx", "crl", "certificate", "registry", "ldif", "transcript", "unknown",
+        )
+    ),
+    "aspect": frozenset(
+        (
+            "CA certificate", "certificates of before the backup", "clocks and time zone", "columns of the view",
+            "database view", "earlier CA certificates", "edges of the mailbox", "end of the view",
+            "events that are mailed", "evidence read", "failure and restore", "filter of the view",
+            "holes in the view", "last delta CRL", "last published CRL", "later CRLs", "mails day by day",
+            "mails of other CAs", "mails that could not be sent", "notifications", "request IDs in the gap",
+            "request IDs without a trace", "requests after the restore", "requests with a mail", "rows of the gap",
+            "rows that look imported", "Security log", "start and stop of the service", "time zone", "verdict",
+            "views of the database", "template", "requester", "validity left", "use", "revocation date", "CRL",
         )
     ),
     "confidence": frozenset(("high", "medium", "low")),
@@ -172,7 +190,8 @@ def tables(given: Mapping[str, pd.DataFrame], names: Pseudonyms) -> dict[str, pd
         table = given[name]
         columns: dict[str, Any] = {}
         for column in TABLES[name].columns:
-            values = table[column.name].tolist()
+            # Private columns are not in the tables that a case shows.
+            values = table[column.name].tolist() if column.name in table else [None] * len(table)
             change = names.column(column.name)
             if column.kind == "text":
                 cache: dict[Any, object] = {}
@@ -187,13 +206,19 @@ def tables(given: Mapping[str, pd.DataFrame], names: Pseudonyms) -> dict[str, pd
             columns["finding_id"] = [_finding(value) for value in table["finding_id"].tolist()]
         if name == "impact":
             told = zip(table["aspect"].tolist(), table["item"].tolist(), table["figure"].tolist(), strict=True)
-            # Only the counts by template are of a known form.
-            kept = [(a, names.template(i), f) for a, i, f in told]
-            columns["aspect"] = [a if a == "template" else names.withheld for a, _, _ in kept]
-            columns["item"] = [i if a == "template" else names.withheld for a, i, _ in kept]
-            columns["figure"] = [_counted(f) if a == "template" else names.withheld for a, _, f in kept]
+            kept = [(aspect, _item(aspect, item, names), _counted(figure)) for aspect, item, figure in told]
+            columns["item"] = [item for _, item, _ in kept]
+            columns["figure"] = [figure for _, _, figure in kept]
         found[name] = TABLES[name].typed(columns, len(table))
     return found
+
+
+def _item(aspect: object, item: object, names: Pseudonyms) -> str | None:
+    """What an impact is on: a template, or one of the product's own words."""
+    if aspect == "template":
+        return names.template(item)
+    known = isinstance(item, str) and (item in _ITEMS or re.fullmatch(r"key [0-9]{1,5}", item, re.ASCII))
+    return str(item) if known else names.withheld
 
 
 def _counted(figure: object) -> str:
@@ -226,13 +251,13 @@ def plan(given: Plan | None, names: Pseudonyms) -> Plan | None:
         "ca_name": names("ca", given.ca_name),
         "config": None,
         "ca_certificate_sha256": names.withheld,
-        "items": tuple(_item(item, names) for item in given.items),
+        "items": tuple(_step(item, names) for item in given.items),
         "waivers": (names.withheld,) * len(given.waivers),
     }
     return _KnownPlan(**body)
 
 
-def _item(item: PlanItem, names: Pseudonyms) -> PlanItem:
+def _step(item: PlanItem, names: Pseudonyms) -> PlanItem:
     return replace(
         item,
         finding_id=_finding(item.finding_id) or "",

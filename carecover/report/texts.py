@@ -113,6 +113,7 @@ _ENGLISH: Final = {
     "column_utc": "UTC",
     "column_local": "Local time",
     "column_what": "What",
+    "column_event": "What",
     "event_backup": "Last good backup",
     "event_failure": "The CA failed",
     "event_restored": "The CA was restored",
