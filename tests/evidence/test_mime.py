@@ -110,7 +110,7 @@ def entities(draw: st.DrawFn, depth: int = 0, *, plain: bool = False) -> list[by
     if kind in ("multipart", "message") and depth < 4:
         if kind == "message":
             lines.append(b"Content-Type: message/rfc822")
-            return [*lines, b"", *draw(entities(depth + 1))]
+            return [*lines, b"", *draw(entities(depth + 1, plain=plain))]
         boundary = draw(st.sampled_from(BOUNDARIES)).encode()
         digest = draw(st.sampled_from([b"mixed", b"alternative", b"digest"]))
         written = draw(
