@@ -36,8 +36,9 @@ from carecover.report.timeline import svg
 
 _WIDTH: Final = 180.0
 """Millimetres between the margins of an A4 page."""
-# How wide a column is beside others; what is left over goes to the texts.
-_WIDTHS: Final[dict[Kind, float]] = {"number": 1.8, "time": 3.6, "verdict": 2.2, "serial": 5.6, "digest": 4.2}
+# Millimetres that these kinds of cells need; the texts share what is left over.
+_WIDTHS: Final[dict[Kind, float]] = {"number": 20, "time": 40, "verdict": 24, "serial": 57, "digest": 42}
+_LEAST: Final = 20.0
 _TONES: Final[dict[Tone, str]] = {"good": "1E6B3C", "warning": "7A5200", "bad": "A3290F"}
 _SHADES: Final[dict[Tone, str]] = {"good": "E9F5ED", "warning": "FDF5E1", "bad": "FCECE7"}
 _QUIET: Final = RGBColor(0x58, 0x65, 0x6F)
@@ -216,8 +217,11 @@ def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
 
 
 def _widths(kinds: Sequence[Kind]) -> tuple[float, ...]:
-    parts = [_WIDTHS.get(kind, 3.2) for kind in kinds]
-    return tuple(_WIDTH * part / sum(parts) for part in parts)
+    texts = sum(kind not in _WIDTHS for kind in kinds)
+    rest = _WIDTH - sum(_WIDTHS.get(kind, 0) for kind in kinds)
+    share = max(rest / texts, _LEAST) if texts else 0
+    widths = [_WIDTHS.get(kind, share) for kind in kinds]
+    return tuple(width * _WIDTH / sum(widths) for width in widths)
 
 
 def _fit(sheet: Any, widths: Sequence[float]) -> None:  # noqa: ANN401

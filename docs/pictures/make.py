@@ -1,8 +1,12 @@
-"""Draws docs/pictures/gap.png from a simulated incident: python docs/pictures/make.py"""
+"""Draws docs/pictures/gap.png and report.png from simulated incidents: python docs/pictures/make.py
+
+report.png is page 1 of the report as PDF: it needs Pango, and poppler's pdftoppm.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +14,7 @@ from pathlib import Path
 import vl_convert
 
 from carecover import TABLES, Case
+from carecover.demo import run_demo
 from carecover.report import timeline_svg
 from carecover.simulator import Scenario, make_incident
 
@@ -29,5 +34,16 @@ def draw(target: Path) -> None:
     target.write_bytes(vl_convert.svg_to_png(drawn, scale=1.5))
 
 
+def draw_report(target: Path) -> None:
+    """Carry out a demonstration, and draw the first page of its report."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        run_demo(place / "demo", 11, lambda _: None)
+        made = Case.open(place / "demo" / "case").report(place / "report.pdf")
+        page = ["pdftoppm", "-r", "80", "-png", "-singlefile", str(made), str(target.with_suffix(""))]
+        subprocess.run(page, check=True)
+
+
 if __name__ == "__main__":
     draw(Path(__file__).with_name("gap.png"))
+    draw_report(Path(__file__).with_name("report.png"))
