@@ -6,12 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from carecover import Case
 from carecover.cli import main
 from carecover.errors import CaseError, UsageError
-from carecover.report import AUDIENCES, FIELDS, FORMS, LANGUAGES, make_document
+from carecover.report import AUDIENCES, FIELDS, FORMS, LANGUAGES, make_document, render_json
 from carecover.report import redacted as outsiders
 from tests.small_case import ANALYST, REVIEWER, Story
 
@@ -131,6 +132,20 @@ def test_each_reader_gets_the_summary_the_risks_and_the_lessons(audience: str) -
     assert part == [key for key in whole if key in part]
     assert {"summary", "happened", "risks", "lessons"} <= set(part)
     assert (audience == "technical") == (part == whole)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["realistic", "empty", "hostile"])
+def test_the_json_is_what_its_schema_says_and_nothing_else(name: str, language: str) -> None:
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    case = getattr(sample, name)()
+    found = json.loads(render_json(make_document(**case, language=language)))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    checker = jsonschema.Draft202012Validator(schema)
+    assert [problem.message[:200] for problem in checker.iter_errors(found)] == []
+    for name_of_key in found:
+        less = {key: value for key, value in found.items() if key != name_of_key}
+        assert not checker.is_valid(less)
 
 
 def test_an_unknown_reader_is_refused() -> None:
