@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from carecover.errors import PathError, RefusedError, UsageError
 from carecover.journal import Entry, preimage
 
 _MAX_FILE: Final = 1 << 20
+# What cryptography raises for a certificate that is not one.
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InvalidSignature),
+    *(x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 # id-ct-TSTInfo (RFC 3161 2.4.2), as DER writes it.
 _TST_INFO: Final = bytes.fromhex("060b2a864886f70d0109100104")
 # [0] IMPLICIT CertificateSet (RFC 5652 5.1).
@@ -70,7 +76,7 @@ def verify(data: bytes, authority: Path) -> str:
         builder.build().verify(answer, answer.tst_info.message_imprint.message)
         signer = next(iter(answer.signed_data.signer_infos))
         return str(signer.issuer.rfc4514_string()) + f", number {signer.serial_number:x}"
-    except (client.VerificationError, ValueError, TypeError, StopIteration) as error:
+    except (client.VerificationError, StopIteration, *_UNREADABLE) as error:
         raise RefusedError(f"The time stamp does not hold under {authority}: {str(error)[:200]}.") from None
 
 
@@ -85,7 +91,7 @@ def _certificates(path: Path) -> list[x509.Certificate]:
             x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
         )
         return list(dict.fromkeys(found))
-    except ValueError:
+    except _UNREADABLE:
         raise UsageError(f"{path} holds no certificate of a time-stamping authority (PEM or DER).") from None
 
 
@@ -96,7 +102,7 @@ def _decoded(data: bytes) -> Any:  # noqa: ANN401 - of a library that may be mis
         if answer.status not in (0, 1):
             raise RefusedError("The authority refused: this answer holds no time stamp.")
         answer.tst_info.message_imprint.hash_algorithm.dotted_string  # noqa: B018 - raises where there is none
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise RefusedError(f"This is no time stamp that could be read: {str(error)[:200]}.") from None
     return answer
 

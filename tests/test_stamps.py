@@ -202,3 +202,12 @@ def test_without_the_library_it_says_what_to_install(
     with pytest.raises(UsageError, match=r"carecover\[stamp\]"):
         case.report(tmp_path / "head.tsq")
     assert not (tmp_path / "head.tsq").exists()
+
+
+def test_a_stamp_with_a_certificate_of_no_version_is_refused(case: Case, authority: Authority, tmp_path: Path) -> None:
+    case.report(tmp_path / "head.tsq")
+    good = authority.answer(tmp_path / "head.tsq", tmp_path / "head.tsr").read_bytes()
+    third = b"\xa0\x03\x02\x01\x02"
+    assert third in good
+    with pytest.raises(RefusedError):
+        stamps.verify(good.replace(third, b"\xa0\x03\x02\x01\x22"), authority.root)
