@@ -70,6 +70,8 @@ class WordingsPanel(Panel):
             (f"{one['origin']}: {one['event']}, {clean(one['title'], 60)}", one["profile_id"])
             for one in self.rows.to_dict("records")
         ] or [("none", None)]
+        if self.proposal.value is None and len(self.rows):
+            self.proposal.index = 0
         self.form.layout.display = None if len(self.rows) else "none"
         self._describe()
 
