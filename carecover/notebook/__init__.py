@@ -20,9 +20,12 @@ from carecover.notebook.exploring import (
     open_case,
     timeline,
 )
+from carecover.notebook.exporting import batch
 from carecover.notebook.learning import wordings
+from carecover.notebook.pinning import pin
+from carecover.notebook.proving import verify
 from carecover.notebook.reporting import report
-from carecover.notebook.running import batch, pin, rehearse, run, verify
+from carecover.notebook.running import rehearse, run
 from carecover.report import use_offline_renderer
 
 __all__ = [
