@@ -21,7 +21,7 @@ LAYERS = [
     {"errors"},
     {"model"},
     {"journal", "facts"},
-    {"folder", "keys", "stamps", "provenance"},
+    {"folder", "keys", "stamps", "provenance", "standing"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "backends", "report"},
     {"register"},
     {"bundles", "ocsp_client", "custody"},

@@ -35,6 +35,7 @@ class DecidePanel(Panel):
     """What is to be done about each finding, by whom, and why."""
 
     title = "Decide"
+    step = "decide"
     hint = (
         "Filter, select one or many, choose what is to be done. A later decision replaces an earlier one; all of them "
         "are kept. Any change voids the signatures under the plan."
@@ -144,6 +145,7 @@ class SignPanel(Panel):
     """The plan as it is now, and the two signatures under it."""
 
     title = "The plan, and two signatures"
+    step = "sign"
     hint = "An analyst and a reviewer, two different people, sign the same plan. Each reads it first."
 
     def build(self) -> Sequence[widgets.Widget]:

@@ -19,6 +19,7 @@ from carecover.errors import CarecoverError, CaseError
 from carecover.folder import CaseFolder
 from carecover.journal import Entry, Journal
 from carecover.model import ACTIONABLE_KINDS, TABLES, Plan
+from carecover.standing import Step, steps
 
 
 class Drawn(Protocol):
@@ -102,6 +103,19 @@ class Desk:
         """Every act on the case, in order."""
         entries: Sequence[Entry] = self._keep("history", lambda: tuple(Journal(self._journal).entries()))
         return entries
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """Where the case stands between the decisions and the proof; raises QuestionError where a person is asked."""
+        found: Sequence[Step] = self._keep("steps", self._steps)
+        return found
+
+    def _steps(self) -> Sequence[Step]:
+        plan = self.plan if self.plan_digest is not None else None
+        return steps(
+            decided=self.decided, plan=plan, sign_offs=() if plan is None else self.case.sign_offs(plan),
+            entries=self.history, outcomes=self.table("outcomes"),
+        )  # fmt: skip
 
     @property
     def decided(self) -> pd.DataFrame:

@@ -49,6 +49,7 @@ class BatchPanel(FolderPanel):
     """The bundle for the CA: exported once the plan is signed; every file can be read here."""
 
     title = "The bundle"
+    step = "export"
     hint = (
         "Exports the scripts for the CA into a folder of their own. Read revoke.cmd, or prepare.cmd where dummies are "
         "needed, before it is carried to the server; README.txt says who runs what, and when."

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import pandas as pd
 
 from carecover.report.document import MAX_DETAIL, cell, clean
+from carecover.standing import Step, following
 
 Kind = Literal["text", "code", "badge"]
 Tone = Literal["plain", "good", "warning", "bad"]
@@ -85,6 +86,23 @@ def note(sentence: str, tone: Tone = "plain") -> str:
     """A sentence that stands out; line breaks are kept."""
     lines = "<br>".join(escape(clean(line, 2_000)) for line in sentence.splitlines() if line.strip())
     return block(f'<div class="cc-note {tone}">{lines}</div>', role="alert" if tone == "bad" else "status")
+
+
+def steps(known: Sequence[Step], here: str) -> str:
+    """Where the case stands, in one line of steps, and what is next; ``here`` is the step of this panel."""
+    ahead = following(known)
+    shown = []
+    for step in known:
+        state = "done" if step.done else "none" if not step.needed else "next" if step is ahead else "ahead"
+        spoken = {"done": "done", "none": "not needed", "next": "next", "ahead": "to come"}[state]
+        current = ' aria-current="step"' if step.name == here else ""
+        shown.append(
+            f'<li class="{state}"{current}><b title="{spoken}">{escape(step.name)}</b> '
+            f"<span>{text(step.told)}</span></li>"
+        )
+    sentence = "Every step is done." if ahead is None else f"<b>Next:</b> {text(ahead.ahead)}."
+    line = f'<ol class="cc-steps" aria-label="where the case stands">{"".join(shown)}</ol>'
+    return block(f'{line}<p class="cc-next">{sentence}</p>')
 
 
 def bullets(sentences: Iterable[str]) -> str:

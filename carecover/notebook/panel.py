@@ -45,6 +45,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     hint: str = ""
     needs_case: bool = True
     """False for the panel that makes the case."""
+    step: str = ""
+    """Its step between the decisions and the proof (``carecover.standing``): all of them head the panel then."""
 
     def __init__(self, case: Case) -> None:
         """Build the controls, take the place on the desk, and draw the case as it is."""
@@ -52,11 +54,12 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.add_class("carecover")
         self.desk = Desk.of(case)
         self.message = widgets.HTML()
-        self._state = widgets.HTML()
+        self._state, self._strip = widgets.HTML(), widgets.HTML()
         head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
         # A frame around the controls: what a subclass hides itself stays hidden.
         self._controls = [widgets.VBox(list(self.build()))]
-        self.children = [widgets.HTML(markup.STYLE + markup.block(head)), self._state, *self._controls, self.message]
+        self._title = widgets.HTML(markup.STYLE + markup.block(head))
+        self.children = [self._title, self._strip, self._state, *self._controls, self.message]
         self.desk.take(type(self).__name__, self)
         self.refresh()
 
@@ -83,6 +86,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         there = not self.needs_case or CaseFolder.is_case(self.case.path)
         for control in self._controls:
             control.layout.display = None if there else "none"
+        self._strip.value = self._steps() if there and self.step else ""
         if not there:
             self._state.value = markup.note("There is no case yet. The first panel of this notebook makes it.")
             return
@@ -94,6 +98,13 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             self._state.value = markup.note(unexpected(error), "bad")
         else:
             self._state.value = ""
+
+    def _steps(self) -> str:
+        try:
+            return markup.steps(self.desk.steps, self.step)
+        except (CarecoverError, OSError):
+            # What stands in the way is said by the panel itself.
+            return ""
 
     def act(self, verb: Callable[[], str], *buttons: widgets.Button) -> None:
         """Carry out a verb and show its sentence, or that of the error; then draw every panel again."""

@@ -17,6 +17,7 @@ class PinPanel(FolderPanel):
     """The check of the dummies that prepare.cmd made, by somebody who did not sign as analyst."""
 
     title = "Pin the dummies"
+    step = "pin"
     hint = (
         "Only where the plan needs dummies. Run prepare.cmd on the CA, bring its folder dummies back into the bundle, "
         "then have a second person look. Only after this there is a revoke.cmd, and it takes these very files only. "

@@ -49,6 +49,7 @@ class VerifyPanel(FilesPanel):
     """What the CA's own files prove about each decision."""
 
     title = "Verify"
+    step = "prove"
     hint = (
         "Hand in the folders logs and out of the bundle, the new CRL as clients fetch it, and a new export of the "
         "database. A decision is proved only by a new CRL that the CA signed; clients may trust the old one meanwhile."

@@ -70,6 +70,7 @@ class RehearsePanel(RunPanel):
     """The plan, carried out against a simulated CA made from the evidence."""
 
     title = "Rehearse"
+    step = "rehearse"
     hint = (
         "Runs the very scripts of the bundle against a simulated CA that is made from the evidence. It checks the "
         "logic against assumptions; it is not a test of your CA. Do it before signing, and as often as you like."
@@ -99,6 +100,7 @@ class CarryOutPanel(RunPanel):
     """The exported bundle, run on the simulator, on this CA, or on a CA by SSH; or carried there by hand."""
 
     title = "Run"
+    step = "run"
     kind = "run"
     hint = (
         "Runs the exported folder, file by file as it was exported. On the real CA: carry the folder there and follow "

@@ -30,7 +30,7 @@ HOSTILE = [
     "שלום العالم",
 ]
 # What the panels are made of; nothing else may appear in them, whatever the evidence says.
-TAGS = {"style", "div", "p", "h3", "h4", "b", "bdi", "span", "dl", "dt", "dd", "ul", "li", "table", "thead", "tbody",
+TAGS = {"style", "div", "p", "h3", "h4", "b", "bdi", "span", "dl", "dt", "dd", "ul", "ol", "li", "table", "thead", "tbody",
         "tr", "th", "td", "pre", "br", "iframe", "svg", "title", "desc", "g", "path", "rect", "text", "line", "defs",
         "clippath", "details", "summary"}  # fmt: skip
 
