@@ -20,12 +20,14 @@ from carecover.case import Case
 from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
-from carecover.notebook import markup
+from carecover.notebook import grid, markup
 from carecover.notebook.choosing import EvidenceView, FindingList, details, spaced
 from carecover.notebook.dropping import DropZone
+from carecover.notebook.grid import ReviewGrid
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of
 from carecover.notebook.picture import Picture
+from carecover.notebook.reviewing import known
 from carecover.report.document import cell, clean
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
@@ -432,9 +434,13 @@ class FindingsPanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.counts = widgets.HTML()
+        return [self.counts, *self.build_list()]
+
+    def build_list(self) -> Sequence[widgets.Widget]:
+        """What is selected from, and what shows the one that is selected."""
         self.detail, self.evidence = widgets.HTML(), EvidenceView(self)
         self.list = FindingList(self, self._chosen, several=False)
-        return [self.counts, self.list, self.detail, self.evidence]
+        return [self.list, self.detail, self.evidence]
 
     def show(self) -> None:
         findings, decisions = self.desk.table("findings"), self.desk.table("decisions")
@@ -445,12 +451,32 @@ class FindingsPanel(Panel):
         )
         summary = markup.table(_by_kind(findings), heads, caption="findings by kind")
         self.counts.value = summary if len(findings) else nothing
-        self.list.show(findings.merge(last, on="finding_id", how="left"))
+        self.show_list(findings.merge(last, on="finding_id", how="left"))
+
+    def show_list(self, rows: pd.DataFrame) -> None:
+        """Show these findings, each with its decision."""
+        self.list.show(rows)
 
     def _chosen(self) -> None:
         finding = self.list.first
         self.detail.value = "" if finding is None else details(finding)
         self.evidence.show(finding)
+
+
+class FindingsGridPanel(FindingsPanel):
+    """The same in the review grid, for any number of findings."""
+
+    hint = "Choose one to see, beside it, what shows it. A suggestion stands in brackets; nothing is decided by itself."
+
+    def build_list(self) -> Sequence[widgets.Widget]:
+        self.rows = pd.DataFrame()
+        self.grid = ReviewGrid(detail=lambda number, at: known(self.desk, self.rows.iloc[number], at))
+        return [self.grid]
+
+    def show_list(self, rows: pd.DataFrame) -> None:
+        self.rows = rows
+        self.grid.layout.display = None if len(rows) else "none"
+        self.grid.show(rows, undoable=False)
 
 
 def _by_kind(findings: pd.DataFrame) -> pd.DataFrame:
@@ -498,4 +524,4 @@ def coverage(case: Case) -> Panel:
 
 def findings(case: Case) -> Panel:
     """Everything about which the restored CA is wrong, with its evidence."""
-    return FindingsPanel(case)
+    return FindingsGridPanel(case) if grid.available() else FindingsPanel(case)

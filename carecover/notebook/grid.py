@@ -1,6 +1,7 @@
 """The review grid: AG Grid Community in a widget of our own, where it was built; Python stays authoritative.
 
     grid = ReviewGrid(act=…, undo=…, detail=…)      raises nothing; ``available()`` says whether it was built
+    grid = ReviewGrid(detail=…)                     to look at only: nothing can be decided in it
     grid.show(rows, undoable=…)                     sends what differs from what the browser has
 
 What is exchanged (each message a dict with ``type``; tables as one binary buffer of column-wise JSON):
@@ -76,15 +77,20 @@ class ReviewGrid(anywidget.AnyWidget):
     _esm = ""
     _css = ""
 
-    def __init__(self, *, act: Act, undo: Callable[[str], Answer], detail: Detail) -> None:
-        """Read the bundle as it is now; nothing is sent before the browser says that it is ready."""
+    def __init__(self, *, detail: Detail, act: Act | None = None, undo: Callable[[str], Answer] | None = None) -> None:
+        """Read the bundle as it is now; nothing is sent before the browser says that it is ready.
+
+        Without ``act`` it is there to be looked at: no form is shown, and no act is taken from the browser.
+        """
         super().__init__(
             _esm=(BUNDLE / "grid.js").read_text(encoding="utf-8"),
             _css=(BUNDLE / "grid.css").read_text(encoding="utf-8"),
         )
-        self._act, self._undo, self._detail = act, undo, detail
+        self._act, self._undo, self._detail = act or _only_seen, undo or _only_seen, detail
+        self._browse = act is None
         self._rows = pd.DataFrame({"finding_id": []})
-        self._sent: dict[str, list[Any]] | None = None
+        self._asked = False
+        self._sent: dict[str, list[Any]] = {}
         self._undoable = False
         self._set, self._rev = 0, 0
         self.on_msg(self._on_message)
@@ -96,8 +102,8 @@ class ReviewGrid(anywidget.AnyWidget):
         same = bool(self._set) and _same_findings(rows, self._rows)
         before, self._rows, self._undoable = self._sent, rows, undoable
         self._set += not same
-        if before is None:
-            return  # no browser has asked yet; the first that does gets everything
+        if not self._asked:
+            return  # the first browser that asks gets everything
         if not same:
             self._send_rows()
             return
@@ -130,8 +136,9 @@ class ReviewGrid(anywidget.AnyWidget):
             for r in _REASONS
         ]
         self._tell(
-            "rows", {**_lasting(self._rows), **self._sent}, count=len(self._rows), actions=actions, reasons=reasons
-        )
+            "rows", {**_lasting(self._rows), **self._sent}, count=len(self._rows), actions=actions, reasons=reasons,
+            browse=self._browse,
+        )  # fmt: skip
 
     def _tell(self, kind: str, columns: Mapping[str, list[Any]], **more: object) -> None:
         self._rev += 1
@@ -154,7 +161,10 @@ class ReviewGrid(anywidget.AnyWidget):
             self.say(unexpected(error), "bad")
 
     def _ready(self, _said: Mapping[str, Any]) -> None:
-        self._send_rows()
+        self._asked = True
+        # Where there is no case yet, or a question stands open, there is nothing to be sent: ``show`` sends it then.
+        if self._set:
+            self._send_rows()
 
     def _tell_detail(self, said: Mapping[str, Any]) -> None:
         self._check_set(said)
@@ -211,6 +221,10 @@ class ReviewGrid(anywidget.AnyWidget):
         if not all(type(i) is int and 0 <= i < number for i in given):
             raise UsageError("The grid named rows that are not there: run the cell again.")
         return sorted(set(given))
+
+
+def _only_seen(*_said: object) -> Answer:
+    raise RefusedError("Here the findings are only looked at: decide in 2-revoke-and-publish.")
 
 
 def _not_understood(_said: Mapping[str, Any]) -> None:

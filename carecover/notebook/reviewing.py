@@ -12,6 +12,7 @@ from carecover.errors import RefusedError, UsageError
 from carecover.model import ACTIONABLE_KINDS, TABLES
 from carecover.notebook import markup
 from carecover.notebook.choosing import careful, details, piece
+from carecover.notebook.desk import Desk
 from carecover.notebook.grid import Answer, ReviewGrid
 from carecover.notebook.panel import Panel
 from carecover.report.document import clean
@@ -27,6 +28,7 @@ class ReviewPanel(Panel):
     """What is to be done about each finding, by whom, and why, in a grid for any number of rows."""
 
     title = "Decide"
+    step = "decide"
     hint = (
         "Filter, select one or many, choose what is to be done. A later decision replaces an earlier one; all of them "
         "are kept. Any change voids the signatures under the plan. A coloured edge marks infrastructure: many at once "
@@ -49,16 +51,7 @@ class ReviewPanel(Panel):
         self.grid.show(self.rows, undoable=not self._last_act().empty)
 
     def _detail(self, number: int, at: int) -> dict[str, object]:
-        """What is known about a row, what its revocation would hit first, and one piece of its evidence."""
-        finding = self.rows.iloc[number]
-        places = list(dict.fromkeys(finding["evidence"]))[:_MAX_PIECES]
-        at = min(at, max(len(places) - 1, 0))
-        return {
-            "html": details(finding),
-            "places": [clean(place, 120) for place in places],
-            "piece": at,
-            "evidence": piece(self.desk, places[at]) if places else "",
-        }
+        return known(self.desk, self.rows.iloc[number], at)
 
     # ------------------------------------------------------------------ acting
 
@@ -136,6 +129,18 @@ class ReviewPanel(Panel):
     def say(self, sentence: str, tone: str = "plain") -> None:
         """Show a sentence below the grid, where the user looks."""
         self.grid.say(sentence, tone)
+
+
+def known(desk: Desk, finding: pd.Series[Any], at: int) -> dict[str, object]:
+    """What is known about a finding, what its revocation would hit first, and one piece of its evidence."""
+    places = list(dict.fromkeys(finding["evidence"]))[:_MAX_PIECES]
+    at = min(at, max(len(places) - 1, 0))
+    return {
+        "html": details(finding),
+        "places": [clean(place, 120) for place in places],
+        "piece": at,
+        "evidence": piece(desk, places[at]) if places else "",
+    }
 
 
 def _key(action: Any, reason: Any, note: Any) -> tuple[str, int | None, str | None]:  # noqa: ANN401 - cells

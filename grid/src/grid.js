@@ -203,7 +203,6 @@ function render({ model, el }) {
     defaultColDef: { sortable: true, resizable: true, suppressHeaderMenuButton: true },
     rowData: [],
     getRowId: ({ data }) => String(data.id),
-    rowSelection: { mode: "multiRow", selectAll: "filtered", enableClickSelection: true, headerCheckbox: true },
     selectionColumnDef: { width: 44, pinned: "left" },
     cacheQuickFilter: true,
     getRowClass: ({ data }) => (data?.infrastructure ? "ccg-infrastructure" : undefined),
@@ -305,14 +304,24 @@ function render({ model, el }) {
     none.disabled = !n;
     clear.hidden = !active() && !search.value;
     status.textContent = [
-      count(shown.rows.length, "certificate", "certificates"),
+      shown.browse ? count(shown.rows.length, "finding", "findings") : count(shown.rows.length, "certificate", "certificates"),
       ...(inSight === shown.rows.length ? [] : [`${number.format(inSight)} shown`]),
-      `${number.format(open)} not decided yet`,
-      `${number.format(n)} selected`,
+      ...(shown.browse ? [] : [`${number.format(open)} not decided yet`, `${number.format(n)} selected`]),
     ].join("  ·  ");
     root.dataset.selected = String(n);
     root.dataset.shown = String(inSight);
     root.dataset.busy = String(shown.busy);
+  }
+
+  /** Where there is nothing to decide there is nothing to tick, and no form. */
+  function browse(on) {
+    if (shown.browse === on) return;
+    shown.browse = on;
+    form.hidden = on;
+    root.setAttribute("aria-label", on ? "The findings" : "Review of the findings");
+    grid.setGridOption("rowSelection", on
+      ? { mode: "singleRow", checkboxes: false, enableClickSelection: true }
+      : { mode: "multiRow", selectAll: "filtered", enableClickSelection: true, headerCheckbox: true });
   }
 
   function options(select, first, items) {
@@ -340,6 +349,7 @@ function render({ model, el }) {
         shown.detail = null;
         aside.replaceChildren(node("p", { class: "ccg-quiet", text: hint }));
       }
+      browse(message.browse);
       options(action, "choose …", message.actions);
       options(reason, "choose …", message.reasons);
       grid.setGridOption("rowData", rows);

@@ -250,6 +250,13 @@ class Panel:
         return place
 
 
+def begun(tab: Tab) -> None:
+    """Wait until the grid shows what Python sent."""
+    drawn = tab.page.locator('.ccg[data-ready="1"]')
+    drawn.wait_for(timeout=PATIENCE_SECONDS * 1000)
+    drawn.scroll_into_view_if_needed()
+
+
 @contextmanager
 def browsing(server: Server, browser: Browser) -> Iterator[Desktop]:
     """A browser session of its own; at the end nothing may have been refused, and no page complained."""

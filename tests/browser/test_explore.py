@@ -13,7 +13,7 @@ import pytest
 from carecover.case import Case
 from carecover.model import sha256_hex
 from carecover.simulator import Scenario, make_incident
-from tests.browser.lab import NARROW, Desktop, Tab
+from tests.browser.lab import NARROW, Desktop, Tab, begun
 
 _FACTS = {
     "CA name": "ca", "CA configuration": "config", "Time zone": "time_zone", "Last backup": "backup",
@@ -74,17 +74,19 @@ def test_from_an_empty_folder_to_the_findings_and_the_report(desktop: Desktop, i
     tab.panel("The baseline").says(re.compile("nothing to ask"))
     case = Case.open(folder / "my-case")
     assert sorted(case.table("evidence")["sha256"]) == sorted(sha256_hex(path.read_bytes()) for path in files)
+    begun(tab)
     tab.panel("Findings").says(re.compile(f"^{len(case.findings)} findings$"))
 
     # The kernel is restarted in the middle: the same cells show the case as it is.
     tab.restart()
     tab.run_all()
+    begun(tab)
     findings = tab.panel("Findings")
     findings.says(re.compile(f"^{len(case.findings)} findings$"))
     only_mails = case.findings[case.findings["evidence"].map(lambda places: "mail)" in places[0])].iloc[0]
-    findings.put("Search", only_mails["serial"])
-    findings.says(re.compile("^1 finding of"))
-    findings.at.locator("select[size]").first.select_option(index=0)
+    findings.put("Search in the findings", only_mails["serial"])
+    findings.says(re.compile("1 shown$"))
+    findings.at.locator('.ag-row[row-index="0"] .ag-cell[col-id="kind"]').click()
     shown = findings.at.locator("pre.cc-raw")
     shown.wait_for()
     assert "<script>document.title='owned'</script>" in shown.inner_text(), "the very mail, and all of it text"
@@ -139,9 +141,9 @@ def test_it_looks_well(
     for title in (*_PANELS, "The wording of the mails") if notebook == "1-explore" else ("The gap", "The report"):
         panel = tab.panel(title)
         if title == "Findings":
-            panel.choose("Kind", next(o for o in panel.at.get_by_label("Kind").locator("option").all_inner_texts()
-                                      if o.startswith("orphaned")))  # fmt: skip
-            panel.at.locator("select[size]").first.select_option(index=1)
+            begun(tab)
+            panel.at.locator('.ccg-chip[data-chip="kind:orphaned"]').click()
+            panel.at.locator('.ag-row[row-index="1"] .ag-cell[col-id="kind"]').click()
             panel.at.locator("pre.cc-raw").wait_for()
         panel.picture(album / f"{name} {title}.png".replace("?", ""))
         wide = panel.at.evaluate(

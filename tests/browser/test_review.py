@@ -11,7 +11,7 @@ import pytest
 from carecover.case import Case
 from carecover.notebook import grid
 from carecover.simulator import Scenario, make_incident
-from tests.browser.lab import NARROW, PATIENCE_SECONDS, Desktop, Tab
+from tests.browser.lab import NARROW, Desktop, begun
 
 ANALYST = "Ada Analyst"
 _CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
@@ -28,13 +28,6 @@ def folder(desktop: Desktop, tmp_path: Path) -> Path:
     facts = json.loads((tmp_path / "facts.json").read_text(encoding="utf-8"))
     Case.create(place / "my-case", **facts).add([tmp_path / "evidence"])
     return place
-
-
-def begun(tab: Tab, revision: int = 1) -> None:
-    """Wait until the grid shows what Python sent."""
-    drawn = tab.page.locator(f'.ccg[data-ready="1"][data-rev="{revision}"]')
-    drawn.wait_for(timeout=PATIENCE_SECONDS * 1000)
-    drawn.scroll_into_view_if_needed()
 
 
 def test_many_are_decided_in_the_grid_and_no_key_deletes_its_cell(desktop: Desktop, folder: Path, album: Path) -> None:

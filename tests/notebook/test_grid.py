@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carecover.case import Case
-from carecover.notebook import decide, grid
+from carecover.folder import CaseFolder
+from carecover.notebook import decide, findings, grid
 from carecover.notebook.deciding import DecidePanel
 from carecover.notebook.reviewing import ReviewPanel
 from tests.notebook.conftest import ANALYST
@@ -76,6 +79,30 @@ def test_the_rows_go_out_as_columns_in_one_buffer_and_nothing_is_kept_in_the_wid
     assert [code for code, *_ in content["reasons"]] == list(range(7)), "only what a batch may write"
     state = browser.panel.grid.get_state()
     assert not any(columns["serial"][0] in str(value) for value in state.values())
+
+
+def test_a_browser_that_asks_before_there_is_a_case_gets_the_rows_once_they_are_there(
+    case: Case, tmp_path: Path
+) -> None:
+    early = Browser(ReviewPanel(Case(CaseFolder(tmp_path / "later"))))
+    assert early.send(type="ready") == []
+    shutil.copytree(case.path, tmp_path / "later")
+    early.heard.clear()
+    early.panel.refresh()
+    assert early.of("rows")[0]["count"] == len(early.panel.rows) > 0
+
+
+def test_findings_that_are_only_looked_at_take_no_act(case: Case) -> None:
+    browser = Browser(findings(case))
+    assert browser.send(type="ready") == ["rows"]
+    content, columns = browser.of("rows")
+    assert content["browse"] is True
+    assert len(columns["serial"]) == len(case.findings), "those that name nothing to act on as well"
+    assert browser.send(type="detail", set=1, id=0) == ["detail"]
+    for message in ({"type": "act", "ids": [0], "patch": {"action": "leave"}}, {"type": "undo"}):
+        assert browser.send(set=1, by=ANALYST, **message) == ["done", "said"]
+        assert "only looked at" in browser.told
+    assert case.table("decisions").empty
 
 
 def test_many_are_decided_by_one_act_and_undone_by_one(case: Case, browser: Browser) -> None:
