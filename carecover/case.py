@@ -349,12 +349,19 @@ class Case:
         return self._derived.plan
 
     def sign_off(
-        self, *, by: str, role: Role | str, key: str | Path | None = None, password: str | None = None
+        self,
+        *,
+        by: str,
+        role: Role | str,
+        key: str | Path | None = None,
+        password: str | None = None,
+        digest: str | None = None,
     ) -> SignOff:
         """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people.
 
         ``key`` is the file of the person's own key (``carecover keygen``), ``password`` what opens it; it is written
-        nowhere. Without a key the sign-off is by name only, and whatever shows it says so.
+        nowhere. Without a key the sign-off is by name only, and whatever shows it says so. ``digest`` is that of the
+        plan that the person has read: raises RefusedError where the plan is another by now.
         """
         if role not in ROLES:
             raise UsageError(f"'{role}' is no role: sign off as {' or '.join(ROLES)}.")
@@ -365,6 +372,11 @@ class Case:
             raise signing
         with self._folder.locked():
             plan = self.plan()
+            if digest not in (None, plan.digest):
+                raise RefusedError(
+                    f"The plan has changed since it was read: that was {digest}, now it is {plan.digest}. Nothing was "
+                    "signed. Read it again, then sign."
+                )
             for other in self.sign_offs(plan):
                 if person_key(other.person) == person_key(person):
                     raise RefusedError(

@@ -9,7 +9,7 @@ of ``Case`` with its name. Run a cell again, restart the kernel, open the notebo
 nothing is lost, because nothing is kept here. ``case`` itself is a plain ``carecover.Case``.
 """
 
-from carecover.notebook.deciding import decide, sign
+from carecover.notebook.deciding import decide
 from carecover.notebook.exploring import (
     add_evidence,
     baseline,
@@ -26,6 +26,7 @@ from carecover.notebook.pinning import pin
 from carecover.notebook.proving import verify
 from carecover.notebook.reporting import report
 from carecover.notebook.running import rehearse, run
+from carecover.notebook.signing import plan, sign
 from carecover.report import use_offline_renderer
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "first_steps",
     "open_case",
     "pin",
+    "plan",
     "rehearse",
     "report",
     "run",

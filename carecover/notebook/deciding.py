@@ -1,22 +1,20 @@
-"""The panels for deciding about findings and for signing the plan that comes of it."""
+"""The panel for deciding about findings, in plain controls; ``reviewing`` has the grid."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import Final
 
 import ipywidgets as widgets
 import pandas as pd
 
 from carecover.case import Case
-from carecover.errors import RefusedError, UsageError
-from carecover.model import ACTIONABLE_KINDS, Plan, RevocationReason, Role, SignOff
+from carecover.errors import UsageError
+from carecover.model import ACTIONABLE_KINDS, RevocationReason
 from carecover.notebook import grid, markup
 from carecover.notebook.choosing import EvidenceView, FindingList, careful, details
-from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Panel, Rows, button, choice, entry, row
+from carecover.notebook.panel import Panel, button, choice, entry, row
 from carecover.notebook.reviewing import ReviewPanel
-from carecover.remediation import explain
 
 _ACTIONS: Final = (
     ("revoke: import it where it is missing, then revoke it", "revoke"),
@@ -141,125 +139,9 @@ class DecidePanel(Panel):
         return "\n".join(told)
 
 
-class SignPanel(Panel):
-    """The plan as it is now, and the two signatures under it."""
-
-    title = "The plan, and two signatures"
-    step = "sign"
-    hint = "An analyst and a reviewer, two different people, sign the same plan. Each reads it first."
-
-    def build(self) -> Sequence[widgets.Widget]:
-        self.told = widgets.HTML()
-        self.items = Rows(
-            [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"),
-             Head("serial", "serial number", "code"), Head("subject", "subject"), Head("template", "template"),
-             Head("how", "how"), Head("note", "note"), Head("by", "decided by")],
-            "steps of the plan",
-        )  # fmt: skip
-        self.signed = widgets.HTML()
-        self.by = entry("Your name")
-        self.role = choice("You sign as", [(role, role) for role in get_args(Role)])
-        self.read = widgets.Checkbox(description="I have read this plan and answer for it", indent=False, layout=WIDE)
-        self.sign = button("Sign this plan", self._sign, main=True)
-        self.form = widgets.VBox([self.by, self.role, self.read, self.sign])
-        self.waiver = entry("Waiver", placeholder="undecided: why · hash: why · hash SERIAL: why · baseline: why")
-        self.waived_by = entry("Your name")
-        self.waive = button("Waive in writing", self._waive)
-        self.waivers = widgets.Accordion([widgets.VBox([self.waiver, self.waived_by, self.waive])], layout=WIDE)
-        self.waivers.set_title(0, "Go on although something is open …")
-        self.shown: str | None = None
-        return [self.told, self.items, self.signed, self.form, self.waivers]
-
-    def show(self) -> None:
-        self.shown = None
-        self.told.value = self.signed.value = ""
-        self.items.show(pd.DataFrame())
-        self.form.layout.display = "none"
-        self.signed.value = self._voided()
-        plan = self.desk.plan
-        standing = self.case.sign_offs(plan)
-        self.shown = plan.digest
-        self.told.value = markup.block(f"<h4>What this plan does</h4>{markup.bullets(explain(plan))}")
-        self.items.show(_items(plan))
-        missing = [role for role in get_args(Role) if role not in {s.role for s in standing}]
-        self.role.options = missing
-        self.form.layout.display = None if missing else "none"
-        lines = "".join(
-            f"<dt>{s.role}</dt><dd>✓ {markup.text(s.person)}, {markup.text(s.at)} UTC</dd>" for s in standing
-        )
-        lines += "".join(f"<dt>{role}</dt><dd>not signed yet</dd>" for role in missing)
-        digest = f"<dt>digest of the plan</dt><dd>{markup.code(plan.digest)}</dd>"
-        whole = "" if missing else markup.note("Signed by two people. Any change voids both signatures.", "good")
-        self.signed.value = (
-            self._voided(standing) + markup.block(f"<h4>Signatures</h4><dl>{digest}{lines}</dl>") + whole
-        )
-
-    def _voided(self, standing: Sequence[SignOff] = ()) -> str:
-        """The sentence that says whose signatures a change has voided, until somebody signs anew."""
-        last = next((e for e in reversed(self.desk.history) if e.act in ("sign", "void")), None)
-        if standing or last is None or last.act != "void":
-            return ""
-        old = last.details["digest"]
-        names = [e.details["by"] for e in self.desk.history if e.act == "sign" and e.details["digest"] == old]
-        people = " and ".join(dict.fromkeys(names))
-        return markup.note(
-            f"Void since {markup.moment(last.at)}: something was changed after {people} signed plan {old[:12]}…. "
-            "The plan as it is now has to be read and signed again.",
-            "bad",
-        )
-
-    def _sign(self) -> None:
-        def verb() -> str:
-            if not self.read.value:
-                raise UsageError("Read the plan above, tick the box, then sign.")
-            # Another tab or shell may have changed the case since this was drawn.
-            if self.shown is None or self.case.plan().digest != self.shown:
-                raise RefusedError("The plan has changed since it was shown here. Read it again, then sign.")
-            signature = self.case.sign_off(by=self.by.value, role=self.role.value)
-            return f"{signature.person} signed as {signature.role}: plan {signature.digest[:12]}…."
-
-        self.act(verb, self.sign)
-        # The next to sign is somebody else, who reads and ticks for himself.
-        self.read.value, self.by.value = False, ""
-
-    def _waive(self) -> None:
-        def verb() -> str:
-            self.case.waive(self.waiver.value, by=self.waived_by.value)
-            self.waiver.value = ""
-            return "The waiver is part of the plan now: both people sign it."
-
-        self.act(verb, self.waive)
-
-
-_HOW: Final = {
-    "row": "the database has it",
-    "original": "import the original",
-    "dummy": "sign and import a dummy",
-    "none": "nothing to do",
-}
-
-
-def _items(plan: Plan) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "number": str(i.number), "action": i.action, "serial": i.serial, "subject": i.subject,
-                "template": i.template, "how": _HOW[i.method], "note": i.note, "by": i.decided_by,
-                "reason": None if i.reason is None else f"{i.reason} {RevocationReason(i.reason).designation}",
-            }
-            for i in plan.items
-        ]
-    )  # fmt: skip
-
-
 # ------------------------------------------------------------------------------- the door
 
 
 def decide(case: Case) -> Panel:
     """Decide about findings: filter, select, set action, reason and note."""
     return ReviewPanel(case) if grid.available() else DecidePanel(case)
-
-
-def sign(case: Case) -> Panel:
-    """Read the plan and sign it: an analyst and a reviewer."""
-    return SignPanel(case)

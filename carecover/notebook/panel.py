@@ -18,7 +18,7 @@ import pandas as pd
 
 import carecover
 from carecover.case import Case
-from carecover.errors import CarecoverError, QuestionError, RefusedError
+from carecover.errors import CarecoverError, QuestionError, RefusedError, UsageError
 from carecover.folder import CaseFolder
 from carecover.model import Plan
 from carecover.notebook import markup
@@ -294,6 +294,14 @@ def choice(
 def row(*parts: widgets.Widget) -> widgets.HBox:
     """Controls side by side; they wrap where the window is narrow."""
     return widgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"})
+
+
+def person_in(box: widgets.Text) -> str:
+    """The name of a person in a box; raises UsageError where there is none."""
+    name: str = box.value.strip()
+    if not name:
+        raise UsageError("Write your name: the journal says which person did this.")
+    return name
 
 
 def paths_of(typed: str) -> list[Path]:

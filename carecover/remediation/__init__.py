@@ -10,15 +10,17 @@ files = pinned_bundle(plan, certificates, pins, dummies)      # revoke.cmd
 """
 
 from carecover.remediation.backend import Backend
-from carecover.remediation.bundle import certificate_name, pinned_bundle, prepare_bundle
+from carecover.remediation.bundle import certificate_name, estimate, pinned_bundle, prepare_bundle
 from carecover.remediation.collect import collect_kit
 from carecover.remediation.decisions import Decided, Skipped, current, decide, take_suggestions
 from carecover.remediation.handout import CA_TRUE
 from carecover.remediation.longer import longer_bundle
+from carecover.remediation.outlook import ASSUMED, differences, duration, for_ever, phases, stops_working
 from carecover.remediation.pin import check_dummies, leftovers
 from carecover.remediation.plan import KEEP_EXPIRED, check_key, check_signoffs, check_waiver, explain, make_plan
 
 __all__ = [
+    "ASSUMED",
     "CA_TRUE",
     "KEEP_EXPIRED",
     "Backend",
@@ -32,11 +34,17 @@ __all__ = [
     "collect_kit",
     "current",
     "decide",
+    "differences",
+    "duration",
+    "estimate",
     "explain",
+    "for_ever",
     "leftovers",
     "longer_bundle",
     "make_plan",
+    "phases",
     "pinned_bundle",
     "prepare_bundle",
+    "stops_working",
     "take_suggestions",
 ]

@@ -32,7 +32,7 @@ from carecover.model import (
     canonical_json,
     sha256_hex,
 )
-from carecover.remediation import grammar, handout, scripts
+from carecover.remediation import grammar, handout, outlook, scripts
 
 # Three failures in a row are no longer about one certificate (design 6.5).
 MAX_FAILURES: Final = 3
@@ -277,7 +277,7 @@ def batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
         "@IMPORTS@": str(sum(item.method in ("original", "dummy") for item in plan.items)),
         "@REVOKES@": str(len(revoked)),
         "@CALLS@": str(number),
-        "@MINUTES@": str(math.ceil(number * handout.SECONDS_A_CALL / 60)),
+        "@MINUTES@": str(math.ceil(number * outlook.SECONDS_A_CALL / 60)),
         "@ITEMS@": "\n".join(calls),
     }
     text = "".join(parts).lstrip("\n")

@@ -10,12 +10,12 @@ tables here; a test reads the words from the batches.
 from __future__ import annotations
 
 import html
-import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from carecover.model import Pin, Plan, PlanItem, RevocationReason, SignOff, utc_text
+from carecover.remediation.outlook import duration, for_ever, phases
 from carecover.remediation.plan import KEEP_EXPIRED, explain
 
 # prepare: dummies are still to be made; longer: some have to be signed again; run: revoke.cmd is there.
@@ -24,8 +24,6 @@ Stage = Literal["prepare", "longer", "run"]
 # A console of 80 columns, and a printed page.
 WIDTH: Final = 79
 _WORD: Final = 20
-# Of one call of certutil: nobody has measured one. A guess for the estimate, and called one wherever it is shown.
-SECONDS_A_CALL: Final = 0.5
 
 STOPPED: Final[Mapping[str, str]] = {
     "row-missing": "no row in the database, and no file to import",
@@ -108,11 +106,6 @@ def readme(plan: Plan, stage: Stage, *, config: str | None, failures: int, calls
     return [*_head(plan, calls), *_first(plan, config), *_steps(plan, stage), *_after(plan, failures)]
 
 
-def _minutes(calls: int) -> str:
-    """How long that many calls of certutil take: assumed."""
-    return f"about {math.ceil(calls * SECONDS_A_CALL / 60):,} min"
-
-
 # ------------------------------------------------------------------------------ README.txt
 
 
@@ -144,7 +137,7 @@ def _head(plan: Plan, calls: Mapping[str, int]) -> Iterator[str]:
     )
     yield ""
     yield "HOW LONG"
-    yield from _table({name: f"{number:,} calls, {_minutes(number)}" for name, number in calls.items()})
+    yield from _table({name: f"{number:,} calls, {duration(number)}" for name, number in calls.items()})
     yield from _text("Half a second for a call of certutil is assumed; apply FIRST shows what it is here.")
     yield ""
 
@@ -415,27 +408,14 @@ def _with(signoff: SignOff) -> str:
 
 def _work(plan: Plan, stage: Stage, calls: Mapping[str, int]) -> Iterator[str]:
     yield _rows(
-        ("Step", "Calls of certutil", "Time, half a second for a call (assumed)"),
-        ((f"<code>{name}</code>", f"{number:,}", _minutes(number)) for name, number in calls.items()),
+        ("Step", "Calls of certutil", "Time, half a second for a call (assumed)", "What it does"),
+        (
+            (f"<code>{phase.call}</code>", f"{phase.calls:,}", phase.time, _escaped(phase.what))
+            for phase in phases(calls)
+        ),
     )
-    hold = RevocationReason.CERTIFICATE_HOLD
-    final = sum(item.action == "revoke" and item.reason != hold for item in plan.items)
-    dummies = sum(item.method == "dummy" for item in plan.items)
-    forever = []
-    if final:
-        forever.append(f"{final:,} revocations: what is revoked for another reason than hold stays so.")
-    imported = sum(item.method == "original" for item in plan.items)
-    if imported or dummies:
-        forever.append(
-            f"{imported + dummies:,} imports: a row stays in the database, and its serial number cannot be imported "
-            "again."
-        )
-    if dummies:
-        forever.append(f"{dummies:,} signatures with the key of the CA, and the CRL numbers that publish uses up.")
-    else:
-        forever.append("The CRL numbers that publish uses up.")
     yield "<p><strong>What cannot be undone:</strong></p>"
-    yield _list(forever)
+    yield _list(for_ever(plan))
     if stage != "run":
         yield "<p>revoke.cmd is not in this bundle yet: the dummies come first, and a second person looks at them.</p>"
 

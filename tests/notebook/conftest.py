@@ -12,6 +12,7 @@ import ipywidgets as widgets
 import pytest
 
 from carecover.case import Case
+from carecover.journal import Journal
 from carecover.model import ACTIONABLE_KINDS
 from carecover.notebook import grid
 from carecover.notebook.dropping import DropZone
@@ -23,6 +24,8 @@ ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
 @pytest.fixture(autouse=True)
 def _without_the_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The plain controls, built or not; the stories of test_grid put a stand-in there."""
+    # open_case says for the whole kernel that it is a notebook.
+    monkeypatch.setattr(Journal, "command", Journal.command)
     monkeypatch.setattr(grid, "BUNDLE", tmp_path / "no bundle")
 
 

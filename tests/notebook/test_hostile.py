@@ -30,9 +30,9 @@ HOSTILE = [
     "שלום العالم",
 ]
 # What the panels are made of; nothing else may appear in them, whatever the evidence says.
-TAGS = {"style", "div", "p", "h3", "h4", "b", "bdi", "span", "dl", "dt", "dd", "ul", "ol", "li", "table", "thead", "tbody",
-        "tr", "th", "td", "pre", "br", "iframe", "svg", "title", "desc", "g", "path", "rect", "text", "line", "defs",
-        "clippath", "details", "summary"}  # fmt: skip
+TAGS = {"style", "div", "p", "h3", "h4", "b", "bdi", "span", "dl", "dt", "dd", "ul", "ol", "li", "table", "thead",
+        "tbody", "tr", "th", "td", "pre", "br", "iframe", "svg", "title", "desc", "g", "path", "rect", "text", "line",
+        "defs", "clippath", "details", "summary"}  # fmt: skip
 
 
 class Tags(HTMLParser):
@@ -136,8 +136,8 @@ def test_no_panel_lets_evidence_out(poisoned: tuple[Case, str]) -> None:
             assert not getattr(control, "description_allow_html", False)
     assert "<img src=x onerror=alert(1)>" in texts["FindingsPanel"], "the text is there, as text"
     assert "<img src=x onerror=alert(1)>" in texts["DecidePanel"]
-    assert "<img src=x onerror=alert(1)>" in texts["SignPanel"]
+    assert "<img src=x onerror=alert(1)>" in texts["PlanPanel"]
     assert "Subject: " in texts["FindingsPanel"], "the very mail stands there"
-    assert note in texts["SignPanel"]
+    assert note in texts["PlanPanel"]
     assert person in texts["SignPanel"]
     assert "o'brien & sons.mbox" in texts["EvidencePanel"]

@@ -30,6 +30,7 @@ from carecover.notebook import (
     first_steps,
     open_case,
     pin,
+    plan,
     rehearse,
     report,
     run,
@@ -39,7 +40,7 @@ from carecover.notebook import (
 )
 from carecover.notebook.choosing import PAGE_ROWS, decision
 from carecover.notebook.dropping import MAX_UPLOAD_BYTES
-from carecover.notebook.exploring import OpenPanel
+from carecover.notebook.exploring import OpenPanel, TimelinePanel
 from carecover.notebook.panel import Advance, Live
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
 from tests.notebook.conftest import ANALYST, REVIEWER, every, hand_over, press, put, said
@@ -53,6 +54,7 @@ PANELS = [
     coverage,
     findings,
     decide,
+    plan,
     sign,
     batch,
     rehearse,
@@ -86,6 +88,17 @@ def sign_as(panel: Any, person: str, role: str) -> str:
 
 def steps(*rows: tuple[str, str]) -> pd.DataFrame:
     return TABLES["first_steps"].frame([{"when": when, "step": step, "why": "shown"} for when, step in rows])
+
+
+def test_the_picture_shows_the_hours_around_a_time_that_is_known(case: Case) -> None:
+    panel = timeline(case)
+    assert isinstance(panel, TimelinePanel)
+    whole = panel.picture.still()
+    assert [value for _, value in panel.view.options] == [None, "backup", "failure", "restored"]
+    panel.view.value = "backup"
+    assert "per hour" in panel.picture.still() != whole
+    panel.refresh()
+    assert panel.view.value == "backup", "what is looked at stays, whatever else changes"
 
 
 def test_what_stops_the_work_is_said_first_and_in_red(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,14 +367,15 @@ def test_nothing_is_kept_in_the_panels(signed: Case) -> None:
 
 
 def test_a_waiver_becomes_part_of_the_plan(case: Case) -> None:
-    signing = sign(case)
-    assert "are not decided" in said(signing)
+    reading, signing = plan(case), sign(case)
+    assert "are not decided" in said(reading)
+    assert "the panel of the plan says why" in said(signing)
     assert signing.form.layout.display == "none"
-    put(signing.waiver, value="undecided: nobody is awake")
-    put(signing.waived_by, value=ANALYST)
-    assert "part of the plan" in press(signing, "Waive in writing")
+    put(reading.waiver, value="undecided: nobody is awake")
+    put(reading.waived_by, value=ANALYST)
+    assert "part of the plan" in press(reading, "Waive in writing")
     assert signing.form.layout.display is None
-    assert "nobody is awake" in said(signing)
+    assert "nobody is awake" in said(reading)
 
 
 # ------------------------------------------------------------------------------ single panels

@@ -1,0 +1,160 @@
+"""The plan is read before it is signed; each signs the digest that stands before them, with a key or by name only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+
+from carecover.case import Case
+from carecover.errors import RefusedError
+from carecover.keys import MAX_PASSWORD, make_key
+from carecover.notebook import open_case, plan, sign
+from carecover.remediation import estimate, explain, for_ever
+from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
+
+PASSWORD = "correct horse battery staple"
+
+
+def type_in(panel: Any, text: object) -> None:
+    """As the browser sends what is typed into the box of the password."""
+    panel.password._handle_custom_msg({"kind": "typed", "text": text}, [])
+
+
+def sign_as(panel: Any, person: str, role: str, key: Path | None = None, password: str = "") -> str:
+    put(panel.by, value=person)
+    put(panel.role, index=list(panel.role.options).index(role))
+    put(panel.key, value="" if key is None else str(key))
+    if password:
+        type_in(panel, password)
+    put(panel.read, value=True)
+    return press(panel, "Sign this plan")
+
+
+def test_who_reads_the_plan_sees_what_runs_and_what_stays(decided: Case) -> None:
+    shown = said(plan(decided))
+    made = decided.plan()
+    for sentence in (*explain(made), *for_ever(made)):
+        assert sentence.split("'")[0].split("&")[0][:60] in shown
+    for call, number in estimate(made).items():
+        assert call in shown
+        assert f"<bdi>{number:,}</bdi>" in shown
+    assert "which is assumed: nobody has measured one" in shown
+    assert "What stops working" in shown
+    assert all(item.serial in shown for item in made.items[:50])
+
+
+def test_infrastructure_and_what_is_in_use_is_named_before_anybody_signs(case: Case) -> None:
+    rows = case.findings
+    hit = rows[rows["replace_first"].fillna(value=False).astype(bool) & (rows["kind"] == "orphaned")]
+    assert len(hit), "the incident has certificates that are in use"
+    case.decide(action="revoke", reason=4, serials=list(hit["serial"]), by=ANALYST, note="lost")
+    case.waive("undecided: not today", by=ANALYST)
+    panel = plan(case)
+    assert set(panel.breaks._rows["serial"]) == set(hit["serial"])
+    assert "replace first" in said(panel.breaks)
+
+
+def test_each_signs_with_a_key_of_their_own(decided: Case, tmp_path: Path) -> None:
+    fingerprint = make_key(tmp_path / "ada.key", PASSWORD)
+    panel = sign(decided)
+    assert panel.password.layout.display == "none", "who signs by name is asked for no password"
+    put(panel.key, value=str(tmp_path / "ada.key"))
+    assert panel.password.layout.display is None
+    assert "password is wrong" in sign_as(panel, ANALYST, "analyst", tmp_path / "ada.key", "not this one")
+    message = sign_as(panel, ANALYST, "analyst", tmp_path / "ada.key", PASSWORD)
+    assert f"signed as analyst, with the key {fingerprint[:16]}" in message
+    assert "signed as reviewer, by name only" in sign_as(panel, REVIEWER, "reviewer")
+    assert fingerprint in said(panel)
+    assert "by name only" in said(panel)
+    assert [s.fingerprint for s in decided.sign_offs()] == [fingerprint, None]
+
+
+def test_a_password_is_in_no_state_and_is_forgotten(decided: Case, tmp_path: Path) -> None:
+    make_key(tmp_path / "ada.key", PASSWORD)
+    panel = sign(decided)
+    sent: list[Any] = []
+    panel.password.send = lambda message, _buffers=None: sent.append(message)
+    type_in(panel, PASSWORD)
+    states = json.dumps([w.get_state() for w in every(panel) if isinstance(w, widgets.Widget)], default=str)
+    assert "key" in states
+    assert PASSWORD not in states
+    assert PASSWORD not in json.dumps(panel._repr_mimebundle_(), default=str)
+    # Refused for want of a tick: gone all the same, but not what was typed besides.
+    put(panel.by, value=ANALYST)
+    put(panel.key, value=str(tmp_path / "ada.key"))
+    assert "tick the box" in press(panel, "Sign this plan")
+    assert sent == [{"kind": "clear"}]
+    put(panel.read, value=True)
+    assert panel.by.value == ANALYST
+    assert "password is wrong" in press(panel, "Sign this plan")
+    assert PASSWORD not in (decided.path / "journal.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, [], "typed", {}, {"kind": "typed"}, {"kind": "typed", "text": 5}, {"kind": "typed", "text": None},
+        {"kind": "typed", "text": "x" * (MAX_PASSWORD + 1)}, {"kind": "take"},
+    ],
+)  # fmt: skip
+def test_what_is_no_password_leaves_none(decided: Case, message: object) -> None:
+    panel = sign(decided)
+    type_in(panel, PASSWORD)
+    panel.password._handle_custom_msg(message, [])
+    assert panel.password.take() == ""
+
+
+def test_the_case_itself_refuses_a_digest_that_is_no_longer_the_plans(decided: Case) -> None:
+    read = decided.plan().digest
+    decided.waive("undecided: nobody is awake", by=ANALYST)
+    with pytest.raises(RefusedError, match=f"that was {read}, now it is {decided.plan().digest}"):
+        decided.sign_off(by=ANALYST, role="analyst", digest=read)
+    assert decided.sign_offs() == ()
+
+
+def test_a_plan_that_changed_under_the_pen_is_shown_anew(decided: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where nobody noticed in the panel: the case compares the digest while it holds the lock."""
+    panel = sign(decided)
+    old = decided.plan().digest
+    Case.open(decided.path).waive("undecided: from a shell", by=REVIEWER)
+    monkeypatch.setattr(type(panel.desk), "since", lambda *_: "")
+    message = sign_as(panel, ANALYST, "analyst")
+    new = decided.plan().digest
+    assert old in message
+    assert new in message
+    assert new in panel.signed.value
+    assert "signed as analyst" in sign_as(panel, ANALYST, "analyst")
+
+
+def test_what_voided_the_signatures_is_told(signed: Case) -> None:
+    one = signed.plan().items[0]
+    signed.decide(action="leave", serials=[one.serial], by="Eve <b>", note="second thoughts")
+    shown = said(sign(signed))
+    assert "Void since" in shown
+    assert "Eve &lt;b&gt; decided about 1 of the findings" in shown
+    assert f"after {ANALYST} and {REVIEWER} signed" in shown
+    assert f"{one.serial}: {one.action}" in shown
+    assert "leave" in shown
+    assert "has to be read and signed again" in shown
+
+
+def test_a_change_that_was_taken_back_does_not_bring_the_signatures_back(signed: Case) -> None:
+    one = signed.plan().items[0]
+    signed.waive("undecided: a mistake", by=ANALYST)
+    assert "Waived since: undecided: a mistake" in said(sign(signed))
+    (signed.path / "plans").rename(signed.path / "gone")
+    assert "cannot be read any more" in said(sign(signed))
+    assert one.serial in said(plan(signed)), "the plan itself is there all the same"
+
+
+def test_the_journal_says_that_it_came_from_a_notebook(decided: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carecover.notebook.exploring.display", lambda *_: None)
+    monkeypatch.delenv("CARECOVER_CASE", raising=False)
+    case = open_case(decided.path)
+    assert "signed as analyst" in sign_as(sign(case), ANALYST, "analyst")
+    acts = [json.loads(line) for line in (case.path / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [act["how"]["command"] for act in acts if act["act"] == "sign"] == ["notebook"]
