@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from cryptography import x509
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carecover.model import Disposition, SerialNumber
@@ -68,8 +68,21 @@ scenarios = st.builds(
 )
 
 
+# An officer approved request 68, and the mail that said so got lost: what is left shows it waiting.
+APPROVED_UNSEEN = Scenario(
+    seed=8540,
+    certificates=62,
+    window=timedelta(hours=1),
+    history=timedelta(days=1),
+    crl_period=timedelta(hours=1),
+    lost_mails=0.7,
+    late_approvals=0,
+)
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios)
+@example(APPROVED_UNSEEN)
 def test_every_scenario_holds_together(scenario: Scenario) -> None:
     incident = make_incident(scenario)
     truth, history = incident.truth, incident.history
@@ -127,8 +140,11 @@ def test_every_scenario_holds_together(scenario: Scenario) -> None:
     for item in truth["lost_releases"]:
         assert by_id[item["request_id"]].disposition is Disposition.REVOKED
         assert by_id[item["request_id"]].reason == 6
+    decided = {item["request_id"]: item["shown_by"] for item in truth["lost"] + truth["not_persisted"]}
     for request_id in truth["expected"]["lost_pending"]:
-        assert history.life.resolved(request_id) is None
+        # Nobody decided, or an officer did and nothing is left that shows it: the mail got lost.
+        assert request_id in history.life.pending
+        assert not decided.get(request_id)
     for row in rows[: history.last_before - len(never)]:
         # Nothing that happened after the backup is in the restored database.
         times = (row.submitted_at, row.resolved_at, row.revoked_at)
@@ -141,3 +157,13 @@ def test_every_scenario_holds_together(scenario: Scenario) -> None:
         assert all(act.at < history.failure for act in acts)
     json.dumps(truth)
     assert content(incident)["truth.json"]
+
+
+def test_an_approval_that_nothing_shows_leaves_the_request_waiting() -> None:
+    """What was lost was issued, what can be found is a request that waits: truth tells both."""
+    incident = make_incident(APPROVED_UNSEEN)
+    (lost,) = (item for item in incident.truth["lost"] if item["request_id"] == 68)
+    assert (lost["state"], lost["shown_by"]) == ("issued", [])
+    assert 68 in incident.truth["expected"]["lost_pending"]
+    assert 68 not in {item["request_id"] for item in incident.truth["lost_pending"]}
+    assert lost["serial"] not in incident.truth["expected"]["orphaned"]
