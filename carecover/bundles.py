@@ -3,10 +3,13 @@
 A bundle leaves the case and comes back changed: with dummies, with logs, with a new CRL.
 This module is what ``Case`` does with such a folder; what the files mean is decided in
 ``remediation`` and ``proof``.
+
+It is long because all that goes out to the CA and comes back goes through here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,16 +21,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import pandas as pd
 
 from carecover import evidence, proof, remediation
-from carecover.errors import EvidenceError, PathError, RefusedError
+from carecover.errors import EvidenceError, PathError, RefusedError, RunError
 from carecover.folder import hash_file, spelled, write_atomically
 from carecover.journal import Entry
-from carecover.model import TABLES, Pin, Plan, Reading, sha256_hex, utc_text
+from carecover.model import TABLES, Pin, Plan, Reading, canonical_json, sha256_hex, utc_text
 from carecover.register import concat
+from carecover.underway import OUTPUT
 
 Show = Callable[[str], None]
 Phases = tuple[tuple[str, int], ...]
@@ -74,15 +79,26 @@ class Run:
 
 
 class Screen:
-    """Shows what a run says, and remembers it."""
+    """Shows what a run says, has it in a file before, and remembers it; ``cancel`` is looked at by ``run_scripts``."""
 
-    def __init__(self, show: Show) -> None:
+    def __init__(self, show: Show, kept: Path | None = None, cancel: Event | None = None) -> None:
         self._show = show
         self._said: list[str] = []
+        self._file = None if kept is None else kept.open("ab", buffering=0)
+        self.cancel = cancel or Event()
 
     def __call__(self, text: str) -> None:
         self._said.append(text)
+        if self._file is not None:
+            # A full disk must not stop a batch on a CA: all of it is written once more at the end, which tells.
+            with contextlib.suppress(OSError):
+                self._file.write(_bytes(text))
         self._show(text)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
 
     @property
     def text(self) -> str:
@@ -98,10 +114,18 @@ def scripts(plan: Plan) -> Sequence[tuple[str, str]]:
     return [*(("revoke.cmd", p) for p in before), *undo, *(("revoke.cmd", p) for p in after), *seen]
 
 
-def run_scripts(backend: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]], show: Show) -> Phases:
-    """Run scripts in turn, each with its words, up to the first that does not end well."""
+def run_scripts(backend: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]], show: Screen) -> Phases:
+    """Run scripts in turn, each with its words, up to the first that does not end well.
+
+    Raises RunError where it was cancelled; a backend may be cancelled in the middle of a script as well.
+    """
     phases: list[tuple[str, int]] = []
     for script, argument in calls:
+        if show.cancel.is_set():
+            raise RunError(
+                f"It was cancelled before {script} {argument}, and what was run before is done. Run the same again: it "
+                "asks the CA, and goes on where that stands."
+            )
         phases.append((f"{script} {argument}", backend.execute(place, script, argument.split(), show)))
         if not ended_well(*phases[-1]):
             break
@@ -118,12 +142,16 @@ def ended_well(call: str, code: int) -> bool:
 
 def keep(place: Path, target: Path, output: str) -> list[Path]:
     """Copy what a run left into the case; return the files that can prove something."""
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for name in _KEPT:
         if (place / name).is_dir() and not (place / name).is_symlink():
             shutil.copytree(place / name, target / name, ignore=_leading_out)
-    write_atomically(target / "output.txt", output.encode("utf-8"))
+    write_atomically(target / OUTPUT, _bytes(output))
     return [p for name in ("logs", "out") for p in sorted((target / name).rglob("*")) if p.is_file()]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _leading_out(folder: str, names: Sequence[str]) -> set[str]:
@@ -447,6 +475,40 @@ def read_files(place: Path, exported: Sequence[Mapping[str, str]]) -> dict[str, 
     return kept
 
 
+def take_dummies(place: Path, files: Iterable[tuple[str, bytes]]) -> tuple[list[str], list[str]]:
+    """Put dummies that came back into the bundle's folder; return names that are there now, and those left aside.
+
+    Only what is named as our scripts name a dummy, and is no larger than one, is written; a file that is there already
+    is never replaced by another. Raises RefusedError before anything is written, PathError where it cannot be.
+    """
+    folder = place / "dummies"
+    wanted: dict[str, bytes] = {}
+    aside: list[str] = []
+    for given, data in files:
+        # Windows does not tell apart what differs in case only.
+        name = spelled(Path(given.replace("\\", "/").rpartition("/")[2])).lower()
+        if not _DUMMY_NAME.fullmatch(f"dummies/{name}") or not 0 < len(data) <= remediation.MAX_DUMMY:
+            aside.append(given)
+        elif wanted.setdefault(name, data) != data:
+            raise RefusedError(f"There are two different files {name} in what was handed in: which is the CA's?")
+    try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise RefusedError(f"{folder} is no folder of its own: move it away.")
+        for name, data in wanted.items():
+            if (folder / name).exists() and (folder / name).read_bytes() != data:
+                raise RefusedError(
+                    f"{folder / name} is there already, and it is another file. It is not replaced: find out which of "
+                    "the two the CA made last, and move the other away."
+                )
+        for name, data in wanted.items():
+            if not (folder / name).exists():
+                folder.mkdir(exist_ok=True)
+                write_atomically(folder / name, data)
+    except OSError as error:
+        raise PathError(f"{folder} cannot be written: {error.strerror}.") from None
+    return sorted(wanted), aside
+
+
 def read_dummies(place: Path) -> dict[str, bytes]:
     """The dummies that the CA made: file name → bytes, no more of each than tells that it is too large."""
     dummies = {}
@@ -531,11 +593,18 @@ def pin_table(pins: Sequence[Pin]) -> pd.DataFrame:
             "file": pin.name,
             "ends_early": pin.ends_early,
             "own_key": pin.own_key,
+            "needed_until": utc_text(pin.needed_until),
+            "checks": {check.name: (check.verdict, check.why) for check in pin.checks},
         }
         for pin in pins
     ]
     columns = ["serial", "sha256", "not_after", "subject", "is_ca", "eku", "problems", "file", "ends_early", "own_key"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, "needed_until", "checks"])
+
+
+def seen(pins: Sequence[Pin]) -> str:
+    """One SHA-256 over which files were looked at for which serial number: who confirms confirms these."""
+    return sha256_hex(canonical_json({pin.serial: pin.sha256 for pin in pins}))
 
 
 def dummy_rows(entries: Iterable[Entry]) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ from carecover import (
     remediation,
     simulator,
     stamps,
+    underway,
 )
 from carecover.bundles import Run
 from carecover.derivation import Act, Derivation, Holding, Investigator, moment
@@ -441,22 +443,37 @@ class Case:
         plan = self.plan()
         remediation.check_key(self.facts)
         files = remediation.prepare_bundle(plan, self._certificate_files(plan), journal_head=self._journal.head)
-        return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None), behaviour)
+        with underway.turn(self.path):
+            return self._simulate(plan, files, "rehearsal", on_output or (lambda _text: None), behaviour)
 
     def pin(
-        self, directory: str | Path | None = None, *, by: str, ca_true: bool = False, destroyed: Sequence[str] = ()
+        self,
+        directory: str | Path | None = None,
+        *,
+        by: str = "",
+        ca_true: bool = False,
+        destroyed: Sequence[str] = (),
+        look: bool = False,
+        dummies: Iterable[tuple[str, bytes]] = (),
+        seen: str | None = None,
     ) -> pd.DataFrame:
         """Check the dummies that prepare.cmd made; write revoke.cmd with their hashes, and the ZIP file anew.
 
         Returns one row a dummy: serial, sha256, not_after, subject, is_ca, eku, problems, file,
-        ends_early, own_key; its ``attrs["leftovers"]`` are the dummies that are not used, name →
-        SHA-256. ``ca_true``: that a dummy is a CA certificate was seen, and it is taken.
-        Raises RefusedError, naming each problem, where a dummy may not be used; where the only
-        one is that it ends too early, longer.cmd was written to sign it again.
+        ends_early, own_key, needed_until, checks (name → verdict and why); its ``attrs["leftovers"]``
+        are the dummies that are not used, name → SHA-256. ``ca_true``: that a dummy is a CA
+        certificate was seen, and it is taken. Raises RefusedError, naming each problem, where a
+        dummy may not be used; where the only one is that it ends too early, longer.cmd was written to sign it again.
 
         ``destroyed``: nothing is pinned; ``by`` says that every copy of the dummies with these
         SHA-256 is gone (``["all"]``: of all that are left over). Returns table ``dummies`` then.
+
+        ``look``: nothing is pinned, and ``by`` is not needed; ``dummies`` (names and bytes, as they came back) are
+        put into the folder first. The table has those that are there; its attrs say how many are ``missing``, which
+        files were left ``aside``, and what was ``seen``: given to a later call, it pins these very files or raises.
         """
+        if look and directory is not None:
+            return self._look_at(Path(directory), dummies)
         person = person_name(by)
         if destroyed:
             return self._destroyed(destroyed, person)
@@ -471,21 +488,41 @@ class Case:
         bundles.check_known(place, self._exported(plan))
         acts = [e for e in self._journal.entries() if e.act in ("export", "pin", "longer")]
         bundles.check_archive(bundles.archive_of(place), {str(e.details.get("zip")) for e in acts})
-        dummies = bundles.read_dummies(place)
+        made = bundles.read_dummies(place)
         before = {sha256 for e in acts if e.act == "pin" for sha256 in e.details["pins"].values()}
-        pins = remediation.check_dummies(plan, dummies, self._derived.own, pinned=before)
+        pins = remediation.check_dummies(plan, made, self._derived.own, pinned=before)
+        if seen not in (None, bundles.seen(pins)):
+            raise RefusedError("The dummies are others than those that were looked at: look at them again.")
         with self._folder.locked():
-            if longer := self._longer(plan, pins, dummies, self._clock()):
+            if longer := self._longer(plan, pins, made, self._clock()):
                 self._hand_out("longer", plan, place, longer, {"by": person})
         bundles.refuse_problems(pins, place)
         bundles.refuse_ca(pins, taken=ca_true)
-        left = remediation.leftovers(pins, dummies)
+        left = remediation.leftovers(pins, made)
         with self._folder.locked():
-            seen = {p.serial: p.sha256 for p in pins if p.is_ca}
-            details = {"by": person, "pins": {p.serial: p.sha256 for p in pins}, "leftovers": left, "ca_true": seen}
-            self._hand_out("pin", plan, place, self._pinned(plan, pins, dummies, left), details)
+            known = {p.serial: p.sha256 for p in pins if p.is_ca}
+            details = {"by": person, "pins": {p.serial: p.sha256 for p in pins}, "leftovers": left, "ca_true": known}
+            self._hand_out("pin", plan, place, self._pinned(plan, pins, made, left), details)
         table = bundles.pin_table(pins)
         table.attrs["leftovers"] = left
+        return table
+
+    def _look_at(self, place: Path, dummies: Iterable[tuple[str, bytes]]) -> pd.DataFrame:
+        """Check the dummies in a bundle's folder, of those needed the ones that are there; pin none."""
+        plan = self._signed_plan()
+        bundles.check_bundle(place, plan)
+        bundles.check_known(place, self._exported(plan))
+        _, aside = bundles.take_dummies(place, dummies)
+        made = bundles.read_dummies(place)
+        needed = [item for item in plan.items if item.method == "dummy"]
+        names = {name.lower() for name in made}
+        there = [item for item in needed if not names.isdisjoint(remediation.dummy_names(item))]
+        before = {s for e in self._acts("pin") for s in e.details["pins"].values()}
+        partly = replace(plan, items=tuple(there))
+        pins = remediation.check_dummies(partly, made, self._derived.own, pinned=before) if there else []
+        table = bundles.pin_table(pins)
+        table.attrs.update(leftovers=remediation.leftovers(pins, made), seen=bundles.seen(pins), aside=aside)
+        table.attrs["missing"] = len(needed) - len(there)
         return table
 
     def run(
@@ -509,6 +546,9 @@ class Case:
         On a real CA (``backends.backend``) ``by`` is who runs it and ``ca_name`` the CA's name, typed
         to confirm. ``no_dialog`` is who saw at the server that signing opens no dialog: without it
         nothing is signed by SSH. Begin and end are journaled, so a run that was cut off can be seen.
+
+        What the scripts say lies in the case as they say it, so that other processes can follow it and ask for its
+        end (``carecover.underway``). Raises RefusedError while another run or rehearsal of the case goes on.
         """
         if isinstance(on, str) and on != "simulator":
             raise UsageError(f"'{on}' is no name here: 'simulator', or what carecover.backends.backend('{on}') gives.")
@@ -520,24 +560,19 @@ class Case:
         if isinstance(on, str):
             if call:
                 raise UsageError("The simulator runs the whole bundle from start to end: leave the call out.")
-            return self._simulate(plan, files, "run", show)
+            with underway.turn(self.path):
+                return self._simulate(plan, files, "run", show)
         if call and call[0] not in files:
             scripts = ", ".join(sorted(name for name in files if name.endswith(".cmd")))
             raise UsageError(f"There is no {call[0]!r} in this bundle: it has {scripts}.")
         before = bundles.LONGER if "longer.cmd" in files else bundles.PREPARE
         calls = bundles.scripts(plan) if "revoke.cmd" in files else before
         calls = [(call[0], " ".join(call[1:]))] if call else calls
-        screen, own = bundles.Screen(show), self._derived.own
-        if on.name == simulator.SimulatedHost.name:
-            return self._execute(plan, on, place, calls, "run", screen, own)
-        begun = self._begin(plan, on, place, calls, screen, by=by, ca_name=ca_name, no_dialog=no_dialog)
-        try:
-            return self._execute(plan, on, place, calls, "run", screen, own, begun=begun)
-        except BaseException as error:
-            with self._folder.locked():
-                why = str(error) if isinstance(error, CarecoverError) else type(error).__name__
-                self._record("run-cut", {"begun": begun.number, "host": dict(on.details), "why": why})
-            raise
+        with underway.turn(self.path):
+            if on.name == simulator.SimulatedHost.name:
+                with self._screen("run", show) as (screen, target):
+                    return self._execute(plan, on, place, calls, "run", screen, target, self._derived.own)
+            return self._run_for_real(plan, on, place, calls, show, by=by, ca_name=ca_name, no_dialog=no_dialog)
 
     # ------------------------------------------------------------------ proof and report
 
@@ -744,7 +779,10 @@ class Case:
                 f"{self.path / 'case.json'} does not hold the facts that the journal records, which are those that "
                 "count, or not in the form in which they are written. 'carecover init CASE' writes it again."
             )
-        checked += [cut] if (cut := self._without_end()) else []
+        if underway.is_going(self.path):
+            checked.append("A run or rehearsal of this case is going on: check it again when that has ended.")
+        elif cut := self._without_end():
+            checked.append(cut)
         checked += custody.signature_problems(entries)
         broken: list[str] = []
         recorded = [f for e in entries if e.act in ("add", "verify") for f in e.details["files"]]
@@ -1063,8 +1101,8 @@ class Case:
             now=self._clock(),
             behaviour=behaviour,
         )
-        host, screen = simulator.SimulatedHost(ca), bundles.Screen(show)
-        with tempfile.TemporaryDirectory(prefix="carecover-") as name:
+        host = simulator.SimulatedHost(ca)
+        with self._screen(kind, show) as (screen, target), tempfile.TemporaryDirectory(prefix="carecover-") as name:
             # The CA's own key is not in evidence: what this CA signs is checked with its stand-in's certificate.
             signers = ca.stand_in_certificates
             place = Path(name)
@@ -1075,7 +1113,7 @@ class Case:
                 bundles.refuse_problems(pins, place)
                 left = remediation.leftovers(pins, dummies)
                 bundles.write_files(place, self._pinned(plan, pins, dummies, left))
-            return self._execute(plan, host, place, bundles.scripts(plan), kind, screen, signers, ca, before)
+            return self._execute(plan, host, place, bundles.scripts(plan), kind, screen, target, signers, ca, before)
 
     def _dummies_for(
         self, plan: Plan, host: simulator.SimulatedHost, place: Path, screen: bundles.Screen,
@@ -1103,6 +1141,7 @@ class Case:
         calls: Sequence[tuple[str, str]],
         kind: str,
         screen: bundles.Screen,
+        target: Path,
         signers: pd.DataFrame,
         ca: simulator.SimulatedCA | None = None,
         before: bundles.Phases = (),
@@ -1112,10 +1151,6 @@ class Case:
         phases = bundles.run_scripts(backend, place, calls, screen)
         finished = len(phases) == len(calls) and bundles.ended_well(*phases[-1])
         with self._folder.locked():
-            # Two runs within one second are two runs.
-            stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
-            taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
-            target = self.path / "runs" / f"{stamp}-{taken + 1}-{kind}"
             left = bundles.keep(place, target, screen.text)
             kept = self._folder.take_private(target)
             # A simulated CA's clock runs with its calls; its CRL is fresh by that clock.
@@ -1134,9 +1169,59 @@ class Case:
             self._record(kind, {**details, "phases": [f"{phase}: {code}" for phase, code in (*before, *phases)]})
         return Run(kind, backend.name, (*before, *phases), screen.text, outcomes, target, finished)
 
+    def _next_directory(self, kind: str) -> str:
+        """Name of a folder of its own below ``runs``: two runs within one second are two runs."""
+        stamp = self._clock().strftime("%Y%m%dT%H%M%SZ")
+        taken = sum(1 for _ in (self.path / "runs").glob(f"{stamp}*"))
+        return f"{stamp}-{taken + 1}-{kind}"
+
+    @contextlib.contextmanager
+    def _screen(self, kind: str, show: Callable[[str], None]) -> Iterator[tuple[bundles.Screen, Path]]:
+        """For a simulated run: its screen and its folder, which is gone again where there was no end of it."""
+        with self._folder.locked():
+            underway.sweep(self.path, self._journal.entries())
+            target = self.path / "runs" / self._next_directory(kind)
+            kept = self._folder.write(f"runs/{target.name}/{underway.OUTPUT}", b"")
+        cancel = underway.Cancel(self.path)
+
+        def watching(text: str) -> None:
+            show(text)
+            if cancel.is_set():
+                raise RunError("It was cancelled. Nothing of it is kept: the simulated CA was made for this only.")
+
+        screen = bundles.Screen(watching, kept, cancel)
+        try:
+            yield screen, target
+        except (Exception, KeyboardInterrupt):
+            screen.close()
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        finally:
+            screen.close()
+
+    def _run_for_real(
+        self, plan: Plan, on: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]],
+        show: Callable[[str], None], **said: str | None,
+    ) -> Run:  # fmt: skip
+        """Run scripts on a CA, begin and end on record."""
+        cut = self._without_end()
+        begun = self._begin(plan, on, place, calls, **said)
+        try:
+            target = self.path / "runs" / begun.details["directory"]
+            kept = self._folder.write(f"runs/{target.name}/{underway.OUTPUT}", b"")
+            with contextlib.closing(bundles.Screen(show, kept, underway.Cancel(self.path))) as screen:
+                if cut:
+                    screen(f"{cut}\n")
+                return self._execute(plan, on, place, calls, "run", screen, target, self._derived.own, begun=begun)
+        except BaseException as error:
+            with self._folder.locked():
+                why = str(error) if isinstance(error, CarecoverError) else type(error).__name__
+                self._cut(begun, on.details, why)
+            raise
+
     def _begin(
         self, plan: Plan, on: remediation.Backend, place: Path, calls: Sequence[tuple[str, str]],
-        screen: bundles.Screen, *, by: str | None, ca_name: str | None, no_dialog: str | None,
+        *, by: str | None, ca_name: str | None, no_dialog: str | None,
     ) -> Entry:  # fmt: skip
         """Record that a run on a real CA begins; raise where it must not."""
         if by is None:
@@ -1146,12 +1231,23 @@ class Case:
         saw = None if no_dialog is None else person_name(no_dialog)
         if on.name == "ssh" and any(script in bundles.SIGNING for script, _ in calls):
             self._check_silent(plan, place, saw)
-        if cut := self._without_end():
-            screen(f"{cut}\n")
         with self._folder.locked():
+            if (dead := underway.without_end(self._journal.entries())) is not None:
+                self._cut(dead, dead.details["host"], "This program or machine stopped.")
             details = {"digest": plan.digest, "by": person_name(by), "backend": on.name, "host": dict(on.details)}
             calls_made = [f"{script} {words}".strip() for script, words in calls]
-            return self._record("run-begun", {**details, "calls": calls_made, "no_dialog": saw})
+            more = {"calls": calls_made, "no_dialog": saw, "directory": self._next_directory("run")}
+            return self._record("run-begun", {**details, **more})
+
+    def _cut(self, begun: Entry, host: Mapping[str, str], why: str) -> None:
+        """Record that a run on a real CA was cut off, and what it had said."""
+        details: dict[str, Any] = {"begun": begun.number, "host": dict(host), "why": why}
+        # Runs of earlier versions had no folder before their end.
+        if "directory" in begun.details:
+            target = self.path / "runs" / begun.details["directory"]
+            files = self._folder.take_private(target) if target.is_dir() else {}
+            details |= {"directory": target.name, "files": files}
+        self._record("run-cut", details)
 
     def _check_silent(self, plan: Plan, place: Path, saw: str | None) -> None:
         """Refuse to sign where nobody looks, unless this CA signed once already and somebody saw no dialog."""
@@ -1174,19 +1270,8 @@ class Case:
 
     def _without_end(self) -> str | None:
         """A sentence about the newest run on a CA, where no end of it is recorded."""
-        begun: Entry | None = None
-        for entry in self._journal.entries():
-            if entry.act == "run-begun":
-                begun = entry
-            elif begun is not None and entry.details.get("begun") == begun.number:
-                begun = None
-        if begun is None:
-            return None
-        return (
-            f"The run of {', '.join(begun.details['calls'])} that {begun.details['by']} began at {begun.at} "
-            f"({begun.details['backend']}) has no end in the journal: this program or machine stopped, and the batch "
-            "may have gone on. Run the same again: it asks the CA, and goes on where that stands."
-        )
+        begun = underway.without_end(self._journal.entries())
+        return None if begun is None else underway.told(begun)
 
     def _ask(self, plan: Plan, url: str, place: Path) -> tuple[list[tuple[Path, str, dict[str, str]]], str | None]:
         """Ask a responder about every planned serial number; the answers as files, and what went wrong."""

@@ -1072,6 +1072,15 @@ class SignOff:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at in a dummy: passed, failed, for a person to look at, or not to be told."""
+
+    name: Literal["serial", "issuer", "signature", "end", "CA", "usage"]
+    verdict: Literal["pass", "fail", "look", "not checked"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """One dummy as it was found: what it is, and what is wrong with it (nothing, if it may be used)."""
 
@@ -1091,6 +1100,10 @@ class Pin:
     """Signed again with a longer life it may do: that it ends early is its only problem."""
     own_key: bool = True
     """Its key is the CA's own; else nobody here knows who has the private key."""
+    needed_until: datetime | None = None
+    """Before this it must not end; None where that is not known."""
+    checks: tuple[Check, ...] = ()
+    """Every single check; each that failed is a problem."""
 
 
 def person_key(name: str) -> str:

@@ -94,3 +94,38 @@ def test_a_folder_of_something_else_is_not_read_as_dummies(tmp_path: Path, monke
         bundles.write_files(tmp_path, {f"dummies/{number}.cer": b"x"})
     with pytest.raises(RefusedError, match="not the dummies of a bundle"):
         bundles.read_dummies(tmp_path)
+
+
+# ------------------------------------------------------------------------ dummies that came back
+
+
+def test_dummies_are_taken_by_the_names_that_our_scripts_give(tmp_path: Path) -> None:
+    given = [
+        ("dummies/44ab.cer", b"one"), ("C:\\b\\dummies\\44AC.CER", b"two"), ("44ad-longer.cer", b"three"),
+        ("revoke.cmd", b"x"), ("../../44ae.cer.exe", b"x"), ("44a.cer", b"odd"), ("44af.cer", b""),
+        ("44b0.cer", b"x" * 16_385), ("\u202e44b1.cer", b"x"), ("", b"x"), ("..", b"x"), ("44b2.cer\n", b"x"),
+        ("\ud800.cer", b"x"), ("４４.cer", b"x"),
+    ]  # fmt: skip
+    names, aside = bundles.take_dummies(tmp_path, given)
+    assert names == ["44ab.cer", "44ac.cer", "44ad-longer.cer"]
+    assert aside == [name for name, _ in given[3:]]
+    assert {p.name: p.read_bytes() for p in (tmp_path / "dummies").iterdir()} == {
+        "44ab.cer": b"one", "44ac.cer": b"two", "44ad-longer.cer": b"three",
+    }  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == ["dummies"], "nothing is written beside it"
+    assert bundles.take_dummies(tmp_path, given[:1]) == (["44ab.cer"], []), "twice is once"
+
+
+def test_no_dummy_is_replaced_by_another_in_silence(tmp_path: Path) -> None:
+    bundles.take_dummies(tmp_path, [("44ab.cer", b"one")])
+    with pytest.raises(RefusedError, match="is there already, and it is another file"):
+        bundles.take_dummies(tmp_path, [("44ac.cer", b"two"), ("44ab.cer", b"other")])
+    assert [p.name for p in (tmp_path / "dummies").iterdir()] == ["44ab.cer"], "all or nothing"
+    with pytest.raises(RefusedError, match=r"two different files 44ac\.cer"):
+        bundles.take_dummies(tmp_path, [("a/44ac.cer", b"two"), ("b/44AC.cer", b"other")])
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "dummies").symlink_to(tmp_path / "dummies")
+    with pytest.raises(RefusedError, match="no folder of its own"):
+        bundles.take_dummies(tmp_path / "x", [("44ad.cer", b"two")])
+    with pytest.raises(PathError, match="cannot be written"):
+        bundles.take_dummies(tmp_path / "gone" / "there", [("44ad.cer", b"two")])

@@ -1,81 +1,162 @@
-"""The check of the dummies: they are looked at by a second person before anything is revoked with them."""
+"""The check of the dummies: a second person looks at each before anything is revoked with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, get_args, get_type_hints
 
 import ipywidgets as widgets
+import pandas as pd
 
 from carecover.case import Case
+from carecover.errors import UsageError
+from carecover.model import Check
 from carecover.notebook import markup
+from carecover.notebook.dropping import DropZone
 from carecover.notebook.exporting import FolderPanel
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import FULL, Panel, Rows, button, entry
+from carecover.notebook.panel import FULL, Panel, Rows, button, entry, person_in
+
+_CHECKS: Final = get_args(get_type_hints(Check)["name"])
+_MAX_NAMED: Final = 5
 
 
 class PinPanel(FolderPanel):
-    """The check of the dummies that prepare.cmd made, by somebody who did not sign as analyst."""
+    """The dummies that prepare.cmd made: brought back, checked one by one, and pinned by somebody else."""
 
     title = "Pin the dummies"
     step = "pin"
     hint = (
-        "Only where the plan needs dummies. Run prepare.cmd on the CA, bring its folder dummies back into the bundle, "
-        "then have a second person look. Only after this there is a revoke.cmd, and it takes these very files only. "
-        "Where some end too early, a longer.cmd is written first: run it on the CA as well, and pin again."
+        "Only where the plan needs dummies. Run prepare.cmd on the CA and bring its folder dummies back; then a second "
+        "person looks at every check and confirms. Only after this there is a revoke.cmd, and it takes these very "
+        "files only. Where some end too early, a longer.cmd is written first: run it on the CA as well, and pin again."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
+        self.needed = widgets.HTML()
+        self.upload = DropZone()
+        self.bring = button("Bring them into the bundle", self._bring)
+        self.look = button("Look again", self._look)
+        self.pins = Rows(
+            [Head("serial", "serial number", "code"), *(Head(f"check {name}", name, "badge") for name in _CHECKS),
+             Head("not_after", "ends"), Head("needed_until", "the real one ends"), Head("why", "what to look at")],
+            "checks of every dummy",
+        )  # fmt: skip
+        self.rest = widgets.HTML()
         self.by = entry("Your name", placeholder="not the analyst")
+        self.seen = widgets.Checkbox(
+            value=False, indent=False, layout=FULL, description="I looked at every check above, and take these dummies."
+        )
         self.ca_true = widgets.Checkbox(
             value=False, indent=False, layout=FULL, description="I saw that dummies are CA certificates, and take them."
         )
-        self.pin = button("Check and pin", self._pin, main=True)
-        self.form = widgets.VBox([self.folder_entry(), self.by, self.ca_true, self.pin])
-        self.needed = widgets.HTML()
-        self.pins = Rows(
-            [Head("serial", "serial number", "code"), Head("not_after", "valid until"), Head("subject", "subject"),
-             Head("is_ca", "CA"), Head("own_key", "key of the CA"),
-             Head("eku", "extended key usage"), Head("sha256", "SHA-256", "code")],
-            "dummies",
-        )  # fmt: skip
-        return [self.needed, self.form, self.pins]
+        self.pin = button("Confirm and pin", self._pin, main=True)
+        self.confirm = widgets.VBox([self.by, self.seen, self.ca_true, self.pin])
+        bringing = [self.folder_entry(), self.upload, widgets.HBox([self.bring, self.look])]
+        self.form = widgets.VBox([*bringing, self.pins, self.rest, self.confirm])
+        self._shown: str | None = None
+        return [self.needed, self.form]
 
     def show(self) -> None:
         self.propose()
-        self.needed.value = ""
+        self.needed.value = self.rest.value = ""
+        self.pins.show(pd.DataFrame())
+        self.confirm.layout.display = self.form.layout.display = "none"
+        self._shown = None
         plan = self.need_plan()
         number = sum(1 for item in plan.items if item.method == "dummy")
-        self.form.layout.display = None if number else "none"
-        last = next(
-            (e for e in reversed(self.desk.history) if e.act == "pin" and e.details["digest"] == plan.digest), None
-        )
         if not number:
-            self.needed.value = markup.note("This plan needs no dummies: there is nothing to pin.")
-        elif last is not None:
+            self.needed.value = markup.note("This plan needs no dummies: there is nothing to pin. Go on to the run.")
+            return
+        self.form.layout.display = None
+        acts = (e for e in reversed(self.desk.history) if e.act == "pin" and e.details["digest"] == plan.digest)
+        if (last := next(acts, None)) is not None:
             self.needed.value = markup.note(
                 f"{len(last.details['pins']):,} dummies were pinned by {last.details['by']}, {markup.moment(last.at)}.",
                 "good",
             )
         else:
             self.needed.value = markup.note(f"This plan needs {number:,} dummies. They are not pinned yet.", "warning")
+        if (self.place / "dummies").is_dir():
+            self._draw(self.case.pin(self.place, look=True))
+
+    def _draw(self, found: pd.DataFrame) -> None:
+        """The checks of what is there; only where all of it may be pinned there is something to confirm."""
+        judged = [_row(*known) for known in zip(found["checks"], found["problems"], strict=True)]
+        rows = found.join(
+            pd.DataFrame(judged, columns=[*(f"check {name}" for name in _CHECKS), "why"], index=found.index)
+        )
+        wrong = found["problems"].map(len).astype(int) > 0
+        # What failed comes first: it may be one of thousands.
+        self.pins.show(rows.iloc[(~wrong).argsort(kind="stable")])
+        missing, left, bad = found.attrs["missing"], found.attrs["leftovers"], int(wrong.sum())
+        told = [f"{len(found):,} dummies are there; {bad:,} of them may not be imported, {missing:,} are missing."]
+        if left:
+            told.append(
+                f"{len(left):,} other files lie in dummies ({_some(list(left))}): whatever of them the CA signed is "
+                "dangerous until every copy is destroyed."
+            )
+        self.rest.value = markup.note("\n".join(told), "warning" if bad or missing or left else "good")
+        self.ca_true.layout.display = None if found["is_ca"].any() else "none"
+        # With what is missing or bad the case says what to do: longer.cmd where that helps.
+        self.confirm.layout.display = None if len(found) else "none"
+        self._shown = found.attrs["seen"]
+
+    def _bring(self) -> None:
+        def verb() -> str:
+            files = [(str(file["name"]), bytes(file["content"])) for file in self.upload.take()]
+            if not files:
+                raise UsageError("Nothing was handed in: drop the files, or the folder dummies, above.")
+            found = self.case.pin(self.place, look=True, dummies=files)
+            self.upload.clear()
+            aside = found.attrs["aside"]
+            rest = f" Left aside, as they are named like no dummy or too large: {_some(aside)}." if aside else ""
+            return f"{len(files) - len(aside):,} dummies are in {self.place / 'dummies'}.{rest}"
+
+        self.act(verb, self.bring)
+
+    def _look(self) -> None:
+        def verb() -> str:
+            found = self.case.pin(self.place, look=True)
+            return f"{len(found):,} dummies were checked just now, {found.attrs['missing']:,} are missing."
+
+        self.act(verb, self.look)
 
     def _pin(self) -> None:
+        shown = self._shown
+
         def verb() -> str:
-            pins = self.case.pin(self.place, by=self.by.value, ca_true=self.ca_true.value)
-            self.pins.show(pins)
+            if not self.seen.value:
+                raise UsageError("Look at every check above, tick the box, then confirm.")
+            pins = self.case.pin(self.place, by=person_in(self.by), ca_true=self.ca_true.value, seen=shown)
             left = pins.attrs["leftovers"]
             rest = f" {len(left):,} other files lie in dummies: destroy every copy of them (plan.html names them)."
+            self.by.value = ""
             return (
                 f"{len(pins):,} dummies are as they should be; revoke.cmd was written to {self.place}, and all of it "
                 f"packed again.{rest if left else ''}"
             )
 
         self.act(verb, self.pin)
+        self.seen.value = self.ca_true.value = False
+
+
+def _row(checks: dict[str, tuple[str, str]], problems: Sequence[str]) -> list[str]:
+    """The verdict of each check, and in one cell what is not simply in order."""
+    verdicts = [checks.get(name, ("not checked", ""))[0] for name in _CHECKS]
+    odd = [why for verdict, why in checks.values() if verdict in ("fail", "look")]
+    told = list(dict.fromkeys([*odd, *problems]))
+    return [*verdicts, " ".join(told) or "all is in order"]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(str(name)[-60:] for name in names[:_MAX_NAMED]) + more
 
 
 # ------------------------------------------------------------------------------- the door
 
 
 def pin(case: Case) -> Panel:
-    """Check the dummies that prepare.cmd made, and write revoke.cmd."""
+    """Bring the dummies back, see each check, have a second person confirm; writes revoke.cmd."""
     return PinPanel(case)

@@ -16,13 +16,14 @@ from carecover.remediation.decisions import Decided, Skipped, current, decide, t
 from carecover.remediation.handout import CA_TRUE
 from carecover.remediation.longer import longer_bundle
 from carecover.remediation.outlook import ASSUMED, differences, duration, for_ever, phases, stops_working
-from carecover.remediation.pin import check_dummies, leftovers
+from carecover.remediation.pin import MAX_DUMMY, check_dummies, dummy_names, leftovers
 from carecover.remediation.plan import KEEP_EXPIRED, check_key, check_signoffs, check_waiver, explain, make_plan
 
 __all__ = [
     "ASSUMED",
     "CA_TRUE",
     "KEEP_EXPIRED",
+    "MAX_DUMMY",
     "Backend",
     "Decided",
     "Skipped",
@@ -35,6 +36,7 @@ __all__ = [
     "current",
     "decide",
     "differences",
+    "dummy_names",
     "duration",
     "estimate",
     "explain",

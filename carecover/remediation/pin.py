@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from carecover.errors import RefusedError, UsageError
-from carecover.model import TABLES, Pin, Plan, PlanItem, SerialNumber, sha256_hex, utc_text
+from carecover.model import TABLES, Check, Pin, Plan, PlanItem, SerialNumber, sha256_hex, utc_text
 from carecover.remediation.bundle import certificate_name
 from carecover.remediation.decisions import MAX_NAMED, records
 
@@ -48,7 +48,7 @@ def check_dummies(
                 "one of them only. Bring the folder dummies back from the CA once more."
             )
     needed = [item for item in plan.items if item.method == "dummy"]
-    missing = [item.serial for item in needed if not any(name in given for name in _names(item))]
+    missing = [item.serial for item in needed if not any(name in given for name in dummy_names(item))]
     if missing:
         more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
         raise RefusedError(
@@ -64,7 +64,7 @@ def check_dummies(
     for item in needed:
         first, longer = (
             None if name not in given else _pin(item, given[name], signers.get(item.ca_cert_index), longer=is_longer)
-            for name, is_longer in zip(_names(item), (False, True), strict=True)
+            for name, is_longer in zip(dummy_names(item), (False, True), strict=True)
         )
         pins.append(_chosen(first, longer, pinned))
     return pins
@@ -85,8 +85,8 @@ def _base(name: str) -> str:
     return _last_part(name).lower()
 
 
-def _names(item: PlanItem) -> tuple[str, str]:
-    """What prepare.cmd and what longer.cmd call the dummy."""
+def dummy_names(item: PlanItem) -> tuple[str, str]:
+    """What prepare.cmd and what longer.cmd call the dummy, without the folder, in lower case."""
     return _base(certificate_name(item)), _base(certificate_name(item, longer=True))
 
 
@@ -130,12 +130,15 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None, *, longer
             not_after=datetime.fromtimestamp(0, UTC),
             subject="",
             is_ca=False,
-            problems=(f"The file is no certificate in DER{detail}: delete it and run {script} again.",),
+            problems=(broken := f"The file is no certificate in DER{detail}: delete it and run {script} again.",),
             name=name,
+            checks=(Check("serial", "fail", broken),),
         )
-    problems = [*_problems(item, certificate, serial, signer)]
+    checks = [*_identity(item, certificate, serial, signer)]
+    problems = [check.why for check in checks if check.verdict == "fail"]
     ends_early = signer is not None and certificate.not_valid_after_utc < needed_until(item, signer)
-    early = [_ends_early(item, certificate, signer, longer=longer)] if ends_early and signer is not None else []
+    checks.append(_end(item, certificate, signer, longer=longer))
+    checks += [_authority(is_ca=is_ca, own_key=own_key), _usage(eku)]
     return Pin(
         serial=item.serial,
         sha256=sha256_hex(data),
@@ -144,11 +147,13 @@ def _pin(item: PlanItem, data: bytes, signer: x509.Certificate | None, *, longer
         subject=subject,
         is_ca=is_ca,
         eku=eku,
-        problems=(*problems, *([] if item.short_waived else early)),
+        problems=tuple(check.why for check in checks if check.verdict == "fail"),
         name=name,
         ends_early=ends_early,
         can_be_longer=ends_early and not problems and not item.short_waived,
         own_key=own_key,
+        needed_until=None if signer is None else needed_until(item, signer),
+        checks=tuple(checks),
     )
 
 
@@ -157,22 +162,57 @@ def needed_until(item: PlanItem, signer: x509.Certificate) -> datetime:
     return datetime.fromisoformat(item.not_after) if item.not_after else signer.not_valid_after_utc
 
 
-def _problems(
+def _identity(
     item: PlanItem, certificate: x509.Certificate, serial: str, signer: x509.Certificate | None
-) -> Iterator[str]:
-    """What bars this dummy from being imported, its end apart."""
-    if serial != item.serial:
-        yield f"Its serial number is {serial}, not {item.serial}."
+) -> Iterator[Check]:
+    """Whether it bears the serial number, and whether the right CA certificate issued and signed it."""
+    if serial == item.serial:
+        yield Check("serial", "pass", f"It is {serial}.")
+    else:
+        yield Check("serial", "fail", f"Its serial number is {serial}, not {item.serial}.")
     if signer is None:
-        yield f"CA certificate number {item.ca_cert_index}, which should have signed it, is not in the case."
+        missing = f"CA certificate number {item.ca_cert_index}, which should have signed it, is not in the case."
+        yield Check("issuer", "fail", missing)
+        yield Check("signature", "not checked", "There is no CA certificate to check it with.")
         return
+    by = f"CA certificate number {item.ca_cert_index}"
     try:
         # Compares the issuer's name as well; the key is the one of the planned CA certificate.
         certificate.verify_directly_issued_by(signer)
     except InvalidSignature:
-        yield f"Its signature is not by the key of CA certificate number {item.ca_cert_index}."
+        yield Check("issuer", "pass", f"It is {by}.")
+        yield Check("signature", "fail", f"Its signature is not by the key of {by}.")
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        yield f"It was not issued by CA certificate number {item.ca_cert_index}: {error}."
+        yield Check("issuer", "fail", f"It was not issued by {by}: {error}.")
+        yield Check("signature", "not checked", "It names another issuer, or is signed in an unknown way.")
+    else:
+        yield Check("issuer", "pass", f"It is {by}.")
+        yield Check("signature", "pass", f"It is by the key of {by}.")
+
+
+def _end(item: PlanItem, certificate: x509.Certificate, signer: x509.Certificate | None, *, longer: bool) -> Check:
+    if signer is None:
+        return Check("end", "not checked", "Without the CA certificate it is not known how long it has to live.")
+    ends, needed = certificate.not_valid_after_utc, needed_until(item, signer)
+    if ends >= needed:
+        return Check("end", "pass", f"It ends on {utc_text(ends)}, not before {utc_text(needed)}.")
+    early = _ends_early(item, certificate, signer, longer=longer)
+    if item.short_waived:
+        return Check("end", "look", f"{early} That was accepted in writing.")
+    return Check("end", "fail", early)
+
+
+def _authority(*, is_ca: bool, own_key: bool) -> Check:
+    if not is_ca:
+        return Check("CA", "pass", "It is no CA certificate.")
+    whose = "its key is the CA's own" if own_key else "its key is not the CA's own: nobody here knows who has it"
+    return Check("CA", "look", f"It is a CA certificate (CA:TRUE); {whose}.")
+
+
+def _usage(eku: Sequence[str]) -> Check:
+    if not eku:
+        return Check("usage", "pass", "It names no extended key usage.")
+    return Check("usage", "look", f"It may be used for {', '.join(eku[:MAX_NAMED])}, until it is revoked.")
 
 
 def _ends_early(item: PlanItem, certificate: x509.Certificate, signer: x509.Certificate, *, longer: bool) -> str:

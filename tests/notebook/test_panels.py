@@ -318,9 +318,12 @@ def test_dummies_are_pinned_by_somebody_else(case: Case, incident: tuple[Inciden
     case.run(folder, on=SimulatedHost(SimulatedCA.from_state(incident[0].restored)))
     pinning.refresh()
     put(pinning.by, value=ANALYST)
-    assert "Somebody else must look" in press(pinning, "Check and pin")
+    put(pinning.seen, value=True)
+    assert "Somebody else must look" in press(pinning, "Confirm and pin")
     put(pinning.by, value=REVIEWER)
-    assert "2 dummies are as they should be" in press(pinning, "Check and pin")
+    assert "tick the box" in press(pinning, "Confirm and pin"), "each ticks for himself"
+    put(pinning.seen, value=True)
+    assert "2 dummies are as they should be" in press(pinning, "Confirm and pin")
     assert f"pinned by {REVIEWER}" in said(pinning)
     assert bundle.pick.value == "revoke.cmd", "the other panel shows it at once"
 

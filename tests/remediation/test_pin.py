@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from carecover.errors import RefusedError
-from carecover.model import TABLES
+from carecover.model import TABLES, Pin
 from carecover.remediation import check_dummies
 from carecover.remediation.pin import MAX_DUMMY
 from tests.remediation.conftest import CA_END, ORPHAN, Incident, certificate, certificate_row, thumbprint
@@ -87,3 +87,26 @@ def test_the_signer_is_the_one_of_that_index(incident: Incident) -> None:
 def test_missing_dummies_are_named(incident: Incident) -> None:
     with pytest.raises(RefusedError, match=rf"1 of 1 dummies are not there \({ORPHAN}\)"):
         check_dummies(incident.plan(), {f"dummies/0001-{ORPHAN}.cer": b""}, incident.ca_certificates)
+
+
+def verdicts(pin: Pin) -> dict[str, str]:
+    return {check.name: check.verdict for check in pin.checks}
+
+
+def test_each_single_check_is_told(incident: Incident) -> None:
+    good = {"serial": "pass", "issuer": "pass", "signature": "pass", "end": "pass", "CA": "pass", "usage": "pass"}
+    cases: list[tuple[bytes, dict[str, str]]] = [
+        (certificate(ORPHAN), {}),
+        (certificate("77" * 10), {"serial": "fail"}),
+        (certificate(ORPHAN, key=1), {"signature": "fail"}),
+        (certificate(ORPHAN, issuer="Other CA"), {"issuer": "fail", "signature": "not checked"}),
+        (certificate(ORPHAN, ends=datetime(2026, 12, 31, tzinfo=UTC)), {"end": "fail"}),
+        (certificate(ORPHAN, is_ca=True), {"CA": "look"}),
+        (certificate(ORPHAN, eku=("1.3.6.1.5.5.7.3.3",)), {"usage": "look"}),
+    ]
+    for der, other in cases:
+        (pin,) = check_dummies(incident.plan(), {NAME: der}, incident.ca_certificates)
+        assert verdicts(pin) == {**good, **other}
+        assert [c.why for c in pin.checks if c.verdict == "fail"] == list(pin.problems), "one truth"
+    (broken,) = check_dummies(incident.plan(), {NAME: b"x"}, incident.ca_certificates)
+    assert [c.why for c in broken.checks] == list(broken.problems)
