@@ -19,6 +19,7 @@ from IPython.display import Javascript, display
 from carecover.case import Case
 from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
+from carecover.journal import Journal
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
 from carecover.notebook import grid, markup
 from carecover.notebook.choosing import EvidenceView, FindingList, details, spaced
@@ -45,6 +46,7 @@ def open_case(path: str | Path | None = None) -> Case:
     if not named:
         raise UsageError('Name the folder of the case: open_case("my-case").')
     place = Path(named).expanduser().resolve()
+    Journal.command = "notebook"
     # A case that is still to be made can be passed to every panel: each says that it is not there yet.
     case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
     script = resources.files(__package__).joinpath("panel.js").read_text(encoding="utf-8")
@@ -385,6 +387,11 @@ class BaselinePanel(Panel):
 # --------------------------------------------------------------------------------- the gap
 
 
+_WHOLE: Final = "the whole incident"
+# What the picture may be drawn around, by the facts' own names; the restore is named as people call it.
+_AROUND: Final = {"backup": "backup", "failure": "failure", "restored": "restore"}
+
+
 class TimelinePanel(Panel):
     """The picture of the gap."""
 
@@ -396,12 +403,23 @@ class TimelinePanel(Panel):
     )
 
     def build(self) -> Sequence[widgets.Widget]:
+        self.view = choice("Show", [(_WHOLE, None)], tooltip="All of it, or hour by hour around one of its times")
         self.picture = Picture()
-        return [self.picture]
+        self.on_change(self._draw, self.view)
+        return [self.view, self.picture]
 
     def show(self) -> None:
+        facts, kept = self.case.facts, self.view.value
+        known = [(f"the hours around the {told}", name) for name, told in _AROUND.items() if getattr(facts, name)]
+        self.view.options = [(_WHOLE, None), *known]
+        self.view.value = kept if kept in dict(known).values() else None
+        self.view.layout.display = None if known else "none"
+        self._draw()
+
+    def _draw(self) -> None:
         tables = {name: self.desk.table(name) for name in ("ca_rows", "findings", "activity")}
-        self.picture.show(tables, self.case.facts)
+        around = getattr(self.case.facts, self.view.value) if self.view.value else None
+        self.picture.show(tables, self.case.facts, around)
 
 
 class CoveragePanel(Panel):

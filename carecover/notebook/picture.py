@@ -7,6 +7,7 @@ installed package, through the kernel: nothing is asked of a CDN.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import altair as alt
@@ -28,14 +29,14 @@ class Picture(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     _svg = ""
 
-    def show(self, tables: Mapping[str, pd.DataFrame], facts: CaseFacts) -> None:
-        """Draw the picture; the one that stands there stays where nothing has changed."""
-        drawn = timeline_svg(tables, facts, width=_WIDTH)
+    def show(self, tables: Mapping[str, pd.DataFrame], facts: CaseFacts, around: datetime | None = None) -> None:
+        """Draw the picture, hour by hour where it is ``around`` a time; where nothing has changed it stays."""
+        drawn = timeline_svg(tables, facts, width=_WIDTH, around=around)
         if drawn == self._svg:
             return
         self._svg = drawn
         self.add_class("cc-chart")
-        self.children = [live(timeline(tables, facts, width=_WIDTH))]
+        self.children = [live(timeline(tables, facts, width=_WIDTH, around=around))]
 
     def still(self) -> str:
         """The picture for viewers without a kernel."""

@@ -77,6 +77,8 @@ class Timeline:
     step: str = ""
     bins: tuple[Bin, ...] = ()
     rules: tuple[tuple[str, datetime], ...] = ()
+    gap: tuple[datetime, datetime] | None = None
+    """From the backup to the failure (or the restore), where both are known; it may reach out of the picture."""
     outside: int = 0
     """Certificates and revocations dated before or after the picture."""
     undated: int = 0
@@ -144,11 +146,14 @@ class Timeline:
         return say("drawn_mails", n=sum(day.mails for day in self.days), missing=missing)
 
 
-def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language: str = "en") -> Timeline:
+def make_timeline(
+    tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language: str = "en", *, around: datetime | None = None
+) -> Timeline:
     """Count ``ca_rows``, ``findings`` and ``activity`` (each may be absent or empty) into bins around the incident.
 
     The span reaches from well before the backup to well after the restore; where those times
-    are unknown, over what was lost; where nothing was lost, over everything.
+    are unknown, over what was lost; where nothing was lost, over everything. With ``around``
+    it is the days on both sides of that time, hour by hour.
     """
     known = _issued(tables.get("ca_rows"))
     lost = _times(tables.get("findings"), "orphaned", "issued_at", "not_before")
@@ -158,10 +163,14 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language
         for name, at in (("backup", facts.backup), ("failure", facts.failure), ("restored", facts.restored))
         if at is not None and EARLIEST <= at <= LATEST
     )
+    times = dict(rules)
+    begin, finish = times.get("backup"), times.get("failure") or times.get("restored")
+    gap = (begin, finish) if begin is not None and finish is not None and begin < finish else None
     every = [series.dropna() for series in (known, lost, revoked)]
     undated = sum(len(series) for series in (known, lost, revoked)) - sum(len(series) for series in every)
     dated = [series[(series >= EARLIEST) & (series <= LATEST)] for series in every]
-    span = _span(dated, [at for _, at in rules])
+    hourly = around is not None and EARLIEST <= around <= LATEST
+    span = _hours(around) if hourly and around else _span(dated, [at for _, at in rules])
     if span is None:
         return Timeline(outside=sum(len(series) for series in every), undated=undated, language=language)
     start, end, step, name = span
@@ -174,7 +183,8 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language
     return Timeline(
         step=name,
         bins=bins,
-        rules=rules,
+        rules=tuple((rule, at) for rule, at in rules if bins[0].begin <= at <= bins[-1].end),
+        gap=gap,
         outside=sum(len(series) for series in every) - sum(sum(one[2:]) for one in bins),
         undated=undated,
         days=_days(tables.get("activity"), bins[0].begin, bins[-1].end, step, _zone(facts)),
@@ -182,15 +192,19 @@ def make_timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, language
     )
 
 
-def timeline(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, *, width: int = 860) -> alt.TopLevelMixin:
+def timeline(
+    tables: Mapping[str, pd.DataFrame], facts: CaseFacts, *, width: int = 860, around: datetime | None = None
+) -> alt.TopLevelMixin:
     """The picture as an Altair chart (``width`` in pixels), of the tables
-    ``ca_rows``, ``findings`` and ``activity``."""
-    return _chart(make_timeline(tables, facts), width)
+    ``ca_rows``, ``findings`` and ``activity``; hour by hour ``around`` a time."""
+    return _chart(make_timeline(tables, facts, around=around), width)
 
 
-def timeline_svg(tables: Mapping[str, pd.DataFrame], facts: CaseFacts, *, width: int = 860) -> str:
+def timeline_svg(
+    tables: Mapping[str, pd.DataFrame], facts: CaseFacts, *, width: int = 860, around: datetime | None = None
+) -> str:
     """The same picture as SVG text, made offline, with its description as title and desc."""
-    return svg(make_timeline(tables, facts), width=width)
+    return svg(make_timeline(tables, facts, around=around), width=width)
 
 
 def svg(drawn: Timeline, *, width: int = 860) -> str:
@@ -290,6 +304,12 @@ def _span(
     grid = pd.Timedelta(step) if step <= timedelta(days=1) else pd.Timedelta(days=1)
     start = first.floor(grid)
     return start, start + (-(-(last - start) // step)) * step, step, name
+
+
+def _hours(around: datetime) -> tuple[pd.Timestamp, pd.Timestamp, timedelta, str]:
+    """As many hours on both sides of a time as fit into the picture."""
+    middle, half = pd.Timestamp(around).tz_convert(UTC).floor("h"), pd.Timedelta(hours=MAX_BINS // 4)
+    return middle - half, middle + half, _STEPS[0], _STEP_NAMES[0]
 
 
 # -------------------------------------------------------------------------------- drawing
@@ -430,11 +450,11 @@ def _mails_strip(
 
 def _shade(drawn: Timeline, across: Callable[[alt.Axis | None], alt.X]) -> list[alt.Chart]:
     """The gap itself, from backup to failure (or restore), lightly tinted."""
-    times = dict(drawn.rules)
-    begin, end = times.get("backup"), times.get("failure") or times.get("restored")
-    if begin is None or end is None or begin >= end:
+    begin, end = drawn.gap or (drawn.end, drawn.end)
+    begin, end = max(begin, drawn.start), min(end, drawn.end)
+    if begin >= end:
         return []
-    gap = _data([{"from": _ms(max(begin, drawn.start)), "to": _ms(min(end, drawn.end))}])
+    gap = _data([{"from": _ms(begin), "to": _ms(end)}])
     return [alt.Chart(gap).mark_rect(color=LOST, opacity=0.07).encode(x=across(None), x2="to:T")]
 
 

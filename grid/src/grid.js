@@ -89,12 +89,16 @@ function decision({ data }) {
   return cell;
 }
 
+/** The common name where there is one; all of it stands in the tip and beside the table. */
+const short = ({ value }) => /(?:^|,\s*)CN=((?:\\.|[^,\\])+)/i.exec(value ?? "")?.[1] ?? value ?? "";
+
 const COLUMNS = [
   { field: "decision", headerName: "Decision", width: 190, cellRenderer: decision,
     comparator: (a, b, x, y) => (x.data.decision || `~${x.data.suggestion ?? ""}`)
       .localeCompare(y.data.decision || `~${y.data.suggestion ?? ""}`) },
   { field: "kind", headerName: "Kind", width: 130, valueFormatter: ({ value }) => (value ?? "").replaceAll("_", " ") },
-  { field: "subject", headerName: "Subject", flex: 2, minWidth: 170, cellClass: "ccg-text", tooltipField: "subject" },
+  { field: "subject", headerName: "Subject", flex: 2, minWidth: 170, cellClass: "ccg-text", tooltipField: "subject",
+    valueFormatter: short },
   { field: "serial", headerName: "Serial number", flex: 1, minWidth: 150, cellClass: "ccg-code", tooltipField: "serial" },
   { field: "template", headerName: "Template", width: 140, cellClass: "ccg-text", tooltipField: "template" },
   { field: "confidence", headerName: "Confidence", width: 110,

@@ -55,6 +55,21 @@ def test_each_certificate_falls_into_its_bin() -> None:
     assert "1 earlier or later ones are not drawn" in drawn.description
 
 
+def test_around_a_time_it_is_drawn_hour_by_hour_however_long_the_incident() -> None:
+    facts = CaseFacts(backup=BACKUP, failure=BACKUP + timedelta(days=400), restored=BACKUP + timedelta(days=401))
+    drawn = make_timeline(
+        tables([BACKUP - timedelta(hours=30)], [BACKUP + timedelta(hours=2)], []), facts, around=BACKUP
+    )
+    assert drawn.step == "hour"
+    assert drawn.rules == (("backup", BACKUP),), "the others lie outside"
+    assert {one.begin - BACKUP: (one.known, one.lost) for one in drawn.bins if one.known or one.lost} == {
+        timedelta(hours=-30): (1, 0), timedelta(hours=2): (0, 1),
+    }  # fmt: skip
+    far = BACKUP + timedelta(days=300)
+    assert "<svg" in timeline_svg({}, facts, around=far), "within the gap, with no rule in sight"
+    assert make_timeline({}, facts, around=datetime(9999, 12, 31, tzinfo=UTC)) == make_timeline({}, facts)
+
+
 def test_rows_that_hold_no_certificate_are_not_counted() -> None:
     rows = [{"request_id": d, "disposition": d, "not_before": BACKUP} for d in (9, 12, 15, 16, 20, 21, 30, 31)]
     drawn = make_timeline({"ca_rows": TABLES["ca_rows"].frame(rows)}, FACTS)
