@@ -708,10 +708,11 @@ def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: t
 def run(case: Path, directory: Path, on: str, known_hosts: Path, identity: Path, patience: float, **given: Any) -> int:  # noqa: ANN401 - checked by Case
     """Run an exported bundle, unchanged: all of it, or one call such as revoke.cmd apply FIRST."""
     from carecover.backends import backend  # noqa: PLC0415
+    from carecover.underway import Cancel  # noqa: PLC0415
 
     place: Any = on
     if on != "simulator":
-        place = backend(on, known_hosts=known_hosts, identity=identity, patience=patience)
+        place = backend(on, known_hosts=known_hosts, identity=identity, patience=patience, cancel=Cancel(case))
     return _show_run(_open(case).run(directory, on=place, on_output=_show, **given), directory)
 
 

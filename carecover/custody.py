@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from carecover import __version__, keys, stamps
+from carecover import __version__, keys, stamps, underway
 from carecover.errors import PathError, RefusedError, UsageError
 from carecover.folder import FORMAT, CaseFolder, hash_file, spelled
 from carecover.journal import GENESIS, Entry
@@ -39,6 +39,7 @@ _SELF_NAMED: Final = re.compile(
 )
 # The key of the pseudonyms in editions for outsiders; it never leaves the case.
 PSEUDONYMS: Final = "reports/pseudonyms.key"
+_LOCKS: Final = (".lock", underway.LOCK, underway.CANCEL)
 _ITSELF: Final = ("case.json", "journal.jsonl")
 _MAX_NAMED: Final = 10
 _BUNDLES: Final = ("export", "pin", "longer")
@@ -83,6 +84,9 @@ def vouched(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
         elif entry.act in ("rehearsal", "run"):
             files = said.get("files") or {"outcomes.json": said["outcomes"]}
             kept |= {f"runs/{said['directory']}/{n}": (d, f"what the {entry.act} left") for n, d in files.items()}
+        elif entry.act == "run-cut":
+            files = said.get("files", {})
+            kept |= {f"runs/{said['directory']}/{n}": (d, "what the run had said") for n, d in files.items()}
         elif entry.act == "format":
             kept |= {n: (d, "what lay there when the case became one of format 2") for n, d in said["files"].items()}
         if "torn" in entry.how:
@@ -129,12 +133,15 @@ def folder_problems(folder: CaseFolder, entries: Sequence[Entry], decided: int) 
     recorded = {f["sha256"] for e in entries if e.act in ("add", "verify") for f in e.details["files"]}
     runs = {e.details["directory"]: e.details for e in entries if e.act in ("rehearsal", "run")}
     strange: list[str] = []
+    begun, going = underway.without_end(entries), underway.directory(folder.path, entries)
+    # A run that goes on, or was cut off, is told of as a whole.
+    open_runs = {None if begun is None else begun.details.get("directory"), None if going is None else going.name}
     for name in folder.files():
         top, _, rest = name.partition("/")
         place = folder.path / name
         if name in known or name in _ITSELF or top == "cache" or (top == "evidence" and rest in recorded):
             continue
-        if name == ".lock" and not place.is_symlink() and place.stat().st_size == 0:
+        if name in _LOCKS and not place.is_symlink() and place.stat().st_size == 0:
             continue
         if name == "decisions.jsonl":
             if place.stat().st_size > decided:
@@ -143,6 +150,8 @@ def folder_problems(folder: CaseFolder, entries: Sequence[Entry], decided: int) 
                     "decision that was interrupted, or that was made by nobody. They do not count, and the next "
                     "decision removes them."
                 )
+            continue
+        if top == "runs" and rest.partition("/")[0] in open_runs:
             continue
         run = runs.get(rest.partition("/")[0]) if top == "runs" else None
         if run is not None and "files" not in run:

@@ -138,7 +138,7 @@ class CaseFolder:
             ) from None
         try:
             deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-            while not _try_lock(lock):
+            while not try_lock(lock):
                 if time.monotonic() > deadline:
                     raise CaseError(
                         f"{self.path} is in use: another notebook or command is writing to it. Close it, or wait and "
@@ -524,7 +524,8 @@ def _lists(name: str, table: pd.DataFrame) -> pd.DataFrame:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(stream: IO[bytes]) -> bool:
+    def try_lock(stream: IO[bytes]) -> bool:
+        """Lock an open file for this process, until it is closed; False where another holds it."""
         stream.seek(0)
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
@@ -535,7 +536,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(stream: IO[bytes]) -> bool:
+    def try_lock(stream: IO[bytes]) -> bool:
+        """Lock an open file for this process, until it is closed; False where another holds it."""
         try:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -23,11 +23,12 @@ LAYERS = [
     {"journal", "facts"},
     {"folder", "keys", "stamps", "provenance", "standing"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "backends", "report"},
-    {"register"},
+    {"register", "underway"},
     {"bundles", "ocsp_client", "custody"},
     {"derivation"},
     {"case"},
-    {"demo", "notebook"},
+    {"demo", "errand"},
+    {"notebook"},
     {"cli"},
 ]
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer}
