@@ -35,6 +35,10 @@ _TONES: Final[Mapping[str, Tone]] = {
     "look": "warning",
     "replace first": "warning",
     "others depend on it": "bad",
+    "over": "good",
+    "running": "warning",
+    "not known": "warning",
+    "yes": "good",
     "pending": "warning",
     "unknown": "warning",
     "medium": "warning",
@@ -128,13 +132,19 @@ def folded(title: str, inner: str) -> str:
     return block(f"<details><summary>{escape(title)}</summary>{inner}</details>")
 
 
-def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str) -> str:
-    """The first MAX_ROWS rows of some columns as a table; ``caption`` is for screen readers."""
+def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str, edge: str | None = None) -> str:
+    """The first MAX_ROWS rows of some columns as a table; ``caption`` is for screen readers.
+
+    The words of column ``edge`` give each row a coloured edge.
+    """
     figures = {h.name for h in heads if pd.api.types.is_integer_dtype(rows[h.name])}
     top = "".join(f"<th{_figure(h.name in figures)}>{escape(h.title)}</th>" for h in heads)
     shown = rows.head(MAX_ROWS)
     columns = [[_cell(v, h.kind, h.name in figures) for v in shown[h.name]] for h in heads]
-    body = "".join("<tr>" + "".join(cells) + "</tr>" for cells in zip(*columns, strict=True))
+    edges = [""] * len(shown) if edge is None else [f' class="{_TONES.get(cell(w), "plain")}"' for w in shown[edge]]
+    body = "".join(
+        f"<tr{tone}>{''.join(cells)}</tr>" for tone, cells in zip(edges, zip(*columns, strict=True), strict=True)
+    )
     return block(
         f'<div class="cc-scroll" tabindex="0" role="region" aria-label="{escape(clean(caption))}">'
         f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -189,9 +189,9 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """A table with a count and, where it is long, a pager."""
 
-    def __init__(self, heads: Sequence[Head], caption: str, *, page: int = 50) -> None:
+    def __init__(self, heads: Sequence[Head], caption: str, *, page: int = 50, edge: str | None = None) -> None:
         super().__init__()
-        self._heads, self._caption, self._page = heads, caption, page
+        self._heads, self._caption, self._page, self._edge = heads, caption, page, edge
         self._rows, self._start = pd.DataFrame(), 0
         self._html, self._count = widgets.HTML(), widgets.Label()
         self._back = button("◀ Earlier rows", lambda: self._turn(-1))
@@ -213,7 +213,7 @@ class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         total = len(self._rows)
         end = min(self._start + self._page, total)
         part = self._rows.iloc[self._start : end]
-        self._html.value = markup.table(part, self._heads, caption=self._caption) if total else ""
+        self._html.value = markup.table(part, self._heads, caption=self._caption, edge=self._edge) if total else ""
         self._count.value = f"{self._start + 1:,} to {end:,} of {total:,}" if total else ""
         self._back.disabled, self._on.disabled = self._start == 0, end >= total
         self._bar.layout.display = None if total > self._page else "none"

@@ -12,13 +12,14 @@ from carecover.proof.changes import compare_lists, warnings_about
 from carecover.proof.exports import issued_serials, local_crl
 from carecover.proof.outcomes import judge
 from carecover.proof.transcript import MAX_TRANSCRIPT_BYTES, Run, Step, Transcript, is_transcript, read_transcript
-from carecover.proof.visibility import make_visibility, trusted_until
+from carecover.proof.visibility import clock_sentence, make_visibility, remaining, trusted_until
 
 __all__ = [
     "MAX_TRANSCRIPT_BYTES",
     "Run",
     "Step",
     "Transcript",
+    "clock_sentence",
     "compare_lists",
     "is_transcript",
     "issued_serials",
@@ -26,6 +27,7 @@ __all__ = [
     "local_crl",
     "make_visibility",
     "read_transcript",
+    "remaining",
     "trusted_until",
     "warnings_about",
 ]

@@ -120,6 +120,47 @@ def trusted_until(visibility: pd.DataFrame) -> datetime | None:
     return moment(visibility["trusted_until"].dropna().max())
 
 
+def remaining(visibility: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """The table with ``state`` (over, running, not known) and ``left`` (in words) as they are at a moment."""
+    ends = [None if pd.isna(at) else moment(at) for at in visibility["trusted_until"]]
+    states = ["not known" if at is None else "over" if at <= now else "running" for at in ends]
+    left = pd.Series([None if at is None else span(at, now) for at in ends], index=visibility.index, dtype="string")
+    return visibility.assign(state=states, left=left)
+
+
+def clock_sentence(visibility: pd.DataFrame, now: datetime) -> str:
+    """Until when a client may still trust an old list or answer, and how long that is from ``now``."""
+    until = trusted_until(visibility)
+    drawn = f"as of {clock(now)}"
+    if until is None:
+        return (
+            f"Until when a client may still trust an old answer is not known ({drawn}): the lines below say what is "
+            "missing. Until it is known, reckon with old answers in use."
+        )
+    if until <= now:
+        return (
+            f"The last old list or answer that is known of ended on {clock(until)}: {span(until, now)} ({drawn}). A "
+            "client that asks a responder with clocks of its own may differ."
+        )
+    return (
+        f"A client may still trust an old answer until {clock(until)}: {span(until, now)} ({drawn}). Nothing that the "
+        "CA does shortens this; only clients whose caches are emptied ask again before."
+    )
+
+
+def span(at: datetime, now: datetime) -> str:
+    """How far a moment is from now, in words of two units: 3 days 4 h from now, 12 min ago."""
+    minutes = int(abs(at - now).total_seconds() // 60)
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        told = f"{days:,} day{'s' if days != 1 else ''}" + (f" {hours} h" if hours else "")
+    elif hours:
+        told = f"{hours} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+    else:
+        told = f"{minutes} min" if minutes else "less than a minute"
+    return f"{told} ago" if at <= now else f"{told} from now"
+
+
 # ------------------------------------------------------------------------------ the old ones
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from carecover.journal import Journal
 from carecover.model import ACTIONABLE_KINDS
 from carecover.notebook import grid
 from carecover.notebook.dropping import DropZone
+from carecover.notebook.proving import VerifyPanel
 from carecover.simulator import Incident, Scenario, make_incident
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
@@ -26,6 +28,8 @@ def _without_the_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The plain controls, built or not; the stories of test_grid put a stand-in there."""
     # open_case says for the whole kernel that it is a notebook.
     monkeypatch.setattr(Journal, "command", Journal.command)
+    at = datetime.now(UTC)
+    monkeypatch.setattr(VerifyPanel, "now", staticmethod(lambda: at))
     monkeypatch.setattr(grid, "BUNDLE", tmp_path / "no bundle")
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from carecover.model import TABLES
-from carecover.proof import make_visibility, trusted_until
+from carecover.proof import clock_sentence, make_visibility, remaining, trusted_until
+from carecover.proof.visibility import span
 
 from .conftest import NOW, OWN, answer, crl
 
@@ -162,3 +163,29 @@ def test_each_key_has_its_own_places_and_lists() -> None:
     assert row(table, "base", "http://a/ca(1).crl")["ca_key_index"] == 1
     assert row(table, "base", "http://a/ca(1).crl")["trusted_until"] == pd.Timestamp(NOW + timedelta(days=30))
     assert row(table, "base")["ca_key_index"] == 0
+
+
+@pytest.mark.parametrize(
+    ("away", "words"),
+    [
+        (timedelta(days=3, hours=4, minutes=59), "3 days 4 h from now"), (timedelta(days=1), "1 day from now"),
+        (timedelta(hours=2, minutes=10), "2 h 10 min from now"), (timedelta(minutes=12), "12 min from now"),
+        (timedelta(seconds=1), "less than a minute from now"), (timedelta(0), "less than a minute ago"),
+        (-timedelta(days=400), "400 days ago"),
+    ],
+)  # fmt: skip
+def test_a_span_is_told_in_two_units(away: timedelta, words: str) -> None:
+    assert span(NOW + away, NOW) == words
+
+
+def test_the_clock_says_how_long_from_the_moment_it_is_read() -> None:
+    table = clock()
+    running, over = NOW + timedelta(hours=1), NOW + timedelta(days=4)
+    assert set(remaining(table, running).query("kind == 'base'")["state"]) == {"running"}
+    assert set(remaining(table, over).query("kind == 'base'")["state"]) == {"over"}
+    assert set(remaining(table, over).query("kind == 'ocsp'")["state"]) == {"not known"}, "never guessed"
+    assert "may still trust an old answer until" in clock_sentence(table, running)
+    assert "2 days 23 h from now" in clock_sentence(table, running)
+    assert "1 day ago" in clock_sentence(table, over)
+    unknown = clock(last_public={"0": "413"})
+    assert "is not known" in clock_sentence(unknown, over), "a list that nobody handed in keeps the clock open"
