@@ -246,7 +246,7 @@ def _body(letter: Letter, flags: list[str], wanted: Sequence[str] | None) -> str
 
 def _text(part: Part, flags: list[str]) -> str:
     text = decoded(part.decoded(MAX_TEXT_BYTES), part.charset, flags)
-    if len(text) > MAX_BODY_CHARS or len(part.data) > MAX_TEXT_BYTES:
+    if len(text) > MAX_BODY_CHARS or part.size > MAX_TEXT_BYTES:
         flags.append("body_cut")
         text = text[:MAX_BODY_CHARS]
     return text.rstrip("\0").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")

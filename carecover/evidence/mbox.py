@@ -26,12 +26,15 @@ _HEADER_FOLLOWS: Final = rb"From (?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]*:)"
 _CANDIDATE = re.compile(rb"\nFrom ")
 _HEADER_BEHIND = re.compile(_HEADER_FOLLOWS)
 _WITH_A_TIME = re.compile(rb"From [^\n]{0,200}\d:\d\d")
+_ESCAPED = re.compile(rb"\n>>*From ")
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # What is read of a stream before it is split; a mail of any size may lie over the edge.
 _WINDOW: Final = 8 * 1024 * 1024
+# Where the end of a mail is looked for first.
+_TAIL: Final = 64
 # More than a "From " line and the header name behind it are long.
 _OVERLAP: Final = 4096
 
@@ -111,31 +114,37 @@ def _read_range(source: Source, start: int, end: int) -> Iterator[Unit]:
     data = bytes(source.data[start:end])
     starts = mail_starts(data, 0, by_length=_has_lengths(source.head[:MAX_HEADER_BYTES]))
     for begin, behind in pairwise(chain(starts, (len(data),))):
-        if behind - begin > MAX_MAIL_BYTES:
-            yield _too_long(start + begin, (data[begin:behind],))
-        else:
-            yield from _units(data[begin:behind], start + begin)
+        yield from _units(data, begin, behind, start)
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    data = source.data
-    for start, end in split_mbox(data):
-        if end - start > MAX_MAIL_BYTES:
-            pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
-            yield _too_long(start, pieces)
-        else:
-            yield from _units(bytes(data[start:end]), start)
+    for start, end in split_mbox(source.data):
+        yield from _units(source.data, start, end, 0)
         progress(end)
 
 
-def _units(entry: bytes, start: int) -> Iterator[Unit]:
-    """The units of one mail with its "From " line."""
-    raw = entry[entry.find(b"\n") + 1 :]
-    if b"\n>" in raw:
+def _units(data: Buffer, start: int, end: int, base: int) -> Iterator[Unit]:
+    """The units of one mail with its "From " line; ``base`` is where ``data`` begins in the mailbox."""
+    if end - start > MAX_MAIL_BYTES:
+        pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
+        return iter((_too_long(base + start, pieces),))
+    raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
+    # An attachment in base64 has no ">" and mostly stands last: from the end there is a short way to what may have.
+    if _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
         raw = _ESCAPED_FROM.sub(rb"\1", raw)
     if raw.startswith(b"From "):
-        raw = raw[raw.find(b"\n") + 1 :]
-    return units_of_mail(raw.rstrip(b"\r\n") + b"\n", f"byte {start}")
+        raw = raw[raw.find(b"\n") + 1 :] or b"\n"
+    return units_of_mail(raw, f"byte {base + start}")
+
+
+def mail_at(data: Buffer, begin: int, end: int) -> bytes:
+    """The bytes of a mail, copied once; the empty lines behind it are the mailbox's, and one line end is left."""
+    tail = data[max(begin, end - _TAIL) : end]
+    kept = len(tail.rstrip(b"\r\n"))
+    if not kept:
+        return data[begin:end].rstrip(b"\r\n") + b"\n"
+    stop = end - len(tail) + kept
+    return data[begin : stop + 1] if tail[kept : kept + 1] == b"\n" else data[begin:stop] + b"\n"
 
 
 def _too_long(start: int, pieces: Iterable[bytes]) -> Rejected:
@@ -163,10 +172,7 @@ def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
             skip = leading(data[:MAX_HEADER_BYTES])
         starts = list(mail_starts(data, skip, by_length=by_length, whole=over))
         for start, end in pairwise((*starts, len(data)) if over else starts):
-            if end - start > MAX_MAIL_BYTES:
-                yield _too_long(base + start, (data[start:end],))
-            else:
-                yield from _units(data[start:end], base + start)
+            yield from _units(data, start, end, base)
         if over:
             return
         skip = 0

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
+from functools import lru_cache
 from typing import Final
 
 from carecover.evidence.charsets import header_text
@@ -32,6 +33,8 @@ MAX_SEPARATOR_LINES: Final = 5000
 MAX_NESTING: Final = 50
 # A Content-Type of more is made to be slow: the library splits parameters in quadratic time.
 MAX_STRUCTURED_HEADER: Final = 8 * 1024
+# A header value that may come again in the same words.
+_REMEMBERED: Final = 200
 # Attached mails, decoded, all together: one in another counts twice.
 MAX_ATTACHED_BYTES: Final = 256 * 1024 * 1024
 # What is looked through for separators, each level again: a large mail of eight levels.
@@ -40,8 +43,10 @@ MAX_LOOKED_THROUGH: Final = 512 * 1024 * 1024
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 # What the library takes for a line of a header block: a name, or a fold; a "From " line at the start.
-_HEADER_LIKE = re.compile(rb"[\t ]|[!-9;-~]*[\t ]*:|From ")
-_NAME = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
+_HEADER_LIKE = re.compile(rb"[!-9;-~]*[\t ]*")
+_MAX_NAME: Final = 100
+_CR: Final = 13
+_BLANKS: Final = (b" ", b"\t")
 _PLAIN_PARAMETER = re.compile(
     rb';[ \t\r\n]*([A-Za-z-]{1,30})[ \t]*=[ \t]*(?:"([^"\\;]*)"|([^\s";*<][^\s";]*))[ \t\r\n]*(?=;|\Z)'
 )
@@ -57,20 +62,36 @@ class TooMuchError(Exception):
 
 @dataclass(slots=True)
 class Part:
-    """A part that holds no others: ``data`` is as it was sent, ``coding`` its transfer encoding."""
+    """A part that holds no others, as it was sent; ``coding`` is its transfer encoding.
+
+    It stands in ``raw`` from ``start`` to ``end``: of an attachment that nobody looks at nothing is copied.
+    """
 
     kind: str
     charset: str
     coding: str
     is_attachment: bool
-    data: bytes
+    raw: bytes
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes as they were sent."""
+        return (len(self.raw) if self.end is None else self.end) - self.start
+
+    @property
+    def data(self) -> bytes:
+        """The bytes as they were sent."""
+        return self.raw[self.start : self.end]
 
     def decoded(self, limit: int | None = None) -> bytes:
         """The bytes without their transfer encoding, of no more than the first ``limit`` as sent.
 
         What is no such encoding stays as it is.
         """
-        return _decoded(self.data if limit is None else self.data[:limit], self.coding)
+        end = self.start + self.size
+        return _decoded(self.raw[self.start : end if limit is None else min(end, self.start + limit)], self.coding)
 
 
 @dataclass(slots=True)
@@ -151,35 +172,60 @@ def head_of(raw: bytes, start: int, end: int) -> tuple[dict[bytes, bytes], int]:
         first = _LINE_END.match(raw, start, end)
         return {}, first.end() if first else start
     limit = min(end, start + MAX_HEADER_BYTES + 4)
-    blank = _BLANK_LINE.search(raw, start, limit)
+    blank = _blank_line(raw, start, limit)
     if blank is None and limit < end:
         return {}, limit
-    stop, body = (blank.start(), blank.end()) if blank else (limit, limit)
+    stop, body = blank or (limit, limit)
     headers: dict[bytes, bytes] = {}
     at, name, value = start, b"", [b""]
     lines = raw[start:stop].splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
-        if line[:1] in (b" ", b"\t"):
+        if line[:1] in _BLANKS:
             value.append(line.rstrip(b"\r\n"))
-        elif _HEADER_LIKE.match(line) and not (number == len(lines) > 1 and line.startswith(b"From ")):
-            _keep(headers, name, value)
-            name = b""
-            if _NAME.match(line):
-                name, _, first_line = line.rstrip(b"\r\n").partition(b":")
-                value = [first_line]
         else:
-            # A line that is no header's: the body begins without an empty line before it.
-            body = at
-            break
+            before, colon, rest = line.partition(b":")
+            told = _name_of(before) if colon and len(before) <= _MAX_NAME else None
+            of_a_mailbox = line.startswith(b"From ")
+            if (told is None and not of_a_mailbox and not (colon and _HEADER_LIKE.fullmatch(before))) or (
+                of_a_mailbox and number == len(lines) > 1
+            ):
+                # A line that is no header's: the body begins without an empty line before it.
+                body = at
+                break
+            _keep(headers, name, value)
+            name, value = told or b"", [rest.rstrip(b"\r\n")]
         at += len(line)
     _keep(headers, name, value)
     return headers, body
 
 
 def _keep(headers: dict[bytes, bytes], name: bytes, value: list[bytes]) -> None:
-    name = name.rstrip().lower()
     if name == b"received" or (name and name not in headers):
         headers[name] = b"".join(value)
+
+
+def _blank_line(raw: bytes, start: int, limit: int) -> tuple[int, int] | None:
+    """Where the empty line behind a header block begins and ends.
+
+    What nearly all mails have is found faster, and is the same where all line ends before it are alike.
+    """
+    line_end = raw.find(b"\n", start, limit)
+    if line_end > start and raw[line_end - 1] == _CR:
+        at = raw.find(b"\r\n\r\n", start, limit)
+        if at >= 0 and raw.count(b"\n", start, at) == raw.count(b"\r", start, at) == raw.count(b"\r\n", start, at):
+            return at, at + 4
+    elif line_end >= 0:
+        at = raw.find(b"\n\n", line_end, limit)
+        if at >= 0 and raw.find(b"\r", start, at) < 0:
+            return at, at + 2
+    found = _BLANK_LINE.search(raw, start, limit)
+    return None if found is None else found.span()
+
+
+@lru_cache(maxsize=4096)
+def _name_of(text: bytes) -> bytes | None:
+    """What stands before a colon as a header's name, which may be empty; None where it is none."""
+    return None if _HEADER_LIKE.fullmatch(text) is None else text.rstrip(b" \t").lower()
 
 
 def _inside(entity: _Entity, headers: Mapping[bytes, bytes], body: int, counts: _Counts) -> Iterator[_Entity]:
@@ -205,7 +251,9 @@ def _inside(entity: _Entity, headers: Mapping[bytes, bytes], body: int, counts: 
         "us-ascii" if charset is None else charset,
         coding,
         disposition.split(b";", 1)[0].strip().lower() == b"attachment",
-        entity.raw[body : entity.end],
+        entity.raw,
+        min(body, entity.end),
+        entity.end,
     )
     if name.endswith(".eml"):
         yield _attached(part.decoded(), entity, counts)
@@ -282,15 +330,21 @@ class Parameters:
     def __call__(self, wanted: str) -> str | None:
         """The value of a parameter, or None."""
         if self._common is None:
-            self._common = {}
-            at = self._value.find(b";")
-            while at >= 0 and (match := _PLAIN_PARAMETER.match(self._value, at)):
-                found = match[2] if match[2] is not None else match[3]
-                self._common.setdefault(match[1].decode("ascii").lower(), found.decode("latin-1"))
-                at = match.end() if match.end() < len(self._value) else -1
-            if at >= 0:
-                self._common = _by_the_library(self._value)
+            self._common = _parameters(self._value) if len(self._value) < _REMEMBERED else _read_parameters(self._value)
         return self._common.get(wanted)
+
+
+def _read_parameters(value: bytes) -> dict[str, str]:
+    common: dict[str, str] = {}
+    at = value.find(b";")
+    while at >= 0 and (match := _PLAIN_PARAMETER.match(value, at)):
+        found = match[2] if match[2] is not None else match[3]
+        common.setdefault(match[1].decode("ascii").lower(), found.decode("latin-1"))
+        at = match.end() if match.end() < len(value) else -1
+    return _by_the_library(value) if at >= 0 else common
+
+
+_parameters = lru_cache(maxsize=1024)(_read_parameters)
 
 
 def _by_the_library(value: bytes) -> dict[str, str]:

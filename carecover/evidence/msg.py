@@ -176,7 +176,7 @@ def letter_of_properties(storage: Properties) -> Letter:
         html = raw, charset_of_page(page)
     for kind, found in (("text/plain", body), ("text/html", html)):
         if found is not None and found[0]:
-            letter.parts.append(Part(kind, found[1], "", is_attachment=False, data=found[0]))
+            letter.parts.append(Part(kind, found[1], "", is_attachment=False, raw=found[0]))
     if not letter.parts and storage.stream(RTF, 0x0102) is not None:
         letter.unread = ONLY_RTF
     return letter

@@ -127,10 +127,23 @@ class Wordings:
         self.body_words: Final = tuple(sorted(set(bodies)))
         # Labels begin with a capital or not: the first letter is left out.
         self.raw_words: Final = tuple(word[1:].encode() for word in self.body_words)
+        self._plain_words = all(word.isascii() for word in self.body_words)
         self.unexplained: Callable[[str, str, str, str], None] | None = None
         # A wording without a word of its own to look for has every mail looked at.
         unlike = any(len(word) < _SHORTEST_WORD or not word.isascii() for word in bodies)
         self._looks_at_all = unlike or not all(c.titled for c in self.known)
+
+    def may_be_title(self, subject: str) -> bool:
+        """False where a subject, which is ASCII, lacks a word of every title: a title stands in it as it is."""
+        lowered = subject.lower().encode("ascii")
+        return any(word in lowered for word in self.title_words)
+
+    def may_have_labels(self, body: str) -> bool:
+        """False where a body lacks a word of the first label of every wording; case is folded letter by letter."""
+        if not self._plain_words:
+            return True
+        folded = body.lower() if body.isascii() else body.casefold()
+        return any(word in folded for word in self.body_words)
 
     @property
     def looks_at_all(self) -> bool:
@@ -195,6 +208,8 @@ def is_answer(subject: str) -> bool:
 def recognise(subject: str) -> Recognised | None:
     """The wordings whose title this subject is; None where there is none."""
     text, forwarded = plain(subject), False
+    if text.isascii() and not in_use().may_be_title(text):
+        return None
     for _ in range(_MAX_PREFIXES):
         fitting = [(each, _laid_over(each.wording.title, text)) for each in in_use().known if each.titled]
         candidates = tuple((each, given) for each, given in fitting if given is not None)
@@ -221,6 +236,8 @@ def recognise_body(body: str) -> Recognised | None:
 
 def looks_like_notification(body: str) -> bool:
     """True where a body has the labels of a known wording, whatever its subject says."""
+    if not in_use().may_have_labels(body):
+        return False
     found: set[str] = set()
     for line in body.split("\n", MAX_LINES)[:MAX_LINES]:
         label = _label(line)
