@@ -89,5 +89,5 @@ def printable(value: bytes | None) -> str | None:
     """A header for the tables: bounded, without control characters."""
     if value is None:
         return None
-    text = "".join(c for c in utf8_or_latin1(value[:400].strip()) if c.isprintable())
-    return text or None
+    text = utf8_or_latin1(value[:400].strip())
+    return (text if text.isprintable() else "".join(c for c in text if c.isprintable())) or None

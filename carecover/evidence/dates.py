@@ -37,6 +37,12 @@ _YEARS: Final = range(1990, 2200)
 _OPEN: Final[tuple[DateOrder, ...]] = ("dmy", "mdy")
 # A notification is sent when the thing happens; zones, slow relays and back-dating take hours.
 _NEAR: Final = timedelta(days=3)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_NEAR_US: Final = _NEAR // _MICROSECOND
+# Clocks that are put forward or back on a day show at one of these: none is put back again within the hour.
+_HOURS: Final = (*(timedelta(hours=n) for n in range(24)), timedelta(hours=23, minutes=59, seconds=59))
+_ALL_DAY: Final = tuple((datetime(2000, 1, 1, tzinfo=UTC) + each).strftime("%H:%M:%S") for each in _HOURS)
 _BLANKS = re.compile("[\\s\u00a0\u202f\u200e\u200f]+")
 _AM: Final = ("am", "a.m.", "上午", "午前", "오전")
 _PM: Final = ("pm", "p.m.", "下午", "午後", "오후")
@@ -187,6 +193,60 @@ def _is_near(shape: _Shape, order: DateOrder, sent_at: datetime) -> bool:
         return False
 
 
+# The form of most printed dates: a day, a blank, a clock. Each of the two says the same beside whatever other.
+_DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}", re.ASCII)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)?", re.ASCII)
+
+
+@lru_cache(maxsize=1 << 17)
+def _clock(text: str) -> int | None:
+    """Microseconds since midnight of a clock in the common form; None for any other."""
+    shape = _shape(f"1.1.2000 {text}") if _CLOCK.fullmatch(text) else None
+    if shape is None:
+        return None
+    hour, minute, second, part = shape.clock
+    return ((hour * 60 + minute) * 60 + second) * 1_000_000 + part
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> tuple[int, int | None, int | None] | None:
+    """What a day says: 1 where it proves day first, 2 for month first, else 0; and its start if read so and so."""
+    shape = _shape(text) if _DAY.fullmatch(text) else None
+    if shape is None or shape.year_first:
+        return None
+    starts = [None if (day := naive(text, order)) is None else _since_1970(day) for order in _OPEN]
+    own = shape.order()
+    return (0 if own is None else 1 + _OPEN.index(own)), starts[0], starts[1]
+
+
+def _since_1970(local: datetime) -> int:
+    return (local.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def order_near(texts: Iterable[str | None], sent: int) -> DateOrder | None:
+    """What ``order_in_mail`` says, of a mail sent so many microseconds after 1970."""
+    proved = 0
+    for text in texts:
+        if not text:
+            continue
+        day, _, clock = text.partition(" ")
+        known, since = _day(day), _clock(clock)
+        if known is None or since is None:
+            shape = _shape(text)
+            if shape is not None and not shape.year_first:
+                return order_in_mail([each for each in texts if each], _EPOCH + sent * _MICROSECOND)
+            continue
+        own, first, second = known
+        if not own:
+            since -= sent
+            own = (first is not None and -_NEAR_US <= first + since <= _NEAR_US) + 2 * (
+                second is not None and -_NEAR_US <= second + since <= _NEAR_US
+            )
+        if own != 3:
+            proved |= own
+    return None if proved in (0, 3) else _OPEN[proved - 1]
+
+
 class DateReader:
     """Reads the printed times of one file, after having seen them all.
 
@@ -200,13 +260,49 @@ class DateReader:
         self._zone = zone_named(context.time_zone)
         self._stated = context.date_order
         self._proved: set[DateOrder] = set()
+        self._days: dict[tuple[str, timezone | None, DateOrder | None], tuple[int, tuple[str, ...]] | None] = {}
 
     def see(self, texts: Iterable[str]) -> None:
         """Learn from values what order the file's dates have."""
         for text in texts:
-            shape = _shape(text)
+            day, _, clock = text.partition(" ")
+            # Beside a clock a day proves what it proves alone.
+            shape = _shape(text if _clock(clock) is None else day)
             if shape is not None and not shape.year_first and (proved := shape.order()) is not None:
                 self._proved.add(proved)
+
+    def read_at(
+        self, text: str, fallback: timezone | None, order: DateOrder | None
+    ) -> tuple[int | None, tuple[str, ...]]:
+        """What ``read`` says of such a printed time, in microseconds since 1970."""
+        day, _, clock = text.partition(" ")
+        since = _clock(clock)
+        if since is not None:
+            key = (day, fallback, order)
+            try:
+                known = self._days[key]
+            except KeyError:
+                known = self._days[key] = self._read_day(*key)
+            if known is not None:
+                return known[0] + since, known[1]
+        moment, odd = self.read(PrintedTime(text, fallback, order))
+        return (None if moment is None else (moment - _EPOCH) // _MICROSECOND), odd
+
+    def _read_day(
+        self, text: str, fallback: timezone | None, order: DateOrder | None
+    ) -> tuple[int, tuple[str, ...]] | None:
+        """The start of a day whose every clock is as far from it as it says; None where one may not be."""
+        if _day(text) is None:
+            return None
+        clocks = _ALL_DAY if self._zone is not None else _ALL_DAY[:1]
+        read = [self.read(PrintedTime(f"{text} {clock}", fallback, order)) for clock in clocks]
+        first, odd = read[0]
+        # The zone may put its clocks forward or back on that day.
+        if first is None or any(
+            moment is None or moment - first != since for (moment, _), since in zip(read, _HOURS, strict=False)
+        ):
+            return None
+        return (first - _EPOCH) // _MICROSECOND, odd
 
     def read(self, printed: PrintedTime) -> tuple[datetime | None, tuple[str, ...]]:
         """The moment in UTC, or None, and the flags that say how far it can be trusted."""

@@ -26,7 +26,8 @@ _HEADER_FOLLOWS: Final = rb"From (?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]*:)"
 _CANDIDATE = re.compile(rb"\nFrom ")
 _HEADER_BEHIND = re.compile(_HEADER_FOLLOWS)
 _WITH_A_TIME = re.compile(rb"From [^\n]{0,200}\d:\d\d")
-_ESCAPED = re.compile(rb"\n>>*From ")
+# The same twice: the one that begins with a line end is found by its first bytes, the other anywhere.
+_ESCAPED = re.compile(rb"\n>(>*From )")
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
@@ -131,7 +132,7 @@ def _units(data: Buffer, start: int, end: int, base: int) -> Iterator[Unit]:
     raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
     # An attachment in base64 has no ">" and mostly stands last: from the end there is a short way to what may have.
     if _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
-        raw = _ESCAPED_FROM.sub(rb"\1", raw)
+        raw = _ESCAPED_FROM.sub(rb"\1", raw) if raw.startswith(b">") else _ESCAPED.sub(rb"\n\1", raw)
     if raw.startswith(b"From "):
         raw = raw[raw.find(b"\n") + 1 :] or b"\n"
     return units_of_mail(raw, f"byte {base + start}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -149,21 +150,19 @@ def _microseconds(moment: datetime) -> int:
 
 def _times(parts: list[_Times], dates: DateReader, flags: list[list[str]] | None) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
     at = 0
-    known: dict[tuple[str, _Hint], tuple[int, tuple[str, ...]]] = {}
     for part in parts:
         if part.printed.null_count < len(part):
-            for place, text in enumerate(part.printed.to_pylist()):
+            moments = part.moments.tolist()
+            hints = part.hints or repeat(_NO_HINT)
+            for place, (text, hint) in enumerate(zip(part.printed.to_pylist(), hints, strict=False)):
                 if text is None:
                     continue
-                hint = part.hints[place] if part.hints else _NO_HINT
-                found = known.get((text, hint))
-                if found is None:
-                    moment, odd = dates.read(PrintedTime(text, *hint))
-                    found = known[text, hint] = (_NOT_A_TIME if moment is None else _microseconds(moment), odd)
-                part.moments[place] = found[0]
-                if found[1] and flags is not None:
+                moment, odd = dates.read_at(text, *hint)
+                moments[place] = _NOT_A_TIME if moment is None else moment
+                if odd and flags is not None:
                     noted = flags[at + place]
-                    noted.extend(flag for flag in found[1] if flag not in noted)
+                    noted.extend(flag for flag in odd if flag not in noted)
+            part.moments = np.array(moments, dtype=np.int64)
         at += len(part)
-    moments = np.concatenate([part.moments for part in parts]) if parts else np.array([], dtype=np.int64)
-    return pd.Series(moments.view("M8[us]")).dt.tz_localize(UTC)
+    told = np.concatenate([part.moments for part in parts]) if parts else np.array([], dtype=np.int64)
+    return pd.Series(told.view("M8[us]")).dt.tz_localize(UTC)

@@ -12,16 +12,21 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 # What is looked at of a Received header: host names stand at its start, the date at its end.
 MAX_RECEIVED_BYTES: Final = 1024
 _FILETIME_EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FROM_1601: Final = (_EPOCH - _FILETIME_EPOCH) // _MICROSECOND
 # A reply or a forwarded mail has five more bytes for each step; its clock is the first mail's.
 _THREAD_INDEX_BYTES: Final = 22
 # AD CS and CDO are of 2000; what lies outside is no clock.
 _YEARS: Final = range(1990, 2200)
+_FIRST, _BEHIND = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (1990, 2200))
 _FROM = re.compile(r"\s*from\s+(\[[^\]\s]{1,60}\]|[^\s(\[;]{1,253}(?![^\s(\[;]))\s*", re.IGNORECASE)
 _BY = re.compile(r"\sby\s+([^\s(;]{1,253})", re.IGNORECASE)
 # What a server adds of its own: "(name [address])", "(user@name [address])", "(address)", "[address]", "(HELO name)".
@@ -31,6 +36,79 @@ _WITNESS = re.compile(
 _WITNESSES: Final = 8
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 _GREETINGS: Final = frozenset({"helo", "ehlo", "lhlo"})
+
+
+# A moment in the form that programs give it: the day, the clock, the offset.
+_DAY: Final = re.compile(rb"[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} ")
+_CLOCK: Final = re.compile(rb"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d")
+_LONGEST_STAMP: Final = 31
+_OFFSET: Final = re.compile(rb" [+-]\d{4}")
+
+
+@lru_cache(maxsize=4096)
+def _midnight(day: bytes, offset: bytes) -> tuple[int, timezone | None] | None:
+    """The start of a day in microseconds since 1970, and the offset; None where the forms are not the common ones."""
+    if not _DAY.fullmatch(day) or not _OFFSET.fullmatch(offset):
+        return None
+    moment, zone = _read_moment(day + b"00:00:00" + offset)
+    if moment is None or not _YEARS.start < moment.year < _YEARS.stop - 1:
+        return None
+    return (moment - _EPOCH) // _MICROSECOND, zone
+
+
+@lru_cache(maxsize=1 << 17)
+def _since_midnight(clock: bytes) -> int | None:
+    """Microseconds of a clock of hours, minutes and seconds."""
+    if not _CLOCK.fullmatch(clock):
+        return None
+    return ((int(clock[:2]) * 60 + int(clock[3:5])) * 60 + int(clock[6:])) * 1_000_000
+
+
+def stamp(value: bytes) -> tuple[int, timezone | None] | None:
+    """What ``sent_at`` gives, in microseconds since 1970, of a moment in the form that nearly all have; else None.
+
+    Days come again in a mailbox, and so do clocks: each is read once.
+    """
+    value = value.strip()
+    if len(value) > _LONGEST_STAMP:
+        return None
+    start = _midnight(value[:-14], value[-6:])
+    since = None if start is None else _since_midnight(value[-14:-6])
+    return None if start is None or since is None else (start[0] + since, start[1])
+
+
+def thread_stamp(value: bytes) -> int | None:
+    """The clock of a Thread-Index of the usual form in microseconds since 1970, else None."""
+    try:
+        raw = binascii.a2b_base64(value.strip(), strict_mode=True)
+    except binascii.Error:
+        return None
+    if len(raw) != _THREAD_INDEX_BYTES:
+        return None
+    moment = (int.from_bytes(raw[:6], "big") << 16) // 10 - _FROM_1601
+    return moment if _FIRST <= moment < _BEHIND else None
+
+
+def received_stamp(value: bytes) -> tuple[int, str | None] | None:
+    """Moment and host of a Received header of the usual form, else None.
+
+    The host stands before what the server says of itself, and so it is the same wherever that is.
+    """
+    words, colon, moment = value.rpartition(b";")
+    at = stamp(moment) if colon and len(value) <= MAX_RECEIVED_BYTES else None
+    place, using, _ = words.partition(b" with ")
+    if at is None or at[1] is None or not using or not (told := _handed_over(place)):
+        return None
+    return at[0], told[0]
+
+
+@lru_cache(maxsize=4096)
+def _handed_over(place: bytes) -> tuple[str | None] | None:
+    """The host of a Received header up to "with"; None where the server's name is not in it."""
+    said = _FROM.match(place.decode("ascii", "replace"))
+    if said is None or _BY.search(place.decode("ascii", "replace"), said.end() - 1) is None:
+        return None
+    return (_received_from(place),)
 
 
 def witnesses(headers: Mapping[bytes, bytes]) -> dict[str, object]:
@@ -114,6 +192,11 @@ def sent_at(value: bytes | None) -> tuple[datetime | None, timezone | None]:
     """A Date header in UTC, and its offset where it gives one."""
     if value is None or len(value) > 200:
         return None, None
+    told = stamp(value)
+    return _read_moment(value) if told is None else (_EPOCH + timedelta(microseconds=told[0]), told[1])
+
+
+def _read_moment(value: bytes) -> tuple[datetime | None, timezone | None]:
     try:
         moment = parsedate_to_datetime(value.strip().decode("ascii"))
         if moment.tzinfo is None:
