@@ -141,7 +141,9 @@ def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str, edge: str 
     top = "".join(f"<th{_figure(h.name in figures)}>{escape(h.title)}</th>" for h in heads)
     shown = rows.head(MAX_ROWS)
     columns = [[_cell(v, h.kind, h.name in figures) for v in shown[h.name]] for h in heads]
-    edges = [""] * len(shown) if edge is None else [f' class="{_TONES.get(cell(w), "plain")}"' for w in shown[edge]]
+    edges = (
+        [""] * len(shown) if edge is None else [f' class="edge {_TONES.get(cell(w), "plain")}"' for w in shown[edge]]
+    )
     body = "".join(
         f"<tr{tone}>{''.join(cells)}</tr>" for tone, cells in zip(edges, zip(*columns, strict=True), strict=True)
     )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
+from IPython.display import display
 
 import carecover
 from carecover.case import Case
@@ -38,6 +39,9 @@ _BUTTON: Final = {"width": "auto", "min_width": "120px", "align_self": "flex-sta
 _LABEL: Final = {"description_width": "130px"}
 
 
+_SAVED: Final = markup.block('<p class="cc-quiet">As it was shown last. Run the cells of this notebook to go on.</p>')
+
+
 class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """A titled frame over one step; subclasses build their controls once and draw in ``show``."""
 
@@ -51,6 +55,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def __init__(self, case: Case) -> None:
         """Build the controls, take the place on the desk, and draw the case as it is."""
         super().__init__()
+        self._stillness: Any = None
         self.add_class("carecover")
         self.desk = Desk.of(case)
         self.message = widgets.HTML()
@@ -82,6 +87,12 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def refresh(self) -> None:
         """Draw the case as it is now; what stands in the way is said in the panel."""
+        try:
+            self._redraw()
+        finally:
+            self._show_still()
+
+    def _redraw(self) -> None:
         self._drawn_at = self.desk.state
         there = not self.needs_case or CaseFolder.is_case(self.case.path)
         for control in self._controls:
@@ -135,6 +146,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
                 button.disabled = False
         self.desk.changed()
         self.say(sentence, tone)
+        self._show_still()
 
     def guarded(self, draw: Callable[[], None]) -> Callable[[], None]:
         """The same, but an error is said in the panel: Jupyter would swallow it."""
@@ -176,14 +188,30 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     # ------------------------------------------------------------------ where there are no widgets
 
+    def _ipython_display_(self, **_options: object) -> None:
+        """Two outputs: the live panel, and the same as plain HTML, which is seen where the first cannot live.
+
+        A notebook that is opened again has no kernel that knows the panel, and JupyterLab writes an error there. The
+        second output is kept up to date with the first, so the notebook that is saved says what was shown.
+        """
+        display({**(super()._repr_mimebundle_() or {}), "text/plain": f"carecover: {self.title}"}, raw=True)  # type: ignore[no-untyped-call]
+        self._stillness = display(self._still(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
     def _repr_mimebundle_(self, **_options: object) -> dict[str, Any]:
-        """The live panel; and for viewers without a kernel what it says, as plain HTML.
+        """The live panel, and for viewers without a kernel what it says, in one.
 
         ipywidgets' own text form would write every value that a widget holds into the notebook.
         """
-        live = super()._repr_mimebundle_() or {}
+        return {**(super()._repr_mimebundle_() or {}), **self._still()}
+
+    def _still(self) -> dict[str, str]:
         still = "".join(_still(self))
-        return {**live, "text/plain": f"carecover: {self.title}", "text/html": f'<div class="carecover">{still}</div>'}
+        page = f'<div class="carecover cc-still">{_SAVED}{still}</div>'
+        return {"text/plain": f"carecover: {self.title}", "text/html": page}
+
+    def _show_still(self) -> None:
+        if self._stillness is not None:
+            self._stillness.update(self._still(), raw=True)
 
 
 class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types

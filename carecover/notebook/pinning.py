@@ -36,7 +36,7 @@ class PinPanel(FolderPanel):
         self.needed = widgets.HTML()
         self.upload = DropZone()
         self.bring = button("Bring them into the bundle", self._bring)
-        self.look = button("Look again", self._look)
+        self.again = button("Look again", self._look)
         self.pins = Rows(
             [Head("serial", "serial number", "code"), *(Head(f"check {name}", name, "badge") for name in _CHECKS),
              Head("not_after", "ends"), Head("needed_until", "the real one ends"), Head("why", "what to look at")],
@@ -52,7 +52,7 @@ class PinPanel(FolderPanel):
         )
         self.pin = button("Confirm and pin", self._pin, main=True)
         self.confirm = widgets.VBox([self.by, self.seen, self.ca_true, self.pin])
-        bringing = [self.folder_entry(), self.upload, widgets.HBox([self.bring, self.look])]
+        bringing = [self.folder_entry(), self.upload, widgets.HBox([self.bring, self.again])]
         self.form = widgets.VBox([*bringing, self.pins, self.rest, self.confirm])
         self._shown: str | None = None
         return [self.needed, self.form]
@@ -83,7 +83,8 @@ class PinPanel(FolderPanel):
     def _draw(self, found: pd.DataFrame) -> None:
         """The checks of what is there; only where all of it may be pinned there is something to confirm."""
         judged = [_row(*known) for known in zip(found["checks"], found["problems"], strict=True)]
-        rows = found.join(
+        ends = {name: pd.to_datetime(found[name], utc=True) for name in ("not_after", "needed_until")}
+        rows = found.assign(**ends).join(
             pd.DataFrame(judged, columns=[*(f"check {name}" for name in _CHECKS), "why"], index=found.index)
         )
         wrong = found["problems"].map(len).astype(int) > 0
@@ -120,7 +121,7 @@ class PinPanel(FolderPanel):
             found = self.case.pin(self.place, look=True)
             return f"{len(found):,} dummies were checked just now, {found.attrs['missing']:,} are missing."
 
-        self.act(verb, self.look)
+        self.act(verb, self.again)
 
     def _pin(self) -> None:
         shown = self._shown

@@ -42,8 +42,8 @@ class PlanPanel(Panel):
         self.items_title = widgets.HTML()
         self.items = Rows(
             [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"),
-             Head("serial", "serial number", "code"), Head("subject", "subject"), Head("template", "template"),
-             Head("how", "how"), Head("by", "decided by"), Head("note", "note")],
+             Head("serial", "serial number", "code"), Head("how", "how"), Head("template", "template"),
+             Head("by", "decided by"), Head("note", "note"), Head("subject", "subject")],
             "steps of the plan",
         )  # fmt: skip
         self.waiver = entry("Waiver", placeholder="undecided: why · hash: why · hash SERIAL: why · baseline: why")

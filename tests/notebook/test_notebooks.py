@@ -83,8 +83,12 @@ def test_a_notebook_runs_from_top_to_bottom(
     assert OUTSIDE.search(page) is None
     (guard,) = [output["data"] for output in outputs if "application/javascript" in output["data"]]
     assert "data-lm-suppress-shortcuts" in guard["application/javascript"], "keys in a panel leave the cell alone"
-    live = [output["data"] for output in outputs if output["data"] is not guard]
+    shown_ = [output["data"] for output in outputs if output["data"] is not guard]
+    live = [data for data in shown_ if "text/html" not in data]
+    still = [data for data in shown_ if "text/html" in data]
     assert all("application/vnd.jupyter.widget-view+json" in data for data in live)
+    assert len(live) == len(still), "beside each live panel stands what it says, for viewers without a kernel"
+    assert all('class="carecover cc-still"' in data["text/html"] for data in still)
     assert all(len(data["text/plain"]) < 100 for data in live), "the values of widgets stay out of the notebook"
 
 
