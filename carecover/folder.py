@@ -524,8 +524,9 @@ def _lists(name: str, table: pd.DataFrame) -> pd.DataFrame:
 if sys.platform == "win32":
     import msvcrt
 
-    def try_lock(stream: IO[bytes]) -> bool:
-        """Lock an open file for this process, until it is closed; False where another holds it."""
+    def try_lock(stream: IO[bytes], *, shared: bool = False) -> bool:
+        """Lock an open file for this process, until it is closed; False where another has it (none is shared here)."""
+        del shared
         stream.seek(0)
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
@@ -536,10 +537,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def try_lock(stream: IO[bytes]) -> bool:
+    def try_lock(stream: IO[bytes], *, shared: bool = False) -> bool:
         """Lock an open file for this process, until it is closed; False where another holds it."""
         try:
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             return False
         return True

@@ -60,7 +60,7 @@ def is_going(case: Path) -> bool:
     """True while any process runs or rehearses this case."""
     try:
         with (case / LOCK).open("r+b") as lock:
-            return not try_lock(lock)
+            return not try_lock(lock, shared=True)
     except OSError:
         return False
 

@@ -12,7 +12,9 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 
+from carecover import errand
 from carecover.case import Case
+from carecover.errors import CarecoverError
 from carecover.journal import Journal
 from carecover.model import ACTIONABLE_KINDS
 from carecover.notebook import grid
@@ -31,6 +33,31 @@ def _without_the_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     at = datetime.now(UTC)
     monkeypatch.setattr(VerifyPanel, "now", staticmethod(lambda: at))
     monkeypatch.setattr(grid, "BUNDLE", tmp_path / "no bundle")
+
+
+class AtOnce:
+    """An errand that is done in this process before anybody looks."""
+
+    def __init__(self, case: Path, what: dict[str, Any]) -> None:
+        self.failed: str | None = None
+        try:
+            errand._do({"case": str(case), "command": Journal.command, **what})
+        except CarecoverError as error:
+            self.failed = str(error)
+
+    def over(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def own_process() -> None:
+    """What is run gets a process of its own, as it has outside of tests."""
+
+
+@pytest.fixture(autouse=True)
+def _errands_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "own_process" not in request.fixturenames:
+        monkeypatch.setattr(errand, "begin", AtOnce)
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +127,8 @@ def press(panel: widgets.Widget, label: str) -> str:
     """Press the button whose label begins so, as the browser does; return what the panel says then."""
     (button,) = (w for w in every(panel) if isinstance(w, widgets.Button) and w.description.startswith(label))
     button._handle_button_msg(None, {"event": "click"}, [])
+    if callable(look := getattr(panel, "look", None)):
+        look()
     message: str = panel.message.value
     return message
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import carecover.notebook
+from carecover import errand
 from carecover.case import Case
 from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
@@ -587,7 +588,7 @@ def test_an_unforeseen_error_is_told_without_its_text(case: Case, monkeypatch: p
         raise RuntimeError("secret evidence")
 
     rehearsing = rehearse(case)
-    monkeypatch.setattr(Case, "rehearse", fail)
+    monkeypatch.setattr(errand, "begin", fail)
     message = press(rehearsing, "Rehearse")
     assert "unexpected happened (RuntimeError at notebook/" in message
     assert "secret" not in message

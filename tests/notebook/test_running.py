@@ -1,16 +1,43 @@
-"""The panel of the run: it asks for a real CA only what that needs, and refuses in the panel."""
+"""The panels of rehearsal and run: only views of a process that outlives them, and that any of them can stop."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from carecover import underway
 from carecover.case import Case
-from carecover.notebook import batch, run
+from carecover.journal import Journal
+from carecover.notebook import batch, rehearse, run
+from carecover.notebook.following import MAX_LINES, Followed
+from carecover.notebook.panel import Panel
 from tests.backends.sshd import Server, missing
-from tests.notebook.conftest import press, put
+from tests.notebook.conftest import press, put, said
+
+
+def ended(panel: Panel) -> str:
+    """What the panel says once nothing is under way any more."""
+    while panel.busy:
+        panel.look()
+        time.sleep(0.02)
+    message: str = panel.message.value
+    return message
+
+
+@contextmanager
+def held(case: Case, name: str) -> Iterator[Path]:
+    """Another process that runs this case and has not ended, as far as anybody can see."""
+    place = case.path / "runs" / name
+    place.mkdir()
+    (place / "output.txt").write_bytes(b"one\ntwo\n")
+    with underway.turn(case.path):
+        yield place
 
 
 def test_a_run_on_a_real_ca_asks_who_and_where(signed: Case, tmp_path: Path) -> None:
@@ -35,10 +62,88 @@ def test_a_run_on_a_real_ca_asks_who_and_where(signed: Case, tmp_path: Path) -> 
         put(panel.call, value="revoke.cmd preflight")
         server.obey("printf '<b>\\033[31mall is well\\r\\n'; exit 0")
         assert "Every script ended as it should" in press(panel, "Run")
-        assert "&lt;b&gt;" in panel.output.value
-        assert "all is well" in panel.output.value
-        assert "\033" not in panel.output.value
+        assert "<b>·[31mall is well" in panel.output.lines
+        assert "&lt;b&gt;" in panel.output.still()
     put(panel.where, index=2)
     assert panel.by_ssh.layout.display == "none"
     if sys.platform != "win32":
         assert "runs no Windows" in press(panel, "Run")
+
+
+def test_a_rehearsal_has_a_process_of_its_own(signed: Case, own_process: None) -> None:
+    assert own_process is None
+    panel = rehearse(signed)
+    assert "It has begun" in press(panel, "Rehearse")
+    assert panel.start.disabled
+    assert "one at a time" in press(panel, "Rehearse")
+    assert "Every script ended as it should" in ended(panel)
+    assert not panel.start.disabled
+    assert panel.output.first + len(panel.output.lines) - 1 == len(
+        next((signed.path / "runs").glob("*-rehearsal/output.txt")).read_text(encoding="utf-8").splitlines()
+    )
+    assert [e.act for e in Journal(signed.path / "journal.jsonl").entries()][-1] == "rehearsal"
+
+
+def test_another_kernel_follows_what_goes_on_and_one_alone_may_run(signed: Case) -> None:
+    with held(signed, "20260302T100000Z-1-rehearsal") as place:
+        panel = rehearse(Case.open(signed.path))
+        assert panel.output.lines == ["one", "two"]
+        assert "is going on" in said(panel)
+        assert panel.start.disabled
+        with (place / "output.txt").open("ab") as file:
+            file.write(b"three\nfo")
+        panel.look()
+        assert panel.output.lines == ["one", "two", "three"], "a line is shown once it is whole"
+        other = run(signed)
+        assert not other.busy, "that is the other panel's"
+        put(other.confirm, value=signed.plan().ca_name)
+        assert "one at a time" in press(other, "Run")
+        assert "is going on" in signed.check()[0]
+    panel.look()
+    assert not panel.start.disabled
+    assert "its process is gone" in panel.message.value
+    assert "Every script ended as it should" in press(panel, "Rehearse")
+    assert not place.exists(), "what a dead rehearsal said is swept away"
+
+
+def test_a_run_is_cancelled_by_a_click_in_any_kernel(signed: Case) -> None:
+    press(batch(signed), "Export")
+    here, stopped, told = threading.Event(), threading.Event(), list[str]()
+
+    def wait(_text: str) -> None:
+        here.set()
+        stopped.wait(60)
+
+    def running() -> None:
+        try:
+            signed.run(next(signed.path.parent.glob("*-bundle-*")), on_output=wait)
+        except Exception as error:  # noqa: BLE001 - looked at below
+            told.append(str(error))
+
+    worker = threading.Thread(target=running)
+    worker.start()
+    assert here.wait(60)
+    panel = run(Case.open(signed.path))
+    assert panel.cancel.layout.display is None
+    assert "asked to stop" in press(panel, "Cancel the run")
+    stopped.set()
+    worker.join()
+    assert ["It was cancelled" in text for text in told] == [True]
+    ended(panel)
+    assert list((signed.path / "runs").iterdir()) == []
+    assert "nothing to cancel" in press(panel, "Cancel the run")
+    assert signed.check() == []
+
+
+def test_a_file_that_grows_is_shown_line_by_line_and_never_whole(tmp_path: Path) -> None:
+    file = tmp_path / "output.txt"
+    followed = Followed(tmp_path, "output.txt")
+    assert not followed.more()
+    file.write_bytes(b"".join(b"%d\r\n" % n for n in range(1, 5001)) + b"\xff\x1b[2J<b>" + b"x" * 10_000)
+    assert followed.more()
+    assert (followed.total, len(followed.lines), followed.lines[0]) == (5000, MAX_LINES, str(5001 - MAX_LINES))
+    assert not followed.more()
+    followed.end()
+    assert followed.total == 5001
+    assert len(followed.lines[-1]) < 520
+    assert "\x1b" not in followed.lines[-1]
