@@ -12,7 +12,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -23,6 +23,8 @@ from carecover import __version__
 from carecover.errors import DONE, NEEDS_A_PERSON, CarecoverError, PathError, QuestionError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
     from carecover.bundles import Run
@@ -326,12 +328,26 @@ def init(case: Path, **facts: Any) -> int:  # noqa: ANN401 - Case checks them
 @click.argument("case", type=_PATH)
 @click.argument("paths", type=_PATH, nargs=-1, required=True)
 @click.option("--fetched-from", metavar="URL", help="The distribution point that these were copied from.")
+@click.option("--cluster", metavar="ADDRESS", help="Read large files by the workers of a Dask cluster (tcp://…).")
+@click.option("--shared", metavar="URL", help="Where those workers find the files, if not at the same path (fsspec).")
 @click.option("--json", "as_json", is_flag=True, help="The accounting as JSON.")
-def add(case: Path, paths: tuple[Path, ...], fetched_from: str | None, as_json: bool) -> int:
+def add(
+    case: Path,
+    paths: tuple[Path, ...],
+    fetched_from: str | None,
+    cluster: str | None,
+    shared: str | None,
+    as_json: bool,
+) -> int:
     """Hand evidence in: files or folders of any kind, told apart by content."""
+    if shared is not None and cluster is None:
+        raise click.UsageError("--shared says where the workers of a --cluster find the files.")
     opened = _open(case)
-    with _told_of_the_rest(lambda accounting: _show_accounting(opened, accounting, as_json=as_json)):
-        accounting = opened.add(paths, fetched_from=fetched_from, progress=_progress)
+    with (
+        _told_of_the_rest(lambda accounting: _show_accounting(opened, accounting, as_json=as_json)),
+        _readers(cluster, shared) as executor,
+    ):
+        accounting = opened.add(paths, fetched_from=fetched_from, progress=_progress, executor=executor)
     _show_accounting(opened, accounting, as_json=as_json)
     if not len(accounting):
         _say("There was no file in what you named: nothing was added.")
@@ -350,6 +366,15 @@ def add(case: Path, paths: tuple[Path, ...], fetched_from: str | None, as_json: 
         _say("Some units were rejected. Where and why: carecover table CASE rejects")
         return NEEDS_A_PERSON
     return DONE
+
+
+def _readers(cluster: str | None, shared: str | None) -> AbstractContextManager[Executor | None]:
+    """Who reads large files: the cluster's workers, or whoever does without one."""
+    if cluster is None:
+        return nullcontext()
+    from carecover.cluster import readers_of  # noqa: PLC0415
+
+    return readers_of(cluster, shared)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ LAYERS = [
     {"journal", "facts"},
     {"folder", "keys", "stamps", "provenance", "standing"},
     {"evidence", "analysis", "remediation", "proof", "simulator", "backends", "report"},
-    {"register", "underway"},
+    {"register", "underway", "cluster"},
     {"bundles", "ocsp_client", "custody"},
     {"derivation"},
     {"case"},

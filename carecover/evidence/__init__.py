@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from carecover.evidence.configured import configured
 from carecover.evidence.dates import DATE_FLAGS
+from carecover.evidence.distant import Distant
 from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, unexplained_mails
 from carecover.evidence.excerpt import Excerpt, excerpt
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
@@ -28,6 +29,7 @@ __all__ = [
     "MAIL_KINDS",
     "READER_VERSION",
     "Context",
+    "Distant",
     "Excerpt",
     "Profile",
     "RangeStore",

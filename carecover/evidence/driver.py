@@ -4,6 +4,8 @@ Only the driver opens files, counts and makes frames. A new format is one module
 line in ``READERS``. An archive is read as if its members had been handed in; where a row
 comes from is then told as ``folder/inbox.mbox, byte 123``, and in an archive in an archive as
 ``mails.zip!inbox.mbox, byte 123``.
+
+The module is long because who reads, what lies in what, and what is counted where are one matter.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from carecover.evidence import (
     archives,
     dump,
     edb,
+    distant,
     event_text,
     events,
     frozen,
@@ -158,7 +161,8 @@ def read(
     ``progress`` is called with the bytes done and the bytes in all; what it raises stops the
     reading. An ``executor`` of ``concurrent.futures`` (threads, processes or others that can open
     the path) reads the ranges of a large mailbox side by side; a range that its workers do not
-    bring back (one died, it was shut down) is read here. With a ``store`` of these bytes,
+    bring back (one died, it was shut down) is read here. Where they are on other machines it is a ``Distant`` one,
+    and a range of which they found other bytes is read here, too. With a ``store`` of these bytes,
     ranges that were read before are not read again. The tables are those of one reading either
     way. Raises PathError where
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
@@ -272,6 +276,7 @@ class _Ranges:
 
     def __bool__(self) -> bool:
         return self._executor is not None or self._store is not None
+        self._distant = executor if isinstance(executor, distant.Distant) else None
 
     def units(
         self,
@@ -288,7 +293,7 @@ class _Ranges:
             for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
                 found: list[Unit] | Future[list[Unit]] | None = self._kept(reader, start, end)
                 if found is None and self._executor is not None:
-                    found = self._submitted(self._executor, str(source.path), number, start, end, known)
+                    found = self._submitted(self._executor, source, number, start, end, known)
                 ahead.append((start, end, found))
                 if len(ahead) >= limit:
                     yield from self._first(ahead, source, reader, done)
@@ -300,22 +305,27 @@ class _Ranges:
                     future.cancel()
 
     def _submitted(
-        self, executor: Executor, path: str, reader: int, start: int, end: int, known: tuple[Profile, ...]
+        self, executor: Executor, source: Source, reader: int, start: int, end: int, known: tuple[Profile, ...]
     ) -> Future[list[Unit]] | None:
         """A range that is being read elsewhere, or None where the executor takes nothing any more."""
         try:
-            return executor.submit(units_of_range, path, reader, start, end, known)
+            if self._distant is not None:
+                place = self._distant.place_of(source.path)
+                sha256 = hashlib.sha256(memoryview(source.data)[start:end]).hexdigest()
+                return executor.submit(units_of_range, place, reader, start, end, known, sha256)
+            return executor.submit(units_of_range, str(source.path), reader, start, end, known)
         except RuntimeError:
             # It was shut down, or a worker died and broke it (BrokenExecutor): the rest is read here.
             self._executor = None
             return None
 
-    @staticmethod
-    def _brought(found: Future[list[Unit]]) -> list[Unit] | None:
+    def _brought(self, found: Future[list[Unit]]) -> list[Unit] | None:
         """What a worker brought back, or None: whatever happened to it, the range is read here then."""
         try:
             return found.result() if found.exception() is None else None
         except CancelledError:
+        if self._distant is not None:
+            self._distant.wait_for(found)
             return None
 
     def _first(
@@ -353,17 +363,27 @@ def _range_name(reader: Reader, start: int, end: int) -> str:
 
 
 def units_of_range(
-    path: str, reader: int, start: int, end: int, known: tuple[Profile, ...] | None = None
+    path: str,
+    reader: int,
+    start: int,
+    end: int,
+    known: tuple[Profile, ...] | None = None,
+    sha256: str | None = None,
 ) -> list[Unit]:
     """The units between two cuts of a file, by the reader of that number; irrelevant ones are counted together.
 
-    ``known`` are the profiles that count, where that is not said already: another process does not know.
+    ``known`` are the profiles that count, where that is not said already: another process does not know. On another
+    machine ``path`` may be an fsspec address, and ``sha256`` is that of the bytes that are meant: raises PathError
+    where others lie there.
     """
     read_range = READERS[reader].read_range
     if read_range is None:
         raise PathError(f"{path} is of a kind that is not read by ranges.")
     units: list[Unit] = []
-    with opened(Path(path)) as source, profiles.using(profiles.in_use().profiles if known is None else known):
+    there = distant.fetched_range(path, start, end) if distant.is_address(path) else opened(Path(path))
+    with there as source, profiles.using(profiles.in_use().profiles if known is None else known):
+        if sha256 is not None:
+            distant.check(path, bytes(source.data[start:end]), sha256)
         for unit in read_range(source, start, end):
             last = units[-1] if units else None
             if isinstance(unit, Irrelevant) and isinstance(last, Irrelevant) and unit.key is None and last.key is None:
