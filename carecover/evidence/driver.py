@@ -27,9 +27,9 @@ import pandas as pd
 from carecover.errors import PathError
 from carecover.evidence import (
     archives,
+    distant,
     dump,
     edb,
-    distant,
     event_text,
     events,
     frozen,
@@ -273,10 +273,10 @@ class _Ranges:
 
     def __init__(self, executor: Executor | None = None, store: RangeStore | None = None) -> None:
         self._executor, self._store = executor, store
+        self._distant = executor if isinstance(executor, distant.Distant) else None
 
     def __bool__(self) -> bool:
         return self._executor is not None or self._store is not None
-        self._distant = executor if isinstance(executor, distant.Distant) else None
 
     def units(
         self,
@@ -321,11 +321,11 @@ class _Ranges:
 
     def _brought(self, found: Future[list[Unit]]) -> list[Unit] | None:
         """What a worker brought back, or None: whatever happened to it, the range is read here then."""
+        if self._distant is not None:
+            self._distant.wait_for(found)
         try:
             return found.result() if found.exception() is None else None
         except CancelledError:
-        if self._distant is not None:
-            self._distant.wait_for(found)
             return None
 
     def _first(
