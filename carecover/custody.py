@@ -33,6 +33,7 @@ _LABELLED: Final = re.compile(rb"journal[-_ ]head[^0-9A-Za-z]{1,30}([0-9a-f]{64}
 _PDF: Final = b"%PDF"
 _STREAM: Final = re.compile(rb"stream\r?\n")
 _TRANSCRIPT: Final = b"@@CR plan "
+_WIDE: Final = "@@CR plan ".encode("utf-16-le")
 _HEAD: Final = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 _SELF_NAMED: Final = re.compile(
     r"evidence/([0-9a-f]{64})|plans/([0-9a-f]{64})/plan\.json|reports/([0-9a-f]{16})\.[a-z.]{2,12}", re.ASCII
@@ -230,12 +231,15 @@ def anchor(path: Path) -> Anchor:
             f"{path} names no head of a journal that could be read: name a bundle, a transcript, a report or a time "
             "stamp, or give the head that it prints, with --head."
         )
-    return Anchor(str(path), tuple(sorted(heads)), frozenset(digests), transcript=_TRANSCRIPT in data)
+    return Anchor(str(path), tuple(sorted(heads)), frozenset(digests), transcript=_TRANSCRIPT in data or _WIDE in data)
 
 
 def _parts(data: bytes) -> Iterator[bytes]:
     """The bytes, and those of the members of an archive (a packed bundle, a .docx) or the streams of a PDF."""
     yield data
+    if _WIDE in data:
+        # A transcript that was saved again as UTF-16: without its zero bytes, ASCII is ASCII.
+        yield data.replace(b"\0", b"")
     room = _MAX_ANCHOR
     # What a PDF says of itself is written last.
     for match in list(_STREAM.finditer(data))[-_MAX_STREAMS:] if data.startswith(_PDF) else ():

@@ -205,15 +205,24 @@ def test_a_cut_off_end_shows_by_what_was_handed_out(whole: Path, tmp_path: Path,
     )
 
 
-def test_a_transcript_knows_the_plan(whole: Path, tmp_path: Path, quick: None) -> None:
+@pytest.mark.parametrize("how", ["as it is", "as UTF-16", "of an older batch"])
+def test_a_transcript_knows_the_head_of_its_bundle(whole: Path, tmp_path: Path, quick: None, how: str) -> None:
     assert quick is None
     case = copied(whole, tmp_path)
-    log = next((whole / "logs").glob("*.log"))
-    assert case_problems(case, against=[log]) == []
+    data = next((whole / "logs").glob("*.log")).read_bytes()
     lines = (case / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    at = next(e.number for e in entries(case) if e.act == "export")
-    (case / "journal.jsonl").write_bytes(b"".join(lines[: at - 1]))
-    assert any(log.name in text for text in case_problems(case, against=[log]))
+    at = next(e.number for e in entries(case) if e.act == "rehearsal")
+    # The batch of a rehearsal is made for it, from the journal as it is then.
+    assert f"@@CR journal-head {entries(case)[at - 2].digest}\r\n".encode() in data
+    if how == "of an older batch":
+        # It names the plan alone: the act that exported it must be there.
+        data = b"".join(line for line in data.splitlines(keepends=True) if b"journal-head" not in line)
+        at = next(e.number for e in entries(case) if e.act == "export") + 1
+    log = tmp_path / "apply.log"
+    log.write_bytes(data.decode("ascii").encode("utf-16") if how == "as UTF-16" else data)
+    assert case_problems(case, against=[log]) == []
+    (case / "journal.jsonl").write_bytes(b"".join(lines[: at - 2]))
+    assert any("apply.log" in text and "does not hold the head" in text for text in case_problems(case, against=[log]))
 
 
 def test_a_head_can_be_typed(whole: Path, tmp_path: Path, quick: None) -> None:

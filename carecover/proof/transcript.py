@@ -2,6 +2,7 @@
 
     @@CR plan <digest>                    a call of the bundle begins, for this plan
     @@CR phase <phase> <option>           what it was called for: prepare, apply, publish, …
+    @@CR journal-head <digest>            head of the case's journal when the bundle was written: for custody.anchor
     @@CR <n> <serial> <step> <code>       item n: a step and how it ended, 0 is well
     @@CR crl <round> <code>               certutil -crl ended so
     @@CR end <code> …                     the call ended; without it, it was interrupted

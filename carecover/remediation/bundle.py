@@ -89,9 +89,10 @@ def prepare_bundle(
     is a ``prepare.cmd`` and no ``revoke.cmd`` yet; else ``revoke.cmd`` is complete. Raises
     RefusedError for a plan or certificate that does not hold together.
     """
-    files = common_files(plan, certificates, stage="prepare" if plan.needs_dummies else "run", signoffs=signoffs)
+    stage: handout.Stage = "prepare" if plan.needs_dummies else "run"
+    files = common_files(plan, certificates, stage=stage, signoffs=signoffs, journal_head=journal_head)
     if not plan.needs_dummies:
-        files |= _run_files(plan, {})
+        files |= _run_files(plan, {}, journal_head)
     return with_manifest(plan, files, journal_head)
 
 
@@ -114,7 +115,9 @@ def pinned_bundle(
     by_serial = {pin.serial: pin for pin in pins}
     if len(by_serial) != len(pins):
         raise RefusedError("Two dummies were pinned for one serial number: only one can be imported. Pin again.")
-    files = common_files(plan, certificates, stage="run", pins=pins, leftovers=leftovers, signoffs=signoffs)
+    files = common_files(
+        plan, certificates, stage="run", pins=pins, leftovers=leftovers, signoffs=signoffs, journal_head=journal_head
+    )
     for item in plan.items:
         if item.method != "dummy":
             continue
@@ -126,7 +129,7 @@ def pinned_bundle(
         if sha256_hex(data) != pin.sha256:
             raise RefusedError(f"{item.serial}: the dummy was changed after it was checked: pin again.")
         files[_dummy_name(item, pin)] = data
-    files |= _run_files(plan, by_serial)
+    files |= _run_files(plan, by_serial, journal_head)
     return with_manifest(plan, files, journal_head)
 
 
@@ -141,6 +144,7 @@ def common_files(
     pins: Sequence[Pin] = (),
     leftovers: Mapping[str, str] | None = None,
     signoffs: Sequence[SignOff] = (),
+    journal_head: str | None = None,
 ) -> dict[str, bytes]:
     """What every form of the bundle has: for people, for ``verify``, the originals, and prepare.cmd where it is needed.
 
@@ -165,19 +169,19 @@ def common_files(
                 )
             files[certificate_name(item)] = data
     if plan.needs_dummies:
-        files["prepare.cmd"] = _prepare(plan, certificates)
+        files["prepare.cmd"] = _prepare(plan, certificates, journal_head)
     return files
 
 
-def _run_files(plan: Plan, pins: Mapping[str, Pin]) -> dict[str, bytes]:
+def _run_files(plan: Plan, pins: Mapping[str, Pin], journal_head: str | None) -> dict[str, bytes]:
     """revoke.cmd, and undo.cmd where the plan releases something or sets a hold."""
     listed = [item for item in plan.items if item.action in ("revoke", "restore")]
     calls = [_item_line(item, item.action, pins) for item in listed]
-    files = {"revoke.cmd": batch(plan, scripts.REVOKE, calls)}
+    files = {"revoke.cmd": batch(plan, scripts.REVOKE, calls, journal_head)}
     undone = [_item_line(item, "unrevoke", pins) for item in plan.items if item.action == "unrevoke"]
     undone += [_item_line(item, "release", pins) for item in listed if item.reason == RevocationReason.CERTIFICATE_HOLD]
     if undone:
-        files["undo.cmd"] = batch(plan, scripts.UNDO, undone)
+        files["undo.cmd"] = batch(plan, scripts.UNDO, undone, journal_head)
     return files
 
 
@@ -222,7 +226,7 @@ def signers(plan: Plan, certificates: Mapping[str, bytes]) -> dict[int, x509.Cer
     return known
 
 
-def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
+def _prepare(plan: Plan, certificates: Mapping[str, bytes], journal_head: str | None) -> bytes:
     known = signers(plan, certificates)
     calls = [
         f'call :sign "{item.number}" "{item.serial}" "{hex_serial(known[item.ca_cert_index])}" '
@@ -230,7 +234,7 @@ def _prepare(plan: Plan, certificates: Mapping[str, bytes]) -> bytes:
         for item in plan.items
         if item.method == "dummy"
     ]
-    return batch(plan, scripts.PREPARE, calls)
+    return batch(plan, scripts.PREPARE, calls, journal_head)
 
 
 def hex_serial(certificate: x509.Certificate) -> str:
@@ -243,8 +247,12 @@ def windows_name(name: str) -> str:
     return name.replace("/", "\\")
 
 
-def batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
-    """Join templates, put the checked values in, and check the whole against the grammar."""
+def batch(plan: Plan, parts: Sequence[str], calls: Sequence[str], journal_head: str | None) -> bytes:
+    """Join templates, put the checked values in, and check the whole against the grammar.
+
+    ``journal_head`` (64 digits) goes into each log that the batch writes: whoever holds a log can show that the
+    journal was cut off.
+    """
     config = _written_config(plan)
     last_crl = max((int(number) for number in plan.last_crl_numbers.values()), default=None)
     settings = [
@@ -264,6 +272,7 @@ def batch(plan: Plan, parts: Sequence[str], calls: Sequence[str]) -> bytes:
     number = estimate(plan)["revoke.cmd apply"]
     values = {
         "@PLAN@": plan.digest,
+        "@HEAD@\n": f'>>"%LOG%" echo @@CR journal-head {journal_head}\n' if journal_head else "",
         "@SETTINGS@": "\n".join(settings),
         "@CONFIG@": '-config "%CACONFIG%" ' if config else "",
         "@MAX_FAILURES@": str(MAX_FAILURES),

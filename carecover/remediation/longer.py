@@ -103,14 +103,15 @@ def longer_bundle(
     if not short:
         return {}
     signers = bundle.signers(plan, certificates)
-    files, calls = bundle.common_files(plan, certificates, stage="longer", signoffs=signoffs), []
+    files = bundle.common_files(plan, certificates, stage="longer", signoffs=signoffs, journal_head=journal_head)
+    calls = []
     for item in plan.items:
         pin = short.get(item.serial)
         if item.method != "dummy" or pin is None:
             continue
         files[pin.name] = dummies[item.serial]
         calls.append(_call(item, pin, signers[item.ca_cert_index], now))
-    files["longer.cmd"] = bundle.batch(plan, LONGER, calls)
+    files["longer.cmd"] = bundle.batch(plan, LONGER, calls, journal_head)
     return bundle.with_manifest(plan, files, journal_head)
 
 

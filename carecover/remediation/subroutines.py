@@ -121,6 +121,7 @@ set "VIEW=out\%PREFIX%view.txt"
 set "WHY=folder"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
+@HEAD@
 "%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 call :doubt

@@ -103,6 +103,7 @@ set "VIEW=out\%PREFIX%view.txt"
 set "WHY=folder"
 >>"%LOG%" echo @@CR plan %PLAN%
 >>"%LOG%" echo @@CR phase %PHASE% %OPTION%
+>>"%LOG%" echo @@CR journal-head 0000000000000000000000000000000000000000000000000000000000000000
 "%FIND%" "@@CR plan %PLAN%" "%LOG%" >nul
 if not "%ERRORLEVEL%"=="0" goto :unlogged
 call :doubt
