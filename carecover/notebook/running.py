@@ -59,8 +59,10 @@ class RunPanel(FolderPanel):
 
     def show_last(self) -> None:
         """The last time, as the case keeps it; or what is going on."""
-        last, cut = self.desk.last_run(self.kind), self._last_cut()
-        self.cut.value = "" if self.busy else cut
+        # What has ended is told by the next look: not while all is drawn.
+        self._follow()
+        last = self.desk.last_run(self.kind)
+        self.cut.value = "" if self.busy else self._last_cut()
         self.summary.value = "" if last is None else _summary(last, current=last.digest == self.desk.plan_digest)
         if last is not None and not last.directory.is_dir():
             self.summary.value += markup.note(last.output[0], "warning")
@@ -70,8 +72,6 @@ class RunPanel(FolderPanel):
             followed = Followed(kept, underway.OUTPUT)
             followed.end()
             self.output.show(followed)
-        # What has ended is told by the next look: not while all is drawn.
-        self._follow()
         self._draw()
 
     @property

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from carecover import underway
 from carecover.backends import LocalHost
 from carecover.case import Case
 from carecover.cli import main
-from carecover.errors import RunError, UsageError
+from carecover.errors import RefusedError, RunError, UsageError
 from carecover.journal import Entry, Journal
+from carecover.underway import Cancel
 from tests.backends.sshd import Server
 from tests.small_case import Story
 
@@ -190,3 +194,86 @@ def test_the_command_line_runs_by_ssh(case: Case, server: Server, capsys: pytest
     assert "carecover verify" in out
     assert "simulated" not in out
     assert "host_key" in runs(case)[-1].details["host"]
+
+
+def test_what_is_said_is_in_the_case_before_it_is_shown(case: Case) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    def does(_directory: Path, _script: str, _words: object, say: Callable[[str], None]) -> int:
+        say("first\n")
+        say("sec\udc80ond\n")
+        return 0
+
+    def shown(text: str) -> None:
+        (place,) = (case.path / "runs").iterdir()
+        seen.append((text, (place / "output.txt").read_bytes()))
+
+    done = run(case, does, on_output=shown)
+    assert seen == [("first\n", b"first\n"), ("sec\udc80ond\n", b"first\nsec\\udc80ond\n")]
+    assert done.directory.name == runs(case)[0].details["directory"]
+    assert (done.directory / "output.txt").read_bytes() == seen[-1][1]
+
+
+def test_one_run_at_a_time_whoever_begins_it(case: Case) -> None:
+    def does(*_given: object) -> int:
+        with pytest.raises(RefusedError, match="one at a time"):
+            run(Case.open(case.path, clock=case._clock), lambda *_: 0)
+        with pytest.raises(RefusedError, match="one at a time"):
+            case.rehearse()
+        return 0
+
+    run(case, does)
+    assert [e.act for e in runs(case)] == ["run-begun", "run"]
+    assert not underway.is_going(case.path)
+
+
+def test_whoever_asks_for_the_end_gets_it_between_two_scripts(case: Case) -> None:
+    def does(*_given: object) -> int:
+        underway.ask_to_stop(case.path)
+        assert Cancel(case.path).is_set()
+        return 0
+
+    keep = [i.serial for i in case.plan().items if i.method == "dummy"]
+    case.decide(action="leave", serials=keep, by="Ada Analyst", note="later")
+    case.sign_off(by="Ada Analyst", role="analyst")
+    case.sign_off(by="Rob Reviewer", role="reviewer")
+    bundle = case.path.parent / "second"
+    case.batch(bundle)
+    with pytest.raises(RunError, match=r"cancelled before revoke\.cmd backup.*Run the same again"):
+        case.run(bundle, on=Desk(does), by=OPERATOR, ca_name=case.plan().ca_name)
+    assert [e.act for e in runs(case)] == ["run-begun", "run-cut"]
+    assert not Cancel(case.path).is_set(), "the next run is not stopped by it"
+    with pytest.raises(RefusedError, match="nothing to cancel"):
+        underway.ask_to_stop(case.path)
+
+
+KILLED: Final = """
+import os, signal, sys
+from pathlib import Path
+from carecover.case import Case
+
+class Ca:
+    name, details = "local", {"machine": "ca01"}
+    def execute(self, directory, script, words, say):
+        say("half of it\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+case = Case.open(sys.argv[1])
+case.run(sys.argv[2], on=Ca(), by="Olga Operator", ca_name=case.plan().ca_name)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_process_that_is_killed_leaves_what_it_said_and_blocks_nobody(case: Case) -> None:
+    bundle = case.path.parent / "bundle"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(case.path), str(bundle)], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not underway.is_going(case.path)
+    (begun,) = runs(case)
+    said = case.path / "runs" / begun.details["directory"] / "output.txt"
+    assert said.read_bytes() == b"half of it\n"
+    run(case, lambda *_: 0)
+    assert [e.act for e in runs(case)] == ["run-begun", "run-cut", "run-begun", "run"], "the next closes the dead one"
+    assert case.check() == [], "and answers for what it had said"
+    said.write_bytes(b"all of it\n")
+    assert "no longer what the run had said" in case.check()[0]
