@@ -21,7 +21,7 @@ from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.journal import Journal
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
-from carecover.notebook import grid, markup
+from carecover.notebook import grid, markup, presence
 from carecover.notebook.choosing import EvidenceView, FindingList, details, spaced
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.grid import ReviewGrid
@@ -47,6 +47,7 @@ def open_case(path: str | Path | None = None) -> Case:
         raise UsageError('Name the folder of the case: open_case("my-case").')
     place = Path(named).expanduser().resolve()
     Journal.command = "notebook"
+    presence.enter(place)
     # A case that is still to be made can be passed to every panel: each says that it is not there yet.
     case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
     script = resources.files(__package__).joinpath("panel.js").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from carecover.case import Case
 from carecover.errors import CarecoverError, QuestionError, RefusedError, UsageError
 from carecover.folder import CaseFolder
 from carecover.model import Plan
-from carecover.notebook import markup
+from carecover.notebook import markup, presence
 from carecover.notebook.desk import Desk
 from carecover.notebook.markup import Head
 from carecover.report.document import clean
@@ -63,10 +63,15 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
         # A frame around the controls: what a subclass hides itself stays hidden.
         self._controls = [widgets.VBox(list(self.build()))]
+        self._elsewhere = widgets.HTML()
+        self._anew = button("Show it as it is now", self.desk.changed)
+        self._anew.layout.display = "none"
         self._title = widgets.HTML(markup.STYLE + markup.block(head))
-        self.children = [self._title, self._strip, self._state, *self._controls, self.message]
+        around = [self._title, self._strip, self._elsewhere, self._anew, self._state]
+        self.children = [*around, *self._controls, self.message]
         self.desk.take(type(self).__name__, self)
         self.refresh()
+        presence.watch(self)
 
     @property
     def case(self) -> Case:
@@ -89,8 +94,30 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         """Draw the case as it is now; what stands in the way is said in the panel."""
         try:
             self._redraw()
+            self.look_around()
         finally:
             self._show_still()
+
+    def look_around(self) -> None:
+        """Say whether somebody else was at work since this was drawn, or has the case open; draw nothing anew.
+
+        What a person is reading must not change under their eyes: they ask for it.
+        """
+        try:
+            changed = self.desk.since(self._drawn_at)
+        except (CarecoverError, OSError):
+            # Whatever is wrong with the journal is said where something is done with it.
+            changed = ""
+        told = ""
+        if changed:
+            told = markup.note(
+                f"The case has changed since this was drawn, in another tab or by a command ({changed}).", "warning"
+            )
+        elif (self.step or not self.needs_case) and (others := presence.elsewhere(self.case.path)):
+            told = markup.block(f'<p class="cc-quiet">{markup.text(others)}</p>', role="status")
+        if self._elsewhere.value != told:
+            self._elsewhere.value = told
+            self._anew.layout.display = None if changed else "none"
 
     def _redraw(self) -> None:
         self._drawn_at = self.desk.state
@@ -182,6 +209,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def retire(self) -> None:
         """Leave the desk to a newer panel of this kind."""
+        presence.unwatch(self)
         self.children = [
             widgets.HTML(markup.STYLE + markup.note("Shown anew by another cell; run this one to see it here."))
         ]

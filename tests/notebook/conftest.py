@@ -17,12 +17,20 @@ from carecover.case import Case
 from carecover.errors import CarecoverError
 from carecover.journal import Journal
 from carecover.model import ACTIONABLE_KINDS
-from carecover.notebook import grid
+from carecover.notebook import grid, presence
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.proving import VerifyPanel
 from carecover.simulator import Incident, Scenario, make_incident
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """What says who has a case open lies in a folder of the test's own."""
+    monkeypatch.setattr(presence, "jupyter_runtime_dir", lambda: str(tmp_path / "runtime"))
+    yield
+    presence.leave_all()
 
 
 @pytest.fixture(autouse=True)
