@@ -35,8 +35,9 @@ WIDE: Final = (1600, 1000)
 NARROW: Final = (900, 1000)
 # What is drawn from the address bar or made by the page itself; everything else is a request.
 _OF_THE_PAGE: Final = frozenset({"data", "blob", "about"})
-# JupyterLab asks for a workspace or settings that nobody saved yet, and says so itself.
-_HARMLESS: Final = re.compile(r"the server responded with a status of 404 \(Not Found\)")
+# JupyterLab asks for a workspace or settings that nobody saved yet, and says so itself; and a kernel that is restarted
+# may still close what the browser has closed already.
+_HARMLESS: Final = re.compile(r"the server responded with a status of 404 \(Not Found\)|^Comm not found for comm id ")
 
 _KERNEL_STATUS: Final = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status"
 _IDLE: Final = f"() => ({_KERNEL_STATUS})() === 'idle'"
@@ -266,8 +267,8 @@ def browsing(server: Server, browser: Browser) -> Iterator[Desktop]:
         yield desktop
     finally:
         desktop.close()
-    assert seen.refused == [], "nothing asks for anything outside this machine"
-    assert seen.errors == [], "no page and no console complains"
+    assert seen.refused == [], f"nothing asks for anything outside this machine: {seen.refused}"
+    assert seen.errors == [], f"no page and no console complains: {seen.errors}"
 
 
 class Desktop:
@@ -278,11 +279,13 @@ class Desktop:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
-    def lay_out(self, name: str) -> Path:
-        """A folder with the notebooks as they are delivered; their case will lie there as ``my-case``."""
+    def lay_out(self, name: str, *, case: Path | None = None) -> Path:
+        """A folder with the notebooks as they are delivered; their case lies, or will lie, there as ``my-case``."""
         folder = self.server.root / name
         shutil.rmtree(folder, ignore_errors=True)
         lay_out(folder)
+        if case is not None:
+            shutil.copytree(case, folder / "my-case")
         return folder
 
     def tab(self, notebook: Path, *, size: tuple[int, int] = WIDE, dark: bool = False) -> Tab:
