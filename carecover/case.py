@@ -90,7 +90,9 @@ class Case:
         self._journal = Journal(folder.path / "journal.jsonl")
         self._register = EvidenceRegister(folder, clock=self._clock)
         self._investigator = Investigator()
-        self._made: tuple[str, Derivation] | None = None
+        self._made: Derivation | None = None
+        # The decisions as they were last read: the same bytes are hashed, but not parsed again.
+        self._decided: tuple[bytes, pd.DataFrame] = (b"", TABLES["decisions"].empty())
         self._read_back: tuple[Any, bundles.Returned] | None = None
 
     def __repr__(self) -> str:
@@ -760,6 +762,8 @@ class Case:
         transcripts, reports, or time stamps (.tsr), which are checked with the certificates in ``authority``. What
         fits of these is in ``notes``. Writes nothing, and believes no cache.
         """
+        self._journal.forget()
+        self._decided = (b"", TABLES["decisions"].empty())
         anchors = [custody.anchor(Path(path)) for path in against]
         try:
             entries = list(self._journal.entries())
@@ -923,27 +927,37 @@ class Case:
     @property
     def _derived(self) -> Derivation:
         """The tables that follow from what the case holds now."""
-        readings, decisions, head = self._readings(), self._decisions(), self._journal.head
-        if self._made is None or self._made[0] != head or self._made[1].holding.readings is not readings:
-            last = self._last("baseline")
-            holding = Holding(
-                name=self._name,
-                facts=self.facts,
-                readings=readings,
-                added=[Act(moment(e.at), e.details["files"]) for e in self._acts("add")],
-                verified=[Act(moment(e.at), e.details["files"]) for e in self._acts("verify")],
-                baseline=last.details["evidence_ids"] if last else None,
-                decisions=decisions,
-                waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
-                dummies=bundles.dummy_rows(e for e in self._journal.entries() if e.act in _ABOUT_DUMMIES),
-                returned=self._returned,
-            )
-            self._made = (head, Derivation(holding, self._investigator))
-        return self._made[1]
+        last = self._last("baseline")
+        holding = Holding(
+            name=self._name,
+            facts=self.facts,
+            readings=self._readings(),
+            added=[Act(moment(e.at), e.details["files"]) for e in self._acts("add")],
+            verified=[Act(moment(e.at), e.details["files"]) for e in self._acts("verify")],
+            baseline=last.details["evidence_ids"] if last else None,
+            decisions=self._decisions(),
+            waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
+            dummies=bundles.dummy_rows(e for e in self._journal.entries() if e.act in _ABOUT_DUMMIES),
+            returned=self._returned,
+        )
+        # To sign, export or run changes nothing of what a case holds.
+        if self._made is None or not self._made.holding.same(holding):
+            self._made = Derivation(holding, self._investigator)
+        return self._made
 
     def _decisions(self) -> pd.DataFrame:
-        lines = self._decision_lines().decode("utf-8").splitlines()
-        return TABLES["decisions"].frame([json.loads(line) for line in lines])
+        """Table ``decisions``; what was there before the last act is not parsed again."""
+        data = self._decision_lines()
+        known, table = self._decided
+        if data == known:
+            return table
+        if not data.startswith(known):
+            known, table = b"", TABLES["decisions"].empty()
+        rows = [json.loads(line) for line in data[len(known) :].decode("utf-8").splitlines()]
+        more = TABLES["decisions"].frame(rows)
+        table = pd.concat([table, more], ignore_index=True) if len(table) else more
+        self._decided = (data, table)
+        return table
 
     def _evidence_records(self) -> list[dict[str, Any]]:
         return [{**f, "added_at": e.at} for e in self._acts("add") for f in e.details["files"]]

@@ -7,7 +7,7 @@ A table is made when it is asked for, so it is up to date whatever was added in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -48,12 +48,36 @@ class Holding:
     dummies: Sequence[Mapping[str, object]]
     returned: Callable[[], bundles.Returned]
 
+    def same(self, other: Holding) -> bool:
+        """True where nothing can come out otherwise: tables are the very same objects, all else is equal."""
+        if self.readings is not other.readings or self.decisions is not other.decisions:
+            return False
+        rest = (f.name for f in fields(self) if f.name not in ("readings", "decisions"))
+        return all(getattr(self, name) == getattr(other, name) for name in rest)
+
 
 class Investigator:
     """Looks through the evidence, and remembers the last look: every verb asks for it more than once."""
 
     def __init__(self) -> None:
         self._last: tuple[Any, analysis.Investigation] | None = None
+        self._assembled: tuple[Any, analysis.Baseline] | None = None
+
+    def assemble(self, held: Holding) -> analysis.Baseline:
+        """The restored CA's database; it follows from exactly these three."""
+        facts = held.facts
+        made_of = (held.baseline, facts.backup, facts.failure, facts.restored)
+        if self._assembled is None or self._assembled[0][0] is not held.readings or self._assembled[0][1] != made_of:
+            baseline = analysis.assemble_baseline(
+                held.readings["ca_rows"],
+                held.readings["views"],
+                held.baseline,
+                backup=facts.backup,
+                failure=facts.failure,
+                restored=facts.restored,
+            )
+            self._assembled = ((held.readings, made_of), baseline)
+        return self._assembled[1]
 
     def look(
         self, readings: Mapping[str, pd.DataFrame], baseline: analysis.Baseline, facts: CaseFacts, at: datetime | None
@@ -101,15 +125,7 @@ class Derivation:
     @cached_property
     def baseline(self) -> analysis.Baseline:
         """The restored CA's database; raises QuestionError where views contradict each other."""
-        held, facts = self.holding, self.holding.facts
-        return analysis.assemble_baseline(
-            held.readings["ca_rows"],
-            held.readings["views"],
-            held.baseline,
-            backup=facts.backup,
-            failure=facts.failure,
-            restored=facts.restored,
-        )
+        return self._investigator.assemble(self.holding)
 
     @cached_property
     def baseline_files(self) -> frozenset[str]:

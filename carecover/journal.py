@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import io
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from carecover import __version__
 from carecover.errors import CaseError, UsageError
@@ -64,11 +65,39 @@ class Journal:
         """
         self._path = path
         self._until = until
+        # What was read and checked last, byte for byte: the same bytes are not checked again.
+        self._read = b""
+        self._known: tuple[Entry, ...] = ()
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry in order, the chain checked; raises CaseError at the first that does not fit."""
-        previous = GENESIS
-        for number, line in enumerate(self._lines(), start=1):
+        """Every entry in order, the chain checked; raises CaseError at the first that does not fit.
+
+        The file is read each time. Of its lines those are taken as checked that are, byte for byte, the ones that
+        this object checked before.
+        """
+        known, lines = list(self._known), list[bytes]()
+        try:
+            with self._opened() as stream:
+                if stream.read(len(self._read)) != self._read:
+                    stream.seek(0)
+                    known = []
+                    self.forget()
+                for entry, line in self._checked(stream, known[-1] if known else None):
+                    known.append(entry)
+                    lines.append(line)
+        finally:
+            # What follows a line that does not fit is never known.
+            self._read, self._known = b"".join((self._read, *lines)), tuple(known)
+        yield from known
+
+    def forget(self) -> None:
+        """Check every line anew when it is next read."""
+        self._read, self._known = b"", ()
+
+    def _checked(self, stream: BinaryIO, last: Entry | None) -> Iterator[tuple[Entry, bytes]]:
+        """The entries from here on, each with its line; ``last`` is the one before."""
+        previous, first = (last.digest, last.number + 1) if last else (GENESIS, 1)
+        for number, line in enumerate(self._lines(stream), start=first):
             if self._until is not None and number > self._until:
                 return
             try:
@@ -92,7 +121,7 @@ class Journal:
                     "Compare it with a copy, and the head with the one printed in bundles and reports."
                 )
             previous = entry.digest
-            yield entry
+            yield entry, line + b"\n"
 
     @property
     def head(self) -> str:
@@ -120,9 +149,8 @@ class Journal:
 
     def append(self, act: str, at: datetime, details: Mapping[str, Any]) -> Entry:
         """Write one act to disk (flushed and synced) and return it; what fails leaves the journal as it was."""
-        number, previous = 1, GENESIS
-        for entry in self.entries():
-            number, previous = entry.number + 1, entry.digest
+        before = self.last()
+        number, previous = (before.number + 1, before.digest) if before else (1, GENESIS)
         try:
             torn = self.mend()
             record: dict[str, Any] = {
@@ -183,21 +211,23 @@ class Journal:
                     os.fsync(stream.fileno())
                 raise
 
-    def _lines(self) -> Iterator[bytes]:
+    def _opened(self) -> BinaryIO:
+        """The file, or an empty one where there is none yet."""
         try:
-            stream = self._path.open("rb")
+            return self._path.open("rb")
         except FileNotFoundError:
-            return
+            return io.BytesIO()
         except OSError as error:
             raise self._unreadable(error) from None
-        with stream:
-            while line := stream.readline(MAX_LINE + 1):
-                if not line.endswith(b"\n"):
-                    if len(line) > MAX_LINE:
-                        raise CaseError(f"{self._path} holds a line longer than {MAX_LINE} bytes: it is damaged.")
-                    # A torn tail: a reader ignores it, the next writer cuts it off.
-                    return
-                yield line[:-1]
+
+    def _lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        while line := stream.readline(MAX_LINE + 1):
+            if not line.endswith(b"\n"):
+                if len(line) > MAX_LINE:
+                    raise CaseError(f"{self._path} holds a line longer than {MAX_LINE} bytes: it is damaged.")
+                # A torn tail: a reader ignores it, the next writer cuts it off.
+                return
+            yield line[:-1]
 
     def _unreadable(self, error: OSError) -> CaseError:
         return CaseError(f"{self._path} cannot be read ({error.strerror}). Restore the folder from a copy.")

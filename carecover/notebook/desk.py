@@ -120,6 +120,10 @@ class Desk:
     @property
     def decided(self) -> pd.DataFrame:
         """Findings that can be acted on, each with the action, reason, note and name that count (or NA)."""
+        table: pd.DataFrame = self._keep("decided", self._decided)
+        return table
+
+    def _decided(self) -> pd.DataFrame:
         findings = self.table("findings")
         actionable = findings[findings["kind"].isin(ACTIONABLE_KINDS)]
         last = self.table("decisions").drop_duplicates("finding_id", keep="last")

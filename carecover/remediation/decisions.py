@@ -22,6 +22,7 @@ from carecover.model import (
     Action,
     RevocationReason,
     SerialNumber,
+    records,
 )
 
 # A name has to fit on one line of a signature list; a note has to fit on a page.
@@ -42,6 +43,20 @@ _KINDS_OF: Final[Mapping[Action, tuple[str, ...]]] = {
 _OID: Final = re.compile(r"\d+(?:\.\d+)+", re.ASCII)
 # Version 1 templates by which AD CS issues CA certificates ([MS-WCCE] 3.2.2.6.2.1 calls them by these names).
 _CA_TEMPLATES: Final = frozenset({"CA", "SubCA", "CrossCA"})
+
+# What is looked at of a finding before it is decided about.
+_LOOKED_AT: Final = (
+    "finding_id",
+    "serial",
+    "kind",
+    "template",
+    "infrastructure",
+    "confidence",
+    "original_sha256",
+    "suggested_action",
+    "suggested_reason",
+)
+_CANONICAL: Final = re.compile(r"(?:[1-9a-f][0-9a-f]|0[1-9a-f])(?:[0-9a-f]{2}){0,19}", re.ASCII)
 
 _NOT_WRITTEN: Final[Mapping[int, str]] = {
     RevocationReason.UNREVOKE: (
@@ -94,7 +109,7 @@ def decide(
     Raises UsageError (unknown serial, kind, action, reason, name) or RefusedError (a
     reason that is never written, an action that this finding does not allow).
     """
-    findings = TABLES["findings"].conform(findings)
+    findings = TABLES["findings"].conform(findings)[list(_LOOKED_AT)]
     note = _checked(by, at, note)
     if action not in ACTIONS:
         raise UsageError(f"'{_shown(action)}' is no action: choose one of {', '.join(ACTIONS)}.")
@@ -128,7 +143,7 @@ def take_suggestions(
     A suggestion is never applied by itself: this is a person's act, under the same rules
     as ``decide``. Findings without a suggestion are left out and named.
     """
-    findings = TABLES["findings"].conform(findings)
+    findings = TABLES["findings"].conform(findings)[list(_LOOKED_AT)]
     note = _checked(by, at, note)
     taken: list[tuple[Mapping[str, Any], str, int | None]] = []
     skipped: list[Skipped] = []
@@ -272,13 +287,14 @@ def _named(findings: pd.DataFrame, serials: Sequence[str]) -> list[dict[str, Any
         raise UsageError(
             "A finding without a serial number cannot be decided by one: decide it by its kind (all_of, --all KIND)."
         )
-    wanted = dict.fromkeys(SerialNumber.parse(serial) for serial in serials)
-    by_serial: dict[SerialNumber, list[dict[str, Any]]] = {}
-    for record in records(findings[findings["serial"].notna()]):
-        number = SerialNumber.parse(record["serial"])
-        if number in wanted:
-            by_serial.setdefault(number, []).append(record)
-    unknown = [number.text for number in wanted if number not in by_serial]
+    wanted = dict.fromkeys(canonical(serial) for serial in serials)
+    findings = findings[findings["serial"].notna()]
+    numbers = [canonical(serial) for serial in findings["serial"].tolist()]
+    places = [place for place, number in enumerate(numbers) if number in wanted]
+    by_serial: dict[str, list[dict[str, Any]]] = {}
+    for place, record in zip(places, records(findings.iloc[places]), strict=True):
+        by_serial.setdefault(numbers[place], []).append(record)
+    unknown = [number for number in wanted if number not in by_serial]
     if unknown:
         more = f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
         raise UsageError(
@@ -292,12 +308,9 @@ def _named(findings: pd.DataFrame, serials: Sequence[str]) -> list[dict[str, Any
     return taken
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries; NA is None."""
-    return [
-        {str(k): v if isinstance(v, list | bytes) or not pd.isna(v) else None for k, v in record.items()}
-        for record in table.to_dict("records")
-    ]
+def canonical(serial: str) -> str:
+    """A serial number as ``SerialNumber.text`` writes it; raises UsageError where it is none."""
+    return serial if _CANONICAL.fullmatch(serial) else SerialNumber.parse(serial).text
 
 
 def _text(cell: object) -> str | None:

@@ -22,9 +22,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from carecover.errors import RefusedError, UsageError
-from carecover.model import TABLES, Check, Pin, Plan, PlanItem, SerialNumber, sha256_hex, utc_text
+from carecover.model import TABLES, Check, Pin, Plan, PlanItem, SerialNumber, records, sha256_hex, utc_text
 from carecover.remediation.bundle import certificate_name
-from carecover.remediation.decisions import MAX_NAMED, records
+from carecover.remediation.decisions import MAX_NAMED
 
 # A certificate of some hundred bytes is expected; the CA's database takes 16,384 (RawCertificate).
 MAX_DUMMY: Final = 16_384

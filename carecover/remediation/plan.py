@@ -29,10 +29,12 @@ from carecover.model import (
     RevocationReason,
     SerialNumber,
     SignOff,
+    among,
     person_key,
+    records,
     utc_text,
 )
-from carecover.remediation.decisions import MAX_NAMED, check_reason, current, records, refusal
+from carecover.remediation.decisions import MAX_NAMED, canonical, check_reason, current, refusal
 
 # A waiver is one sentence that two people sign with the plan.
 MAX_WAIVER: Final = 500
@@ -45,6 +47,23 @@ KEEP_EXPIRED: Final = (
 )
 _WAIVER = re.compile(r"(undecided|hash|baseline|short)(?: ([0-9a-f]{2,40}))?: *(\S.*)", re.ASCII | re.DOTALL)
 _HOLDING: Final = frozenset(d.value for d in Disposition if d.holds_certificate)
+# The columns of findings that a plan is made of; its records are many.
+_DRAWN_FROM: Final = (
+    "finding_id",
+    "serial",
+    "kind",
+    "ca_cert_index",
+    "ca_key_index",
+    "subject",
+    "requester",
+    "template",
+    "not_after",
+    "original_reason",
+    "original_revoked_at",
+    "original_sha256",
+    "row_thumbprint",
+    "replace_first",
+)
 _ORDER: Final[Mapping[str, int]] = {"revoke": 0, "restore": 1, "unrevoke": 2, "leave": 3, "undecided": 4}
 
 
@@ -77,9 +96,9 @@ def make_plan(
     signers = _signers(ca_certificates)
     newest = max(signers)
     findings = TABLES["findings"].conform(findings)
-    actionable = records(findings[findings["kind"].isin(ACTIONABLE_KINDS)])
+    actionable = records(findings.loc[findings["kind"].isin(ACTIONABLE_KINDS), list(_DRAWN_FROM)])
     rows = {
-        SerialNumber.parse(r["serial"]): r
+        canonical(r["serial"]): r
         for r in _of(ca_rows, "ca_rows", "serial", findings["serial"])
         # A denied or failed row may bear a serial; it holds no certificate.
         if r["disposition"] is None or r["disposition"] in _HOLDING
@@ -94,7 +113,7 @@ def make_plan(
     _refuse_doubles(actionable)
 
     drafts = [_draft(finding, chosen.get(finding["finding_id"]), rows, found, signers, given) for finding in actionable]
-    drafts.sort(key=lambda d: (d["ca_key_index"], _ORDER[d["action"]], SerialNumber.parse(d["serial"])))
+    drafts.sort(key=lambda d: (d["ca_key_index"], _ORDER[d["action"]], int(d["serial"], 16)))
     return Plan(
         case=case,
         ca_name=facts.ca or _common_name(signers[newest]),
@@ -315,13 +334,13 @@ class _Waivers:
 def _draft(
     finding: Mapping[str, Any],
     decision: Mapping[str, Any] | None,
-    rows: Mapping[SerialNumber, Mapping[str, Any]],
+    rows: Mapping[str, Mapping[str, Any]],
     originals: Mapping[str, Mapping[str, Any]],
     signers: Mapping[int, Mapping[str, Any]],
     waivers: _Waivers,
 ) -> dict[str, Any]:
     """The fields of one PlanItem, all but its number."""
-    serial = SerialNumber.parse(finding["serial"])
+    serial = canonical(finding["serial"])
     row = rows.get(serial)
     action: Action = decision["action"] if decision else "undecided"
     reason: int | None = decision["reason"] if decision else None
@@ -354,7 +373,7 @@ def _draft(
     elif method == "row" and row is not None:
         thumbprint = finding["row_thumbprint"] or row["thumbprint"]
     hash_waived = method == "row" and thumbprint is None
-    if hash_waived and not waivers.covers("hash", serial.text):
+    if hash_waived and not waivers.covers("hash", serial):
         raise RefusedError(
             f"{serial}: the hash of the CA's row is not known, so the serial number alone would decide what is "
             "revoked. Export the database again with the column CertificateHash, or have it waived in writing: "
@@ -363,7 +382,7 @@ def _draft(
     not_after: datetime | None = (original or row or finding)["not_after"] or finding["not_after"]
     return {
         "finding_id": finding["finding_id"],
-        "serial": serial.text,
+        "serial": serial,
         "kind": finding["kind"],
         "action": action,
         "reason": reason if action == "revoke" else None,
@@ -382,7 +401,7 @@ def _draft(
         "note": decision["note"] if decision else None,
         "decided_by": decision["decided_by"] if decision else "",
         "replace_first": action == "revoke" and finding["replace_first"] is True,
-        "short_waived": method == "dummy" and waivers.covers("short", serial.text),
+        "short_waived": method == "dummy" and waivers.covers("short", serial),
     }
 
 
@@ -390,7 +409,7 @@ def _indexes(
     finding: Mapping[str, Any],
     row: Mapping[str, Any] | None,
     signers: Mapping[int, Mapping[str, Any]],
-    serial: SerialNumber,
+    serial: str,
     method: Method,
 ) -> tuple[int, int]:
     """CA-certificate index and CA-key index; refused where a signature would need a certificate that is not there."""
@@ -415,7 +434,7 @@ def _indexes(
 def _of(table: pd.DataFrame, schema: str, column: str, wanted: pd.Series[Any]) -> list[dict[str, Any]]:
     """The rows that a finding speaks of: a database may have a million others."""
     table = TABLES[schema].conform(table)
-    return records(table[table[column].isin(wanted.dropna())])
+    return records(table[among(table[column], wanted)])
 
 
 def _signers(ca_certificates: pd.DataFrame) -> dict[int, dict[str, Any]]:
@@ -495,9 +514,9 @@ def _refuse_undecided(
 
 
 def _refuse_doubles(actionable: Sequence[Mapping[str, Any]]) -> None:
-    seen: dict[SerialNumber, str] = {}
+    seen: dict[str, str] = {}
     for finding in actionable:
-        serial = SerialNumber.parse(finding["serial"])
+        serial = canonical(finding["serial"])
         if serial in seen:
             raise RefusedError(
                 f"Two findings want to act on serial number {serial}: {seen[serial]} and {finding['finding_id']}. A "
@@ -506,7 +525,7 @@ def _refuse_doubles(actionable: Sequence[Mapping[str, Any]]) -> None:
         seen[serial] = finding["finding_id"]
 
 
-def _refuse_stale(finding: Mapping[str, Any], serial: SerialNumber, row: Mapping[str, Any] | None) -> None:
+def _refuse_stale(finding: Mapping[str, Any], serial: str, row: Mapping[str, Any] | None) -> None:
     """A finding that contradicts the baseline was made from another one."""
     kind = finding["kind"]
     if (kind == "orphaned" and row is not None) or (kind in ("lost_revocation", "lost_release") and row is None):
