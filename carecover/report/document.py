@@ -64,7 +64,7 @@ class Heading:
     title: str
     kind: Kind = "text"
     recorded: bool = False
-    """True where the cells are sentences of the case's tables, which are English in every language."""
+    """True where some of the cells have no words in the report's language and are English, as recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Table:
     total: int
     note: str | None = None
     source: str | None = None
+    english: tuple[tuple[int, int], ...] = ()
+    """(row, column) of each cell that is English, as recorded, in a report of another language."""
 
 
 @dataclass(frozen=True, slots=True)

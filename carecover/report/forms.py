@@ -9,6 +9,7 @@ from typing import Final
 import pandas as pd
 
 from carecover.errors import UsageError
+from carecover.model import sha256_hex
 from carecover.report import redacted
 from carecover.report.as_json import render_json
 from carecover.report.document import Document, clean
@@ -48,4 +49,6 @@ def render(
         made = _PAGES[form](document)
         return made if isinstance(made, bytes) else made.encode("utf-8")
     shown = tables if pseudonyms is None else redacted.tables(tables, pseudonyms)
-    return render_csv(shown) if form == ".zip" else render_xlsx(shown, document.title)
+    # The report that belongs to these tables, by what the journal records of it.
+    anchors = f"{document.anchors}; report: {sha256_hex(render_json(document).encode('utf-8'))}"
+    return render_csv(shown, anchors) if form == ".zip" else render_xlsx(shown, document.title, anchors)

@@ -59,7 +59,7 @@ def steps(case: Material) -> Section:
         return Section("steps", say("steps"), (Paragraph(say("steps_none")),))
     blocks: list[Block] = []
     stop = table.loc[table["when"] == "stop", "step"].dropna()
-    blocks += [Paragraph(clean(step, MAX_DETAIL), "bad") for step in stop.head(3)]
+    blocks += [Paragraph(case.recorded(clean(step, MAX_DETAIL))[0], "bad") for step in stop.head(3)]
     listed = ((word(when), step, why) for when, step, why in rows_of(first_of(table, "when", _URGENCY), _names(table)))
     blocks.append(case.sheet("steps_caption", _STEPS, listed, len(table), "first_steps"))
     return Section("steps", say("steps"), tuple(blocks))

@@ -78,6 +78,9 @@ GERMAN: Final = {
     "Beweismitteln ist keine alte Sperrliste mit geprüfter Signatur.",
     "summary_rehearsed": "Der Plan wurde an einer simulierten CA geprobt: Die Logik wurde an Annahmen geprüft, nie an "
     "Ihrer CA.",
+    "summary_owners": "Ein Inhaber ist zu benachrichtigen.|{n:,} Inhaber sind zu benachrichtigen.",
+    "summary_replace": "{n:,} benutztes Zertifikat muss ersetzt werden, bevor es gesperrt wird, falls es gesperrt "
+    "wird.|{n:,} benutzte Zertifikate müssen ersetzt werden, bevor sie gesperrt werden, falls sie gesperrt werden.",
     "and": ", ",
     "kind_orphaned": "{n:,} verwaistes Zertifikat|{n:,} verwaiste Zertifikate",
     "kind_lost_revocation": "{n:,} verlorene Sperrung|{n:,} verlorene Sperrungen",
@@ -153,8 +156,9 @@ GERMAN: Final = {
     "steps": "Was noch zuerst zu tun ist",
     "steps_none": "Die Beweismittel verlangen nichts mehr, das zuerst zu tun wäre.",
     "steps_caption": "Erste Schritte, der dringendste zuerst",
-    "steps_stop": "Halt: {n:,} Sache muss vor allem anderen geklärt werden (siehe: Was noch zuerst zu tun "
-    "ist).|Halt: {n:,} Sachen müssen vor allem anderen geklärt werden (siehe: Was noch zuerst zu tun ist).",
+    "steps_stop": "Halt, und zuerst klären: {step}",
+    "steps_stop_more": "{n:,} weitere Sache hält die Arbeit an: siehe „Was noch zuerst zu tun ist“.|{n:,} weitere "
+    "Sachen halten die Arbeit an: siehe „Was noch zuerst zu tun ist“.",
     "column_urgency": "Wann",
     "column_step": "Was zu tun ist",
     "column_asks": "Warum",
@@ -419,7 +423,8 @@ GERMAN: Final = {
     "page": "Seite",
     "of": "von",
     "picture": "Zeitachse der Lücke",
-    "recorded": "wie aufgezeichnet, englisch",
+    "recorded": "teils englisch, wie aufgezeichnet",
+    "notes": "Anm.",
     "and_more": "und {{n}} weitere",
     "withheld": "in dieser Ausgabe weggelassen",
     "head_edition": "Ausgabe",

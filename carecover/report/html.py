@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import re
 from importlib.resources import files
 from typing import Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from carecover.report.document import ABSENT, Document, Picture, Table
+from carecover.report.document import Document, Picture
+from carecover.report.layout import arranged, numbers
 from carecover.report.texts import LANGUAGES, VALUES, Words
 from carecover.report.timeline import svg
 
 _TEMPLATE = "report.html.j2"
+_BREAKS: Final = re.compile(r"([,\\/])(?=[^\s<>&])")
 # Words of value lists → how they look; the word alone says it all. What is none of them is shown as text.
 _WORD_TONES: Final = {
     **dict.fromkeys(("proved", "good", "planned", "yes"), "good"),
@@ -52,9 +55,10 @@ def render_html(document: Document, *, paged: bool = False) -> str:
     environment.globals["draw"] = _as_image if paged else _draw
     environment.globals["paged"] = paged
     environment.globals["number"] = Words(document.language).number
-    environment.globals["absent"] = ABSENT
-    environment.globals["has_detail"] = _has_detail
+    environment.globals["arranged"] = arranged
+    environment.globals["numbers"] = numbers
     environment.globals["tone_of"] = _TONES.get
+    environment.globals["breakable"] = _breakable
     return environment.get_template(_TEMPLATE).render(document=document)
 
 
@@ -69,5 +73,6 @@ def _as_image(picture: Picture) -> Markup:
     return Markup('<img alt="{}" src="data:image/svg+xml;base64,{}">').format(told, data)
 
 
-def _has_detail(table: Table, row: tuple[str, ...]) -> bool:
-    return any(c.kind == "detail" and text != ABSENT for c, text in zip(table.columns, row, strict=True))
+def _breakable(text: str) -> Markup:
+    """A name as markup that may go on in the next line after a comma or within a path, where it has no space."""
+    return Markup(_BREAKS.sub(r"\1<wbr>", str(escape(text))))  # noqa: S704 - it was escaped

@@ -93,10 +93,7 @@ def make_document(
         head=narrative.head(case),
         sections=tuple(writer(case) for writer, readers in _WRITERS if audience == "all" or audience in readers),
         footer=say("footer", version=version, made_at=minute(made_at) + " UTC", case=clean(case_name)),
-        interface={
-            key: say(key)
-            for key in ("contents", "skip", "open_field", "about", "table", "page", "of", "picture", "recorded")
-        },
+        interface={key: say(key) for key in _INTERFACE},
         made_at=made_at,
         anchors=f"journal head: {journal_head}" + (f"; plan: {plan.digest}" if plan else ""),
         edition=case.edition,
@@ -104,6 +101,10 @@ def make_document(
     )
 
 
+# The few words that a renderer adds.
+_INTERFACE: Final = (
+    "contents", "skip", "open_field", "about", "table", "page", "of", "picture", "recorded", "notes",
+)  # fmt: skip
 _EVERYBODY: Final = frozenset(("leadership", "technical", "legal"))
 # The sections in order, and who reads them; a report for all has them all.
 _WRITERS: Final = (

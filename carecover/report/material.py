@@ -24,6 +24,7 @@ from carecover.model import (
     person_key,
 )
 from carecover.report.document import (
+    ABSENT,
     MAX_DETAIL,
     MAX_ROWS,
     MAX_TEXT,
@@ -39,15 +40,16 @@ from carecover.report.document import (
     minute,
 )
 from carecover.report.fields import paragraphs
+from carecover.report.recorded import in_zone
 from carecover.report.texts import Words
 
 VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
-# Columns that hold sentences of the case's tables: these are English whatever the report's language is.
+# Columns that hold sentences of the case's tables, which the rooms write in English.
 RECORDED: Final = frozenset(
     f"column_{name}"
     for name in (
         "why", "meaning", "step", "asks", "figure", "aspect", "what", "crl", "cdp", "ocsp", "log", "database", "seen",
-        "rule", "stage", "note", "item", "place", "act", "phase", "row",
+        "rule", "stage", "item", "place", "row",
     )
 )  # fmt: skip
 # Tables show first what needs somebody.
@@ -146,22 +148,30 @@ class Material:
         source: str = "",
     ) -> Table:
         """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
-        limits = [MAX_DETAIL if kind == "detail" else MAX_TEXT for _, kind in columns]
-        shown = tuple(
-            tuple(
-                self.cell(self._open(value, k), limit)
-                for value, limit, (_, k) in zip(row, limits, columns, strict=True)
-            )
-            for row in islice(rows, MAX_ROWS)
-        )
+        english: list[tuple[int, int]] = []
+        shown: list[tuple[str, ...]] = []
+        for row in islice(rows, MAX_ROWS):
+            texts: list[str] = []
+            for value, (title, kind) in zip(row, columns, strict=True):
+                text = self.cell(self._open(value, kind), MAX_DETAIL if kind == "detail" else MAX_TEXT)
+                if title in RECORDED and isinstance(value, str):
+                    text, foreign = self.recorded(text)
+                    english += [(len(shown), len(texts))] if foreign else []
+                texts.append(text)
+            shown.append(tuple(texts))
+        foreign_columns = {column for _, column in english}
         headings = tuple(
-            Heading(self.titled(title), kind, recorded=self.say.language != "en" and title in RECORDED)
-            for title, kind in columns
+            Heading(self.titled(title), kind, recorded=n in foreign_columns) for n, (title, kind) in enumerate(columns)
         )
         note = None
         if total > len(shown):
             note = self.say("more_rows" if source else "more_rows_plain", shown=len(shown), total=total, source=source)
-        return Table(self.say(caption), headings, shown, total, note, source or None)
+        return Table(self.say(caption), headings, tuple(shown), total, note, source or None, tuple(english))
+
+    def recorded(self, text: str) -> tuple[str, bool]:
+        """A sentence of the tables in the report's language, its times in the case's zone; True where it is English."""
+        told, foreign = (text, False) if text == ABSENT else self.say.recorded(text)
+        return (in_zone(told, self.zone) if self.zone else told), foreign
 
     def _open(self, value: object, kind: Kind) -> object:
         """What is left out needs no line of its own below a row: the head says that it is."""

@@ -10,6 +10,7 @@ import pandas as pd
 from carecover.model import ACTIONABLE_KINDS, ACTIONS, RevocationReason
 from carecover.report.document import (
     ABSENT,
+    MAX_DETAIL,
     MAX_LIST,
     Block,
     Columns,
@@ -140,22 +141,34 @@ def summary(case: Material) -> Section:
     else:
         texts.append(say("summary_unverified"))
     texts.append(_until(case))
+    texts.append(f"{say('head_key')}: {say(f'key_{facts.key_exposed}')}.")
+    if owners := len(case.table("owners")):
+        first = int(flag(case.table("findings")["replace_first"]).sum())
+        texts.append(say("summary_owners", n=owners) + (" " + say("summary_replace", n=first) if first else ""))
     if case.rehearsal:
         texts.append(say("summary_rehearsed"))
     timeline = make_timeline(case.tables, facts, say.language)
     caption = say("picture_caption" if timeline.bins else "picture_empty", description=timeline.description)
-    stop = int((case.table("first_steps")["when"] == "stop").sum())
+    steps = case.table("first_steps")
+    stop = steps.loc[steps["when"] == "stop", "step"].dropna()
     return Section(
         "summary",
         say("summary"),
         (
-            *([Paragraph(say("steps_stop", n=stop), "bad")] if stop else []),
+            *([Paragraph(_stop(case, stop), "bad")] if len(stop) else []),
             Paragraph(say("summary_what")),
             Tiles(tuple((say.number(n), say(key, n=n), tone) for n, key, tone in tiles)),
             Items(tuple(texts)),
             Picture(timeline, caption),
         ),
     )
+
+
+def _stop(case: Material, steps: pd.Series[str]) -> str:
+    """What has to be settled before anything else: the page stands alone, so it says what."""
+    first = case.recorded(clean(steps.iloc[0], MAX_DETAIL))[0]
+    more = " " + case.say("steps_stop_more", n=len(steps) - 1) if len(steps) > 1 else ""
+    return case.say("steps_stop", step=first) + more
 
 
 def _until(case: Material) -> str:

@@ -100,7 +100,7 @@ def rehearsal(case: Material) -> Section:
         unproved = run.outcomes[run.outcomes["verdict"] != "proved"]
         blocks.append(_outcomes(case, unproved, "rehearsal_open_caption", ""))
     if run.assumptions:
-        blocks.append(Items(tuple(clean(a) for a in run.assumptions[:MAX_LIST]), say("assumptions")))
+        blocks.append(Items(tuple(case.recorded(clean(a))[0] for a in run.assumptions[:MAX_LIST]), say("assumptions")))
     return Section("rehearsal", say("rehearsal"), tuple(blocks))
 
 

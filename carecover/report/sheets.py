@@ -33,9 +33,12 @@ _README: Final = (
 )
 
 
-def render_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
-    """Every table that has rows as ``NAME.csv``, and README.txt, in one ZIP archive."""
-    files = {"README.txt": _README.encode("ascii")}
+def render_csv(tables: Mapping[str, pd.DataFrame], anchors: str) -> bytes:
+    """Every table that has rows as ``NAME.csv``, and README.txt, in one ZIP archive.
+
+    ``anchors`` are the digests by which the tables can be held against their case; README.txt ends with them.
+    """
+    files = {"README.txt": f"{_README}{anchors}\r\n".encode("ascii")}
     for name in TABLES:
         table = tables.get(name)
         if table is not None and len(table):
@@ -47,8 +50,11 @@ def render_csv(tables: Mapping[str, pd.DataFrame]) -> bytes:
     return zipped(files)
 
 
-def render_xlsx(tables: Mapping[str, pd.DataFrame], title: str) -> bytes:
-    """Every table that has rows as a worksheet of texts; the first sheet lists them."""
+def render_xlsx(tables: Mapping[str, pd.DataFrame], title: str, anchors: str) -> bytes:
+    """Every table that has rows as a worksheet of texts; the first sheet lists them.
+
+    ``anchors`` as for ``render_csv``; they are the workbook's keywords, of at most 255 characters.
+    """
     target = io.BytesIO()
     options = {
         "in_memory": True,
@@ -58,7 +64,7 @@ def render_xlsx(tables: Mapping[str, pd.DataFrame], title: str) -> bytes:
     }
     book = xlsxwriter.Workbook(target, options)
     created = datetime(*_EPOCH)  # noqa: DTZ001 - a fixed moment: the same tables make the same bytes
-    book.set_properties({"title": title, "author": "carecover", "created": created})
+    book.set_properties({"title": title, "author": "carecover", "keywords": anchors, "created": created})
     bold = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
     shown = [(name, tables[name]) for name in TABLES if name in tables and len(tables[name])]
     index = book.add_worksheet("tables")

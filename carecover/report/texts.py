@@ -7,11 +7,13 @@ before ``|`` is for exactly one ``n``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
 from carecover.errors import UsageError
 from carecover.report.german import GERMAN, GERMAN_VALUES
+from carecover.report.recorded import Catalogue, pairs
 
 _ENGLISH: Final = {
     "title": "Post-incident report",
@@ -82,6 +84,9 @@ _ENGLISH: Final = {
     "signature is in the evidence.",
     "summary_rehearsed": "The plan was rehearsed against a simulated CA: logic checked against assumptions, never "
     "tested on your CA.",
+    "summary_owners": "One owner has to be told.|{n:,} owners have to be told.",
+    "summary_replace": "{n:,} certificate in use has to be replaced before it is revoked, if it is.|{n:,} certificates "
+    "in use have to be replaced before they are revoked, if they are.",
     "and": ", ",
     "kind_orphaned": "{n:,} orphaned certificate|{n:,} orphaned certificates",
     "kind_lost_revocation": "{n:,} lost revocation|{n:,} lost revocations",
@@ -157,8 +162,9 @@ _ENGLISH: Final = {
     "steps": "What is still to be done first",
     "steps_none": "Nothing in the evidence asks for anything to be done first any more.",
     "steps_caption": "First steps, the most urgent first",
-    "steps_stop": "Stop: {n:,} thing has to be settled before any other (see what is still to be done first).|Stop: "
-    "{n:,} things have to be settled before any other (see what is still to be done first).",
+    "steps_stop": "Stop, and settle this first: {step}",
+    "steps_stop_more": "{n:,} more thing stops the work: see what is still to be done first.|{n:,} more things stop "
+    "the work: see what is still to be done first.",
     "column_urgency": "When",
     "column_step": "What to do",
     "column_asks": "Why",
@@ -410,6 +416,7 @@ _ENGLISH: Final = {
     "of": "of",
     "picture": "Timeline of the gap",
     "recorded": "as recorded, in English",
+    "notes": "Notes",
     "and_more": "and {{n}} more",
     "withheld": "withheld in this edition",
     "head_edition": "Edition",
@@ -546,9 +553,21 @@ class Words:
         """A number with this language's mark between thousands."""
         return f"{value:,}".replace(",", _MARKS[self.language])
 
+    def recorded(self, text: str) -> tuple[str, bool]:
+        """A sentence of the case's tables in this language; as it is, and True, where this language has none."""
+        catalogue = _catalogue(self.language)
+        told = text if catalogue is None else catalogue.told(text)
+        return (text, True) if told is None else (told, False)
+
     def value(self, text: str) -> str:
         """A word of a table in this language; what is none of ours stays as it is."""
         return VALUES[self.language].get(text, text)
+
+
+@cache
+def _catalogue(language: str) -> Catalogue | None:
+    """What the tables can say in a language; None where that is the language of the tables."""
+    return None if language == "en" else Catalogue(pairs(language), VALUES[language])
 
 
 class _Number(int):

@@ -12,12 +12,14 @@ import docx
 import vl_convert
 from docx.enum.section import WD_ORIENT
 from docx.enum.style import WD_STYLE_TYPE
-from docx.oxml import OxmlElement
-from docx.oxml.ns import qn
+from docx.opc.constants import RELATIONSHIP_TYPE as RT
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from docx.oxml import OxmlElement, parse_xml
+from docx.oxml.ns import nsmap, qn
 from docx.shared import Mm, Pt, RGBColor
 
 from carecover.report.document import (
-    ABSENT,
     Block,
     Document,
     Items,
@@ -30,27 +32,26 @@ from carecover.report.document import (
     Tiles,
     Tone,
 )
+from carecover.report.layout import arranged, numbers
 from carecover.report.sheets import zipped
 from carecover.report.texts import Words
 from carecover.report.timeline import svg
 
 _WIDTH: Final = 180.0
 """Millimetres between the margins of an A4 page."""
-# Millimetres that these kinds of cells need; the texts share what is left over.
-_WIDTHS: Final[dict[Kind, float]] = {"number": 20, "time": 40, "verdict": 24, "serial": 57, "digest": 42}
-_LEAST: Final = 20.0
 _TONES: Final[dict[Tone, str]] = {"good": "1E6B3C", "warning": "7A5200", "bad": "A3290F"}
 _SHADES: Final[dict[Tone, str]] = {"good": "E9F5ED", "warning": "FDF5E1", "bad": "FCECE7"}
 _QUIET: Final = RGBColor(0x58, 0x65, 0x6F)
 _MONO: Final = ("serial", "digest")
 _PIXELS_SCALE: Final = 2.5
+_SVG: Final = "http://schemas.microsoft.com/office/drawing/2016/SVG/main"
 
 
 def render_docx(document: Document) -> bytes:
     """The Word file; equal documents give equal bytes where the same fonts draw the picture.
 
-    Word knows no SVG that older versions can read and no EMF can be made without it, so the picture is a PNG of
-    2.5 pixels a point; its description is the alternative text.
+    The picture is an SVG, as Word keeps one: with a PNG beside it for programs that read none. Its description is the
+    alternative text.
     """
     out = docx.Document()
     _prepare(out, document)
@@ -141,10 +142,12 @@ def _block(out: Any, block: Block, document: Document) -> None:  # noqa: ANN401
                 line.add_run(number).bold = True
                 line.add_run(f" {text}")
         case Picture(timeline, caption):
-            png = vl_convert.svg_to_png(svg(timeline), scale=_PIXELS_SCALE)
+            drawing = svg(timeline)
+            png = vl_convert.svg_to_png(drawing, scale=_PIXELS_SCALE)
             line = out.add_paragraph()
             line.paragraph_format.keep_with_next = True
             shape = line.add_run().add_picture(io.BytesIO(png), width=Mm(_WIDTH))
+            _as_vector(out, shape, drawing)
             told = shape._inline.docPr
             told.set("descr", timeline.description)
             told.set("name", document.interface["picture"])
@@ -157,6 +160,19 @@ def _block(out: Any, block: Block, document: Document) -> None:  # noqa: ANN401
                 out.add_paragraph(f"[{document.interface['open_field']}: {prompt}]", "Carecover Quiet")
         case Table():
             _table(out, block, document)
+
+
+def _as_vector(out: Any, shape: Any, drawing: str) -> None:  # noqa: ANN401
+    """Put the drawing itself beside its PNG; MS-ODRAWXML 2.3.1.2 (svgBlip) says how, Word 2016 and later show it."""
+    part = Part(PackURI("/word/media/figure1.svg"), "image/svg+xml", drawing.encode("utf-8"), out.part.package)
+    blip = shape._inline.graphic.graphicData.pic.blipFill.blip
+    blip.append(
+        parse_xml(
+            f'<a:extLst xmlns:a="{nsmap["a"]}"><a:ext uri="{{96DAC541-7B7A-43D3-8B79-37D633B846F1}}">'
+            f'<asvg:svgBlip xmlns:asvg="{_SVG}" xmlns:r="{nsmap["r"]}" r:embed="{out.part.relate_to(part, RT.IMAGE)}"/>'
+            "</a:ext></a:extLst>"
+        )
+    )
 
 
 def _paragraph(out: Any, block: Paragraph) -> None:  # noqa: ANN401
@@ -185,43 +201,38 @@ def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
     source = f", {document.interface['table']} {table.source}" if table.source else ""
     caption = out.add_paragraph(table.caption, "Caption")
     caption.add_run(f" ({Words(document.language).number(table.total)}{source})").bold = False
-    beside = [n for n, column in enumerate(table.columns) if column.kind != "detail"]
-    below = [n for n, column in enumerate(table.columns) if column.kind == "detail"]
-    details = [[n for n in below if row[n] != ABSENT] for row in table.rows]
-    sheet = out.add_table(1 + len(table.rows) + sum(bool(told) for told in details), len(beside))
+    shown = arranged(table, document.interface["notes"])
+    sheet = out.add_table(1 + len(shown.rows) + sum(bool(row.below) for row in shown.rows), len(shown.columns))
     sheet.style = "Table Grid"
     _borders(sheet)
-    _fit(sheet, _widths([table.columns[n].kind for n in beside]))
+    _fit(sheet, [share * _WIDTH for share in shown.shares])
     rows = iter(sheet.rows)
     head = next(rows)
     head._tr.get_or_add_trPr().append(_element("w:tblHeader"))
-    for cell, n in zip(head.cells, beside, strict=True):
-        _write(cell, table.columns[n].title, "text", "Carecover Cell", bold=True)
-    for texts, told in zip(table.rows, details, strict=True):
+    for cell, column in zip(head.cells, shown.columns, strict=True):
+        _write(cell, column.title, "text", "Carecover Cell", bold=True)
+    for told in shown.rows:
         row = next(rows)
         row._tr.get_or_add_trPr().append(_element("w:cantSplit"))
-        for cell, n in zip(row.cells, beside, strict=True):
-            _write(cell, texts[n], table.columns[n].kind, "Carecover Cell")
-            if told:
+        cells = (*told.cells, numbers(told)) if shown.notes else told.cells
+        for cell, column, text in zip(row.cells, shown.columns, cells, strict=True):
+            _write(cell, text, column.kind, "Carecover Cell")
+            if told.below:
                 cell.paragraphs[0].paragraph_format.keep_with_next = True
-        if told:
+        if told.below:
             row = next(rows)
             row._tr.get_or_add_trPr().append(_element("w:cantSplit"))
-            cell = row.cells[0].merge(row.cells[-1]) if len(beside) > 1 else row.cells[0]
+            cell = row.cells[0].merge(row.cells[-1]) if len(shown.columns) > 1 else row.cells[0]
             line = cell.paragraphs[0]
             line.style = "Carecover Detail"
-            for place, n in enumerate(told):
-                line.add_run(("   " if place else "") + f"{table.columns[n].title} ").bold = True
-                line.add_run(texts[n])
+            for place, (column, text) in enumerate(told.below):
+                line.add_run(("   " if place else "") + f"{column.title} ").bold = True
+                line.add_run(text)
+    for place, (column, text) in enumerate(shown.notes, start=1):
+        line = out.add_paragraph(f"{place}  ", "Carecover Detail")
+        line.add_run(f"{column.title} ").bold = True
+        line.add_run(text)
     out.add_paragraph(table.note or "", "Carecover Quiet")
-
-
-def _widths(kinds: Sequence[Kind]) -> tuple[float, ...]:
-    texts = sum(kind not in _WIDTHS for kind in kinds)
-    rest = _WIDTH - sum(_WIDTHS.get(kind, 0) for kind in kinds)
-    share = max(rest / texts, _LEAST) if texts else 0
-    widths = [_WIDTHS.get(kind, share) for kind in kinds]
-    return tuple(width * _WIDTH / sum(widths) for width in widths)
 
 
 def _fit(sheet: Any, widths: Sequence[float]) -> None:  # noqa: ANN401

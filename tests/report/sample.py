@@ -93,8 +93,9 @@ def realistic() -> dict[str, Any]:
                 "issued_at": at,
                 "evidence": [f"E0001 byte {number * 2311} (issued)", f"E0003 line {number * 3 + 9}"],
                 "confidence": "high" if number % 5 else "medium",
-                "why": "Notified as issued after the backup; the baseline covers its request ID and has no row with "
-                "this serial number." + (" It was revoked on 3 March." if revoked else ""),
+                "why": "Not in the restored database; shown by the certificate itself, with the CA's signature "
+                "verified, "
+                "the CA's mail." + (" Only a mail says that it was revoked: a person must decide." if revoked else ""),
                 "suggested_action": "revoke" if revoked else None,
                 "suggested_reason": 5 if revoked else None,
                 "circumstances": ["revoked_in_window"] if revoked else [] if number % 5 else ["mail_only"],
@@ -121,7 +122,7 @@ def realistic() -> dict[str, Any]:
                 "original_reason": 1,
                 "evidence": ["E0004 CRL 412", f"E0001 byte {700000 + number} (revoked)"],
                 "confidence": "high",
-                "why": "Listed in CRL 412, signed by the CA; the row in the restored database says issued.",
+                "why": "The row is good, but the CA had revoked it before the failure.",
                 "suggested_action": "revoke",
                 "suggested_reason": 1,
                 "infrastructure": False,
@@ -141,7 +142,10 @@ def realistic() -> dict[str, Any]:
             "request_id": 2601,
             "evidence": ["E0001 byte 2311 (issued)", "E0002 row 2601"],
             "confidence": "high",
-            "why": "Request ID 2601 was handed out before the failure and again after the restore.",
+            "why": "The restored CA has handed request ID 2601 out again: before the failure it was CORP\\srv412$'s "
+            "request, in the restored database it is CORP\\user17's. Whoever still holds the old number must "
+            "not ask by it, "
+            "and nobody may resolve, deny or fetch by it without looking.",
         }
     )
     findings += [
@@ -150,7 +154,10 @@ def realistic() -> dict[str, Any]:
             "kind": "unaccounted_request",
             "request_id": request_id,
             "confidence": "low",
-            "why": f"Request ID {request_id} was handed out before the failure, and nothing shows what became of it.",
+            "why": f"Nothing that was handed in says what became of request {request_id}, which lies between others "
+            "that the CA had. It may have been a certificate. Its serial number is random, so it can be neither "
+            "found nor "
+            "revoked without further evidence.",
         }
         for request_id in (2611, 2630)
     ]
@@ -163,8 +170,9 @@ def realistic() -> dict[str, Any]:
             "requester": "CORP\\user99",
             "evidence": ["E0001 byte 48001200 (revoked)"],
             "confidence": "low",
-            "why": "The mail says request ID 18, the serial number carries 17. Its first mail server is unlike that of "
-            "all other notifications.",
+            "why": "It says request ID 18, and its serial carries 17. It was handed in by mx.evil.example, "
+            "unlike the CA's "
+            "other mails.",
         }
     )
     plan = Plan(
@@ -188,7 +196,8 @@ def realistic() -> dict[str, Any]:
             "crl": f"CRL 414: listed, reason {i.reason}" if i.action == "revoke" else "CRL 414: not listed",
             "cdp": "CRL 414 at the distribution point says the same",
             "verdict": "proved",
-            "why": "CRL 414, signed by the CA and in force until 2026-03-13 09:10 UTC, lists it as planned."
+            "why": f"CRL 414, signed by the CA and in force until 2026-03-13 09:10 UTC, lists it with the "
+            f"reason {i.reason}."
             if i.action == "revoke"
             else "The later view shows it as issued, and CRL 414 does not list it.",
             "ocsp": "revoked since 2026-03-05 07:49 UTC" if i.number % 9 == 0 and i.action == "revoke" else None,
@@ -198,7 +207,7 @@ def realistic() -> dict[str, Any]:
         for i in acted
     ]
     for number, verdict, why in (
-        (11, "failed", "The batch stopped at its step 'import' with exit code -2146885628. CRL 414 does not list it."),
+        (11, "failed", "CRL 414 does not list it. The batch stopped at its step 'import' with exit code -2146885628."),
         (23, "pending", "It is revoked in the database, but CRL 414 does not list it yet: publish a CRL."),
         (31, "pending", "It is revoked in the database, but CRL 414 does not list it yet: publish a CRL."),
     ):
@@ -222,22 +231,25 @@ def realistic() -> dict[str, Any]:
             "coverage": TABLES["coverage"].frame(
                 [
                     {
-                        "aspect": "request IDs after the backup",
-                        "figure": "49 of 51 accounted for",
+                        "aspect": "request IDs in the gap",
+                        "figure": "49 of 51 seen (2600 to 2650)",
                         "verdict": "gap",
-                        "why": "Request IDs 2611 and 2630 appear in no evidence: something may have been issued.",
+                        "why": "request IDs 2611 and 2630 left no trace: refused, failed, or a certificate that "
+                        "nobody knows.",
                     },
                     {
-                        "aspect": "notifications per day",
-                        "figure": "none missing on 3 working days",
+                        "aspect": "mails day by day",
+                        "figure": "9 days, 127 mails, 1 day marked",
                         "verdict": "good",
-                        "why": "Every working day of the gap has notifications of issued certificates.",
+                        "why": "No day of the gap stands out. A few missing mails would not show here.",
                     },
                     {
-                        "aspect": "event filter of the exit module",
-                        "figure": "not in the evidence",
+                        "aspect": "events that are mailed",
+                        "figure": "EventFilter not read",
                         "verdict": "unknown",
-                        "why": "Whether the module was set to report every event is not known.",
+                        "why": "The registry of the exit module was not handed in: which events were mailed at "
+                        "all is not "
+                        "known. On the CA: certutil -getreg exit\\smtp",
                     },
                 ]
             ),
@@ -366,7 +378,12 @@ def _told() -> dict[str, pd.DataFrame]:
             False,
         ),
         ("http://pki.example.net/crl/Example Issuing CA 2+.crl", "delta", None, None),
-        ("http://ocsp.example.net/ocsp", "ocsp", "6 answers, 0 of them from before the new CRL", True),
+        (
+            "http://ocsp.example.net/ocsp",
+            "ocsp",
+            "answers: 6; 0 of them from before the new CRL, fetched 2026-03-06 07:58 UTC",
+            True,
+        ),
     )
     rows: dict[str, list[dict[str, object]]] = {
         "activity": [
@@ -376,22 +393,27 @@ def _told() -> dict[str, pd.DataFrame]:
                 "events": count + 2,
                 "rows": count,
                 "outage": count == 0,
-                "why": "The log shows 21 requests of this day; no mail is about any of them." if count == 0 else None,
+                "why": "Of 21 requests that are shown otherwise, 21 have no mail." if count == 0 else None,
             }
             for day, count in zip(days, mails, strict=True)
         ],
         "first_steps": [
             {
                 "when": "stop",
-                "step": "Do not let the CA issue: it hands out request IDs that are in use.",
-                "why": "Request ID 2601 was handed out again after the restore.",
+                "step": "Keep the CA in maintenance mode (no templates, no requests) until the gap is worked off.",
+                "why": "A restored CA is online at once, with its templates, and takes the lost request IDs for new "
+                "requests. It has issued 40 certificates since the restore.",
             },
             {
                 "when": "now",
-                "step": "Copy the new CRL to http://pki2.example.net/crl/Example Issuing CA 2.crl.",
-                "why": "What was fetched there is CRL 412.",
+                "step": "Check again at the next two base CRLs that the CA publishes on its schedule: carecover "
+                "verify.",
+                "why": "A dummy that expires too early, or an emergency CRL's entry that is not in the database, drops "
+                "off there.",
             },
-            {"when": "later", "step": "Make a full backup.", "why": "Earlier backups cannot be mixed in."},
+            {"when": "later",
+             "step": "Make a new full backup of the CA when the work is done, before it leaves maintenance mode.",
+             "why": "Earlier backups cannot be joined to a restored database, and lack what was mended."},
         ],
         "impact": [
             {"aspect": "template", "item": "WebServer", "figure": "11 certificates, 11 to be replaced first",
@@ -419,8 +441,10 @@ def _told() -> dict[str, pd.DataFrame]:
              "old_reason": old, "new_reason": new, "verdict": verdict, "why": why}
             for n, change, old, new, verdict, why in (
                 (2601, "added", None, 5, "planned", "It was revoked, as planned."),
-                (311, "dropped", 4, None, "unexpected", "Nobody planned a release, and it is valid until 2027-01-04."),
-                (77, "dropped", 4, None, "expired", "It ended on 2026-03-02: a CA leaves expired ones out."),
+                (311, "dropped", 4, None, "unexpected", ("Nobody planned a release, and the certificate is valid "
+                "until 2027-01-04.")),
+                (77, "dropped", 4, None, "expired", ("The certificate ended on 2026-03-02: a CA leaves expired "
+                "ones out.")),
             )
         ],
         "crl_lint": [

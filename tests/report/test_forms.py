@@ -395,7 +395,8 @@ def texts(document: Document) -> list[str]:
                     found += [title, prompt]
                 case Table(caption, columns, table):
                     found += [caption, *(column.title for column in columns)]
-                    found += [t for row in table for t, c in zip(row, columns, strict=True) if not c.recorded]
+                    cells = [((r, c), text) for r, row in enumerate(table) for c, text in enumerate(row)]
+                    found += [text for place, text in cells if place not in block.english]
     return found
 
 
@@ -406,7 +407,7 @@ def test_a_german_report_has_no_english_sentence(name: str) -> None:
     # What is recorded stays as it is, and so does Microsoft's name of a reason.
     recorded = {"Remove From CRL"}
     if name == "small":
-        recorded |= {*case["tables"]["first_steps"]["step"], *case["plan"].waivers, *case["rehearsal"].assumptions}
+        recorded |= {*case["plan"].waivers}
     document = make_document(**case, language="de")
     assert [text for text in texts(document) if english.search(text) and text not in recorded] == []
     assert any(english.search(text) for text in texts(made(name)[0])), "the words would be found"
