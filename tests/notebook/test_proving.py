@@ -22,7 +22,7 @@ def test_what_came_back_is_judged_row_by_row_and_the_clock_is_read(signed: Case)
     proved = int((signed.table("outcomes")["verdict"] == "proved").sum())
     assert f"{proved:,} of" in message
     shown = panel.outcomes._rows._html.value
-    assert len(re.findall(r'<tr class="(?:good|warning|bad)">', shown)) == len(signed.table("outcomes"))
+    assert len(re.findall(r'<tr class="edge (?:good|warning|bad)">', shown)) == len(signed.table("outcomes"))
 
 
 def test_what_proves_nothing_is_said(signed: Case) -> None:
