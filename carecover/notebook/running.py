@@ -44,7 +44,7 @@ class RunPanel(FolderPanel):
     def build_view(self) -> Sequence[widgets.Widget]:
         """Output and outcome, and a look at the case every now and then."""
         self._errand: errand.Errand | None = None
-        self._known = 0
+        self._known = self._shown = 0
         self._followed: Followed | None = None
         self.going, self.cut = widgets.HTML(), widgets.HTML()
         self.cancel = button(f"Cancel the {self.kind}", self._cancel)
@@ -62,6 +62,7 @@ class RunPanel(FolderPanel):
         # What has ended is told by the next look: not while all is drawn.
         self._follow()
         last = self.desk.last_run(self.kind)
+        self._shown = self._newest()
         self.cut.value = "" if self.busy else self._last_cut()
         self.summary.value = "" if last is None else _summary(last, current=last.digest == self.desk.plan_digest)
         if last is not None and not last.directory.is_dir():
@@ -90,7 +91,16 @@ class RunPanel(FolderPanel):
 
     def look(self) -> None:
         """See how it stands: show what has come, or what came of it."""
-        if not self._follow() and self.busy and (self._errand is None or self._errand.over()):
+        if self._follow():
+            return
+        if self.busy:
+            if self._errand is None or self._errand.over():
+                self._ended()
+            return
+        elsewhere = self.desk.state != self._drawn_at and self._newest() != self._shown
+        # Begun and ended elsewhere between two looks.
+        if elsewhere and not underway.is_going(self.case.path):
+            self._known = self._shown
             self._ended()
 
     def _follow(self) -> bool:
@@ -134,6 +144,8 @@ class RunPanel(FolderPanel):
         followed, self._followed = self._followed, None
         self.desk.changed()
         told = self._outcome(None if followed is None else followed.place.name, None if over is None else over.failed)
+        # The same twice in one panel says no more.
+        self.cut.value = ""
         self.say(*told)
 
     def _outcome(self, directory: str | None, failed: str | None) -> tuple[str, str]:
@@ -156,6 +168,10 @@ class RunPanel(FolderPanel):
             f"The {self.kind} ended before its end: its process is gone, and nothing of it is kept. Repeat it.",
             "bad",
         )
+
+    def _newest(self) -> int:
+        """Number of the newest act of this kind, its begin and its cut included; 0 where there is none."""
+        return next((e.number for e in reversed(self.desk.history) if e.act.split("-")[0] == self.kind), 0)
 
     def _last_cut(self) -> str:
         """A note where the newest run has no good end in the journal."""
