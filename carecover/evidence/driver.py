@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from carecover.errors import PathError
 from carecover.evidence import (
@@ -47,9 +49,10 @@ from carecover.evidence import (
     x509,
 )
 from carecover.evidence.dates import DateReader
-from carecover.evidence.tables import TableBuilder
+from carecover.evidence.tables import TableBuilder, taken
 from carecover.evidence.units import (
     HEAD_BYTES,
+    Alike,
     Buffer,
     Context,
     Duplicate,
@@ -572,7 +575,7 @@ class _Tally:
         self.keys: set[bytes] = set()
 
     def take(self, unit: Unit) -> None:
-        if not isinstance(unit, Duplicate) and unit.key is not None:
+        if not isinstance(unit, Duplicate | Alike) and unit.key is not None:
             if unit.key in self.keys:
                 self._duplicate += 1
                 return
@@ -588,10 +591,39 @@ class _Tally:
                 self._irrelevant += units
             case Duplicate():
                 self._duplicate += 1
+            case Alike():
+                self._take_alike(unit)
             case Rejected(location, stage, reason, size, sha256):
                 self._rejected += 1
                 row = {"location": location, "stage": stage, "reason": reason, "size": size, "sha256": sha256}
                 self._add("rejects", row)
+
+    def _take_alike(self, unit: Alike) -> None:
+        """Notifications as columns, and what lies between them: each in its turn, for the first of a key counts."""
+        table = self._tables.setdefault("notifications", TableBuilder("notifications"))
+        table.pack()
+        kept: list[int] = []
+        before: list[int] = []
+        at = 0
+        for place, single in (*unit.between, (len(unit.keys), None)):
+            for number in range(at, place):
+                if unit.keys[number] not in self.keys:
+                    self.keys.add(unit.keys[number])
+                    kept.append(number)
+            at = place
+            if single is not None:
+                had = table.waiting
+                self.take(single)
+                before += [len(kept)] * (table.waiting - had)
+        self._parsed += len(kept)
+        self._duplicate += len(unit.keys) - len(kept)
+        if kept:
+            columns = unit.columns if len(kept) == len(unit.keys) else taken(unit.columns, kept)
+            if self.place:
+                columns = {**columns, "location": pc.binary_join_element_wise(self.place, columns["location"], ", ")}
+            if self.evidence_id is not None:
+                columns = {**columns, "evidence_id": pa.repeat(self.evidence_id, len(kept))}
+            table.add_columns(columns, before)
 
     def take_again(self, units: int) -> None:
         """Count units that were there before, as a whole member."""

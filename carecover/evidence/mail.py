@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from itertools import islice
 from typing import Final
@@ -41,10 +42,12 @@ MAX_BODY_CHARS: Final = 1024 * 1024
 MAX_TEXT_BYTES: Final = 4 * MAX_BODY_CHARS
 # Attachments that are looked at for the certificate of a notification, and certificates in one of them.
 _MAX_ATTACHMENTS: Final = 20
-_TEXTS: Final = ("text/plain", "text/html")
+TEXTS: Final = ("text/plain", "text/html")
 # Mails that are about a certificate.
-_CARRYING: Final = frozenset({"issued", "retrieve_pending", "imported", "revoked", "unrevoked"})
+CARRYING: Final = frozenset({"issued", "retrieve_pending", "imported", "revoked", "unrevoked"})
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,100}[ \t]*:", re.ASCII)
 # Headers that only mails have; two of them make a text file a mail.
 _MAIL_HEADERS: Final = frozenset(
@@ -59,9 +62,13 @@ _MAIL_HEADERS: Final = frozenset(
 # ------------------------------------------------------------------------------ mail → units
 
 
-def _key(*parts: str | None) -> bytes:
-    """What tells the same mail twice; the date counts, or a copy dated elsewhere would take the mail's place."""
-    return hashlib.sha256("\n".join(part or "" for part in parts).encode("utf-8", "surrogatepass")).digest()
+def key_of(message_id: str | None, sent: int | None, subject: str, body: str) -> bytes:
+    """What tells the same mail twice; the date counts, or a copy dated elsewhere would take the mail's place.
+
+    ``sent`` is in microseconds since 1970.
+    """
+    told = f"{message_id or ''}\n{sent}\n{subject}\n{body}"
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
 def units_of_mail(raw: bytes, location: str) -> Iterator[Unit]:
@@ -105,7 +112,7 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
     flags: list[str] = []
     wordings = profiles.in_use()
     recognised = profiles.recognise(subject)
-    body = _body(letter, flags, None if recognised or wordings.looks_at_all else wordings.body_words)
+    body = text_of(letter, flags, None if recognised or wordings.looks_at_all else wordings.body_words)
     recognised = recognised or profiles.recognise_body(body)
     if recognised is None:
         if wordings.unexplained is not None:
@@ -120,7 +127,7 @@ def _unit(letter: Letter, raw: bytes, location: str) -> Unit:
         flags.append("forwarded")
     message_id = printable(headers.get(b"message-id"))
     sent_at, zone = transport.sent_at(headers.get(b"date"))
-    key = _key(message_id, str(sent_at), subject, body)
+    key = key_of(message_id, None if sent_at is None else (sent_at - _EPOCH) // _MICROSECOND, subject, body)
     if sent_at is None:
         flags.append("date_header_unreadable")
     # When and where somebody forwarded a mail says nothing about the CA.
@@ -150,7 +157,7 @@ def _carried(letter: Letter, body: str, reading: profiles.Reading, location: str
     about: relays and people add certificates of their own.
     """
     fields = reading.fields
-    if fields["event"] not in _CARRYING:
+    if fields["event"] not in CARRYING:
         return ()
     if reading.certificate is not None:
         row = _certificate_row(reading.certificate, location)
@@ -180,7 +187,7 @@ def _certificate_row(der: bytes, location: str) -> Row | None:
 def _beyond(letter: Letter, body: str) -> Iterator[bytes]:
     """DER of the certificates in a body, wherever they stand, and in the attachments."""
     yield from profiles.certificates_in(body)
-    attached = (part for part in letter.parts if part.is_attachment or part.kind not in _TEXTS)
+    attached = (part for part in letter.parts if part.is_attachment or part.kind not in TEXTS)
     for part in islice(attached, _MAX_ATTACHMENTS):
         data = part.decoded(2 * profiles.MAX_CERTIFICATE_TEXT)
         if pkcs7.content_type(data) is not None:
@@ -225,14 +232,14 @@ def _cannot_matter(raw: bytes, headers: Mapping[bytes, bytes]) -> bool:
 # ---------------------------------------------------------------------------------- the text
 
 
-def _body(letter: Letter, flags: list[str], wanted: Sequence[str] | None) -> str:
+def text_of(letter: Letter, flags: list[str], wanted: Sequence[str] | None) -> str:
     """The mail's text: its first text/plain wherever it is nested, else its first text/html.
 
     HTML that has none of the ``wanted`` words is not worth its tags being taken away.
     """
     fallback = ""
     for part in letter.parts:
-        if part.kind not in _TEXTS or part.is_attachment:
+        if part.kind not in TEXTS or part.is_attachment:
             continue
         if part.kind == "text/html" and fallback:
             continue
@@ -249,7 +256,15 @@ def _text(part: Part, flags: list[str]) -> str:
     if len(text) > MAX_BODY_CHARS or part.size > MAX_TEXT_BYTES:
         flags.append("body_cut")
         text = text[:MAX_BODY_CHARS]
-    return text.rstrip("\0").replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    return normal(text)
+
+
+def normal(text: str) -> str:
+    """A text with line feeds alone, and blanks that are blanks."""
+    text = text.rstrip("\0")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.isascii() else text.replace("\u00a0", " ")
 
 
 # ------------------------------------------------------------------------------------- files

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Final
 
-from carecover.evidence.mail import MAX_MAIL_BYTES, leading, units_of_mail
+from carecover.evidence.alike import Lane
+from carecover.evidence.mail import MAX_MAIL_BYTES, leading
 from carecover.evidence.mime import MAX_HEADER_BYTES
 from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
 
@@ -112,30 +113,33 @@ def _cuts(source: Source, size: int) -> Iterator[int]:
 
 def _read_range(source: Source, start: int, end: int) -> Iterator[Unit]:
     """The units of the mails between two cuts."""
-    data = bytes(source.data[start:end])
+    data, lane = bytes(source.data[start:end]), Lane()
     starts = mail_starts(data, 0, by_length=_has_lengths(source.head[:MAX_HEADER_BYTES]))
     for begin, behind in pairwise(chain(starts, (len(data),))):
-        yield from _units(data, begin, behind, start)
+        yield from _units(lane, data, begin, behind, start)
+    yield from lane.rest()
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
+    lane = Lane()
     for start, end in split_mbox(source.data):
-        yield from _units(source.data, start, end, 0)
+        yield from _units(lane, source.data, start, end, 0)
         progress(end)
+    yield from lane.rest()
 
 
-def _units(data: Buffer, start: int, end: int, base: int) -> Iterator[Unit]:
-    """The units of one mail with its "From " line; ``base`` is where ``data`` begins in the mailbox."""
+def _units(lane: Lane, data: Buffer, start: int, end: int, base: int) -> Sequence[Unit]:
+    """What is ready when a mail with its "From " line is read; ``base`` is where ``data`` begins in the mailbox."""
     if end - start > MAX_MAIL_BYTES:
         pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
-        return iter((_too_long(base + start, pieces),))
+        return (*lane.rest(), _too_long(base + start, pieces))
     raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
     # An attachment in base64 has no ">" and mostly stands last: from the end there is a short way to what may have.
     if _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
         raw = _ESCAPED_FROM.sub(rb"\1", raw) if raw.startswith(b">") else _ESCAPED.sub(rb"\n\1", raw)
     if raw.startswith(b"From "):
         raw = raw[raw.find(b"\n") + 1 :] or b"\n"
-    return units_of_mail(raw, f"byte {base + start}")
+    return lane.take(raw, base + start)
 
 
 def mail_at(data: Buffer, begin: int, end: int) -> bytes:
@@ -161,6 +165,7 @@ def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
     """The units of an mbox that comes piece by piece: those that it has as a file."""
     stream, base, held, over = iter(pieces), 0, bytearray(), False
     by_length: bool | None = None
+    lane = Lane()
     while not over:
         want = len(held) + max(_WINDOW, MAX_HEADER_BYTES)
         while len(held) < want and not over:
@@ -173,8 +178,9 @@ def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
             skip = leading(data[:MAX_HEADER_BYTES])
         starts = list(mail_starts(data, skip, by_length=by_length, whole=over))
         for start, end in pairwise((*starts, len(data)) if over else starts):
-            yield from _units(data, start, end, base)
+            yield from _units(lane, data, start, end, base)
         if over:
+            yield from lane.rest()
             return
         skip = 0
         base += starts[-1]
@@ -182,6 +188,7 @@ def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
         if len(held) > MAX_MAIL_BYTES + MAX_HEADER_BYTES + _OVERLAP:
             reject, held, over = _passed_over(base, held, stream)
             base += reject.size
+            yield from lane.rest()
             yield reject
 
 

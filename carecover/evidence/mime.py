@@ -91,7 +91,9 @@ class Part:
         What is no such encoding stays as it is.
         """
         end = self.start + self.size
-        return _decoded(self.raw[self.start : end if limit is None else min(end, self.start + limit)], self.coding)
+        return without_coding(
+            self.raw[self.start : end if limit is None else min(end, self.start + limit)], self.coding
+        )
 
 
 @dataclass(slots=True)
@@ -241,7 +243,7 @@ def _inside(entity: _Entity, headers: Mapping[bytes, bytes], body: int, counts: 
         return
     if kind in _ATTACHED_MAIL:
         raw = entity.raw[body : entity.end]
-        yield _attached(_decoded(raw, coding) if coding in _CODINGS else raw, entity, counts)
+        yield _attached(without_coding(raw, coding) if coding in _CODINGS else raw, entity, counts)
         return
     disposition = headers.get(b"content-disposition", b"")
     name = "" if kind == "text/plain" and not disposition else _file_name(disposition, parameters)
@@ -384,7 +386,8 @@ def _file_name(disposition: bytes, parameters: Parameters) -> str:
 # ------------------------------------------------------------------------------ transfer encodings
 
 
-def _decoded(data: bytes, coding: str) -> bytes:
+def without_coding(data: bytes, coding: str) -> bytes:
+    """Bytes without their transfer encoding; what is none of it stays as it is."""
     if coding == "quoted-printable":
         return quopri.decodestring(data)
     if coding == "base64":

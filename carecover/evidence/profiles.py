@@ -75,7 +75,9 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
+    """A wording, taken apart for reading by it."""
+
     profile: str
     wording: Wording
     heads: Mapping[str, int]
@@ -93,7 +95,7 @@ def name_of(profile: Profile, wording: Wording) -> str:
     return profile.name if wording.template is None else f"{profile.name} ({wording.template})"
 
 
-def _compile(profile: Profile) -> list[_Compiled]:
+def _compile(profile: Profile) -> list[Compiled]:
     compiled = []
     for wording in profile.wordings:
         heads: dict[str, int] = {}
@@ -110,7 +112,7 @@ def _compile(profile: Profile) -> list[_Compiled]:
         starts.sort(key=lambda each: -len(each[0]))
         words = "".join([wording.title.label, *wording.title.between])
         titled = sum(map(str.isalpha, words)) >= _TELLING
-        compiled.append(_Compiled(name_of(profile, wording), wording, heads, tuple(starts), wholes, titled))
+        compiled.append(Compiled(name_of(profile, wording), wording, heads, tuple(starts), wholes, titled))
     return compiled
 
 
@@ -155,7 +157,7 @@ def _longest_word(texts: Sequence[str]) -> str:
     return max(re.split(r"[\s:]+", " ".join(texts).lower()), key=len, default="")
 
 
-def _first_label(each: _Compiled) -> tuple[str, ...]:
+def _first_label(each: Compiled) -> tuple[str, ...]:
     """The text that a body must have before it is said to look like a notification."""
     return tuple(line.label for line in each.wording.lines if line.columns and says_something(line.label))[:1]
 
@@ -196,7 +198,7 @@ def using(
 class Recognised:
     """The wordings whose title a subject is, with what the title gave; and whether it was forwarded or answered."""
 
-    candidates: tuple[tuple[_Compiled, Mapping[str, str]], ...]
+    candidates: tuple[tuple[Compiled, Mapping[str, str]], ...]
     forwarded: bool = False
 
 
@@ -240,7 +242,7 @@ def looks_like_notification(body: str) -> bool:
         return False
     found: set[str] = set()
     for line in body.split("\n", MAX_LINES)[:MAX_LINES]:
-        label = _label(line)
+        label = label_of(line)
         if label:
             found.add(label)
     return any(
@@ -267,7 +269,7 @@ def reading_by(wording: Wording, body: str) -> Reading:
 
 
 def _read(
-    each: _Compiled, given: Mapping[str, str], body: str, sent_at: datetime | None, zone: timezone | None
+    each: Compiled, given: Mapping[str, str], body: str, sent_at: datetime | None, zone: timezone | None
 ) -> Reading:
     wording = each.wording
     reading = Reading({"event": wording.event, "ca_name": wording.ca_name, "profile": each.profile})
@@ -313,14 +315,15 @@ def _bare(label: str) -> str:
     return plain(label).removesuffix(":").strip().casefold()
 
 
-def _label(line: str) -> str:
+def label_of(line: str) -> str:
+    """What stands before the first colon of a line, case folded; empty where nothing does."""
     head, colon, _ = line[:MAX_LABEL].partition(":")
     return plain(head).casefold() if colon else ""
 
 
-def _line_at(each: _Compiled, line: str) -> tuple[int, str] | None:
-    """Which line of the wording this one is, and what stands behind its label."""
-    place = each.heads.get(_label(line))
+def line_at(each: Compiled, line: str) -> tuple[int, str] | None:
+    """Which line of the wording this one is, and what stands behind its label; None where it is none."""
+    place = each.heads.get(label_of(line))
     if place is not None:
         return place, line.partition(":")[2]
     if each.starts or each.wholes:
@@ -351,7 +354,7 @@ def _behind(line: str, label: str) -> str:
     return ""
 
 
-def _fields(each: _Compiled, body: str, reading: Reading) -> dict[str, str]:
+def _fields(each: Compiled, body: str, reading: Reading) -> dict[str, str]:
     """Split a body at its labels: column → text.
 
     The subject's distinguished name is the requester's own text and may hold line breaks, and
@@ -364,7 +367,7 @@ def _fields(each: _Compiled, body: str, reading: Reading) -> dict[str, str]:
     found: list[tuple[int, list[str]]] = [(0, [])] if lines and lines[0].columns and not lines[0].label else []
     after_name = False
     for line in body.split("\n", MAX_LINES)[:MAX_LINES]:
-        known = _line_at(each, line)
+        known = line_at(each, line)
         if known is None or (after_name and known[0] <= name_at):
             if known is not None and lines[known[0]].columns:
                 _flag_once(reading, "label_repeated")

@@ -43,18 +43,40 @@ class TableBuilder:
         if len(self._rows) >= _BATCH:
             self._pack()
 
-    def add_columns(self, columns: ColumnBatch) -> None:
-        """Add a batch of rows as packed columns; a table that has flags, lists or bytes takes none."""
-        self._pack()
+    def add_columns(self, columns: ColumnBatch, before: Sequence[int] | None = None) -> None:
+        """Add a batch of rows as packed columns; a table that has bytes takes none, and lists are empty.
+
+        Rows that were added one by one since ``waiting`` was 0 come first; or each between the others, where
+        ``before`` says how many of the batch are before it.
+        """
+        if not before:
+            self._pack()
         length = len(next(iter(columns.values())))
         batch: dict[str, Any] = {}
         for column in self._schema.columns:
             packed = columns.get(column.name)
             if column.kind == "time":
                 batch[column.name] = _Times.of(packed, length)
+            elif column.kind == "list":
+                batch[column.name] = [[] for _ in range(length)]
             else:
                 batch[column.name] = pa.nulls(length, _ARROW[column.kind]) if packed is None else packed
+        if before:
+            self._pack()
+            single = self._batches.pop()
+            order = np.argsort(np.concatenate([2 * np.array(before), 2 * np.arange(length) + 1]), kind="stable")
+            batch = {name: _merged(single[name], packed, order) for name, packed in batch.items()}
         self._batches.append(batch)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that were added one by one and are not packed yet."""
+        return len(self._rows)
+
+    def pack(self) -> None:
+        """Pack the rows that wait, so that none does."""
+        if self._rows:
+            self._pack()
 
     def _pack(self) -> None:
         known = {column.name for column in self._schema.columns}
@@ -120,9 +142,13 @@ class _Times:
             self.hints = []
 
     @classmethod
-    def of(cls, moments: np.ndarray[Any, Any] | None, length: int) -> _Times:
-        """A batch of moments in microseconds since 1970, none of them printed."""
+    def of(cls, moments: Any, length: int) -> _Times:  # noqa: ANN401 - numpy's and Arrow's types have no common name
+        """A batch of moments in microseconds since 1970, or of texts as printed with their hints."""
         times = cls(())
+        if isinstance(moments, tuple):
+            times.printed, times.hints = moments
+            times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64)
+            return times
         times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64) if moments is None else moments.copy()
         times.printed = pa.nulls(length, pa.string())
         return times
@@ -139,9 +165,45 @@ def _packed(column: Column, cells: list[Any]) -> Any:  # noqa: ANN401 - pandas a
     if column.kind == "bytes":
         return cells
     if column.kind == "text":
-        # Lone surrogates of damaged mails have no place in Arrow's UTF-8.
-        cells = [None if c is None else c if c.isascii() else c.encode("utf-8", "replace").decode() for c in cells]
+        return strings(cells)
     return pa.array(cells, _ARROW[column.kind])
+
+
+def strings(cells: Sequence[str | None]) -> Any:  # noqa: ANN401 - Arrow's types have no common name
+    """Texts packed; lone surrogates of damaged mails have no place in Arrow's UTF-8."""
+    try:
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError:
+        kept = [None if c is None else c if c.isascii() else c.encode("utf-8", "replace").decode() for c in cells]
+        return pa.array(kept, pa.string())
+
+
+def taken(columns: ColumnBatch, rows: Sequence[int]) -> dict[str, Any]:
+    """Some rows of packed columns."""
+    wanted = pa.array(rows, pa.int64())
+    made: dict[str, Any] = {}
+    for name, column in columns.items():
+        if isinstance(column, tuple):
+            made[name] = (column[0].take(wanted), [column[1][row] for row in rows])
+        else:
+            made[name] = column[np.array(rows)] if isinstance(column, np.ndarray) else column.take(wanted)
+    return made
+
+
+def _merged(left: Any, right: Any, order: Any) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
+    """Two batches of a column as one, in an order."""
+    if isinstance(left, list):
+        both = [*left, *right]
+        return [both[n] for n in order]
+    if isinstance(left, _Times):
+        times = _Times(())
+        times.moments = np.concatenate([left.moments, right.moments])[order]
+        times.printed = pa.concat_arrays([left.printed, right.printed]).take(pa.array(order))
+        if left.hints or right.hints:
+            hints = [*(left.hints or [_NO_HINT] * len(left)), *(right.hints or [_NO_HINT] * len(right))]
+            times.hints = [hints[n] for n in order]
+        return times
+    return pa.concat_arrays([left, right]).take(pa.array(order))
 
 
 def _microseconds(moment: datetime) -> int:

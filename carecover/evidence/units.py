@@ -125,7 +125,20 @@ class Rejected:
         return cls(location, stage, reason, len(data), hashlib.sha256(data).hexdigest(), key)
 
 
-Unit: TypeAlias = Parsed | Irrelevant | Duplicate | Rejected
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Notifications by the thousand, each a unit with a key as in ``Parsed``, and the other units between them.
+
+    ``columns`` are those of the table, packed: a time is int64 microseconds, or texts as printed with what is known
+    of each (zone and order, as in ``PrintedTime``). ``between`` says of each other unit how many are before it.
+    """
+
+    keys: tuple[bytes, ...]
+    columns: ColumnBatch
+    between: tuple[tuple[int, Unit], ...] = ()
+
+
+Unit: TypeAlias = "Parsed | Irrelevant | Duplicate | Rejected | Alike"
 
 
 class RangeStore(Protocol):
