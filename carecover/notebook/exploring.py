@@ -112,9 +112,7 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     signed = len(desk.case.sign_offs(desk.plan)) if digest else 0
     steps.append(("have the plan signed by two people", signed == 2, f"{signed} of 2 signatures"))
     acts = [(e.act, e.details.get("digest")) for e in desk.history]
-    for act, name in (("rehearsal", "rehearse it"), ("export", "export the bundle"), ("verify", "verify what it did")):
-        there = (act, digest) in acts
-        steps.append((name, there, "done for this plan" if there else "not for this plan"))
+    steps += [(_NAMES[step.name], step.done, step.told) for step in desk.steps if step.name in _NAMES and step.needed]
     reported = max((place for place, (act, _) in enumerate(acts) if act == "report"), default=None)
     # What is handed in tells of what was proved: a report of before that is one of how far it has come.
     proved = max((place for place, act in enumerate(acts) if act == ("verify", digest)), default=None)
@@ -122,6 +120,15 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     told = "written before it was verified: write it again" if reported is not None else "not written"
     steps.append(("hand in the report", final and signed == 2, "written" if final else told))
     return steps
+
+
+_NAMES: Final[Mapping[str, str]] = {
+    "rehearse": "rehearse it",
+    "export": "export the bundle",
+    "pin": "pin the dummies",
+    "run": "carry it out on the CA",
+    "prove": "verify what it did",
+}
 
 
 class FirstStepsPanel(Panel):
