@@ -326,7 +326,7 @@ class Case:
                     by=person,
                     at=now,
                 )
-            rows = json.loads(TABLES["decisions"].to_json(made.rows))
+            rows = TABLES["decisions"].json_rows(made.rows)
             if rows:
                 data = self._decision_lines() + b"".join(canonical_json(row) + b"\n" for row in rows)
                 self._folder.write("decisions.jsonl", data)

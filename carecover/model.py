@@ -379,11 +379,15 @@ class TableSchema:
 
     def to_json(self, table: pd.DataFrame) -> str:
         """The public columns as a JSON array, one object a row: times with Z, absent null."""
+        rows = self.json_rows(table)
+        return "[" + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]\n"
+
+    def json_rows(self, table: pd.DataFrame) -> list[dict[str, Any]]:
+        """The public columns as JSON values, one object a row: what ``to_json`` writes."""
         columns = self._public()
         cells = [self._cells(table, c) for c in columns]
         names = [c.name for c in columns]
-        rows = [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
-        return "[" + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]\n"
+        return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
 
     def _public(self) -> list[Column]:
         return [c for c in self.columns if not c.private]

@@ -31,7 +31,7 @@ MAX_NOTE: Final = 2_000
 # How many of many serial numbers an error names.
 MAX_NAMED: Final = 5
 
-_KINDS_OF: Final[Mapping[Action, tuple[str, ...]]] = {
+_KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "revoke": ("orphaned", "lost_revocation", "serial_conflict"),
     "restore": ("orphaned",),
     "unrevoke": ("lost_release",),
@@ -200,8 +200,7 @@ def check_reason(action: str, reason: int | None) -> None:
 def refusal(finding: Mapping[str, Any], action: str, reason: int | None, note: str | None) -> str | None:
     """Why this action may not be decided about this finding (a row of findings); None where it may."""
     kind = finding["kind"]
-    allowed: Sequence[str] = next((kinds for name, kinds in _KINDS_OF.items() if name == action), ())
-    if kind not in allowed:
+    if kind not in _KINDS_OF.get(action, ()):
         fitting = [name for name, kinds in _KINDS_OF.items() if kind in kinds]
         return f"'{action}' does not fit a finding of kind {kind}: choose one of {', '.join(fitting)}."
     if action == "restore" and _text(finding["original_sha256"]) is None:
