@@ -16,6 +16,8 @@ from carecover.report.texts import LANGUAGES, VALUES, Words
 from carecover.report.timeline import svg
 
 _TEMPLATE = "report.html.j2"
+_MARKS: Final = re.compile(r' (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*")')
+_MAX_PARTS: Final = 8
 _BREAKS: Final = re.compile(r"([,\\/])(?=[^\s<>&])")
 # Words of value lists → how they look; the word alone says it all. What is none of them is shown as text.
 _WORD_TONES: Final = {
@@ -58,12 +60,13 @@ def render_html(document: Document, *, paged: bool = False) -> str:
     environment.globals["arranged"] = arranged
     environment.globals["numbers"] = numbers
     environment.globals["tone_of"] = _TONES.get
-    environment.globals["breakable"] = _breakable
+    environment.globals["breakable"] = _in_parts if paged else _breakable
     return environment.get_template(_TEMPLATE).render(document=document)
 
 
 def _draw(picture: Picture) -> Markup:
-    return Markup(svg(picture.timeline))  # noqa: S704 - holds no text from evidence
+    # The drawing as a whole has a title and a description; its single marks have none to be read out.
+    return Markup(_MARKS.sub("", svg(picture.timeline)))  # noqa: S704 - holds no text from evidence
 
 
 def _as_image(picture: Picture) -> Markup:
@@ -76,3 +79,12 @@ def _as_image(picture: Picture) -> Markup:
 def _breakable(text: str) -> Markup:
     """A name as markup that may go on in the next line after a comma or within a path, where it has no space."""
     return Markup(_BREAKS.sub(r"\1<wbr>", str(escape(text))))  # noqa: S704 - it was escaped
+
+
+def _in_parts(text: str) -> Markup:
+    """The same for print, whose layout knows no such place: parts that stay together where there is room."""
+    parts = _BREAKS.split(str(escape(text)), maxsplit=_MAX_PARTS)
+    if len(parts) == 1 or len(parts) > 2 * _MAX_PARTS:
+        return escape(text)
+    joined = [parts[n] + (parts[n + 1] if n + 1 < len(parts) else "") for n in range(0, len(parts), 2)]
+    return Markup("").join(Markup('<span class="part">{}</span>').format(Markup(part)) for part in joined)  # noqa: S704

@@ -77,7 +77,8 @@ def arranged(table: Table, notes_title: str) -> Sheet:
     if notes:
         columns = (*columns, Heading(notes_title, "text"))
         longest = max(len(numbers(row)) for row in rows)
-        needs.append((max(longest * 0.85, len(notes_title) * 1.1) + 1, False))
+        width = max(longest * 0.85, len(notes_title) * 1.1) + 1
+        needs.append((width, width))
     first = {(n, row[n]): r for r, row in reversed(list(enumerate(table.rows))) for n in below}
     told = tuple((heading(first[n, text], n), text) for n, text in notes)
     return Sheet(columns, rows, told, _shares(needs))
@@ -88,30 +89,33 @@ def numbers(row: Row) -> str:
     return ", ".join(str(n) for n in row.notes)
 
 
-def _need(column: Heading, texts: Sequence[str]) -> tuple[float, bool]:
-    """How wide a column has to be, in letters, and whether it is one of those that share what is left."""
+def _need(column: Heading, texts: Sequence[str]) -> tuple[float, float]:
+    """How wide a column has to be at least, and how wide it would best be, in letters."""
     title = max((len(word) for word in column.title.split()), default=0) * 1.1
     longest = max((len(text) for text in texts), default=0)
     match column.kind:
         case "number" | "time" | "verdict":
-            return max(title, min(longest, 30) * _LETTER[column.kind]) + _PADDING + (column.kind != "time"), False
+            width = max(title, min(longest, 30) * _LETTER[column.kind]) + _PADDING + (column.kind != "time")
         case "serial":
-            return max(title, min(longest, _SERIAL) * _LETTER["serial"]) + _PADDING, False
+            width = max(title, min(longest, _SERIAL) * _LETTER["serial"]) + _PADDING
         case "digest":
-            return _DIGEST * _LETTER["digest"] + _PADDING, False
+            width = _DIGEST * _LETTER["digest"] + _PADDING
         case _:
-            # Half of the texts are longer than the middle one; a few long ones may take another line.
+            # A quarter of the texts may take another line.
             middle = sorted(len(text) for text in texts)[len(texts) * 3 // 4] if texts else 0
             word = max((len(word) for text in texts for word in text[:_MEASURED].split()), default=0)
             least, most = _TEXT
-            return min(max(middle, title, least, min(word, _WORD) * 1.1), most) + _PADDING, True
+            narrow = max(title, least, min(word, _WORD) * 1.1)
+            return narrow + _PADDING, max(narrow, min(middle, most)) + _PADDING
+    return width, width
 
 
-def _shares(needs: Sequence[tuple[float, bool]]) -> tuple[float, ...]:
-    """Parts of the line: what has a measure gets it, the texts share the rest by their lengths."""
-    fixed = sum(need for need, free in needs if not free)
-    free = sum(need for need, free in needs if free)
-    rest = max(_LINE - fixed, 0.25 * _LINE) if free else 0.0
-    widths = [need * rest / free if is_free else need for need, is_free in needs]
+def _shares(needs: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    """Parts of the line: each column gets what it must have, and what is left goes by what they would like."""
+    spare = max(_LINE - sum(least for least, _ in needs), 0.0)
+    wishes = [best - least for least, best in needs]
+    # Where every wish is met the texts take the rest, or all columns alike.
+    weights = wishes if sum(wishes) else [least for least, _ in needs]
+    widths = [least + spare * weight / sum(weights) for (least, _), weight in zip(needs, weights, strict=True)]
     whole = sum(widths)
     return tuple(width / whole for width in widths)

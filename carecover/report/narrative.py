@@ -129,7 +129,7 @@ def summary(case: Material) -> Section:
     texts = []
     if facts.backup or facts.failure or facts.restored:
         stated = {"backup": facts.backup, "failure": facts.failure, "restored": facts.restored}
-        texts.append(say("summary_dates", **{k: case.when(at) or say("unknown") for k, at in stated.items()}))
+        texts.append(say("summary_dates", **{k: _at(case, at) or say("unknown") for k, at in stated.items()}))
     texts.append(say("summary_lost", text=case.listed("kind", case.kinds)) if case.kinds else say("summary_none"))
     if case.plan and case.plan.items:
         actions: dict[str, int] = {action: sum(item.action == action for item in case.plan.items) for action in ACTIONS}
@@ -175,7 +175,12 @@ def _until(case: Material) -> str:
     if case.trusted_until is None:
         return case.say("summary_until_unknown")
     key = "summary_until" if case.trusted_until > case.made_at else "summary_until_past"
-    return case.say(key, until=case.when(case.trusted_until))
+    return case.say(key, until=_at(case, case.trusted_until))
+
+
+def _at(case: Material, moment: datetime | None) -> str | None:
+    """A time on the first page: in the reader's zone with the offset, else in UTC; the head has both."""
+    return local(moment, case.zone) if moment and case.zone else case.when(moment)
 
 
 def happened(case: Material) -> Section:

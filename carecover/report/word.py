@@ -44,6 +44,9 @@ _SHADES: Final[dict[Tone, str]] = {"good": "E9F5ED", "warning": "FDF5E1", "bad":
 _QUIET: Final = RGBColor(0x58, 0x65, 0x6F)
 _MONO: Final = ("serial", "digest")
 _PIXELS_SCALE: Final = 2.5
+# Fonts that every system has, or has one of the same widths for: the columns are measured for them.
+_FONT: Final = "Arial"
+_MONO_FONT: Final = "Courier New"
 _SVG: Final = "http://schemas.microsoft.com/office/drawing/2016/SVG/main"
 
 
@@ -80,11 +83,11 @@ def _prepare(out: Any, document: Document) -> None:  # noqa: ANN401 - python-doc
     page.top_margin, page.bottom_margin = Mm(17), Mm(18)
     styles = out.styles
     normal = styles["Normal"]
-    normal.font.name, normal.font.size = "Calibri", Pt(10)
+    normal.font.name, normal.font.size = _FONT, Pt(10)
     normal.element.get_or_add_rPr().append(_element("w:lang", val=document.language))
     for name, size in (("Title", 22), ("Heading 1", 15), ("Heading 2", 12), ("Heading 3", 10.5), ("Subtitle", 11)):
         style = styles[name]
-        style.font.name, style.font.size, style.font.color.rgb = "Calibri", Pt(size), RGBColor(0x1D, 0x27, 0x30)
+        style.font.name, style.font.size, style.font.color.rgb = _FONT, Pt(size), RGBColor(0x1D, 0x27, 0x30)
         fonts = style.element.get_or_add_rPr().find(qn("w:rFonts"))
         for theme in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
             fonts.attrib.pop(qn(f"w:{theme}"), None)
@@ -92,8 +95,8 @@ def _prepare(out: Any, document: Document) -> None:  # noqa: ANN401 - python-doc
     for name, pt, colour, bold in (
         ("Carecover Quiet", 9, _QUIET, False),
         ("Carecover Kind", 9, _QUIET, True),
-        ("Carecover Cell", 8, None, False),
-        ("Carecover Detail", 7.5, _QUIET, False),
+        ("Carecover Cell", 7.5, None, False),
+        ("Carecover Detail", 7, _QUIET, False),
         ("Carecover Note", 10, None, True),
     ):
         style = styles.add_style(name, WD_STYLE_TYPE.PARAGRAPH)
@@ -103,7 +106,7 @@ def _prepare(out: Any, document: Document) -> None:  # noqa: ANN401 - python-doc
     for name in ("Carecover Cell", "Carecover Detail"):
         styles[name].paragraph_format.space_after = Pt(1)
     mono = styles.add_style("Carecover Mono", WD_STYLE_TYPE.CHARACTER)
-    mono.font.name, mono.font.size = "Consolas", Pt(6.5)
+    mono.font.name, mono.font.size = _MONO_FONT, Pt(6)
     styles["Caption"].font.color.rgb, styles["Caption"].font.size = RGBColor(0x1D, 0x27, 0x30), Pt(10)
     styles["Caption"].paragraph_format.keep_with_next = True
     about = out.core_properties
@@ -244,13 +247,17 @@ def _fit(sheet: Any, widths: Sequence[float]) -> None:  # noqa: ANN401
 
 
 def _borders(sheet: Any) -> None:  # noqa: ANN401
-    """Hair lines between rows only, as on the page."""
+    """Hair lines between rows only, as on the page, and no more room in the cells than there."""
     lines = OxmlElement("w:tblBorders")
     for side in ("top", "bottom", "insideH"):
         lines.append(_element(f"w:{side}", val="single", sz="4", space="0", color="D9DFE4"))
     for side in ("left", "right", "insideV"):
         lines.append(_element(f"w:{side}", val="nil"))
     sheet._tbl.tblPr.append(lines)
+    room = OxmlElement("w:tblCellMar")
+    for side, twips in (("left", "0"), ("right", "70")):
+        room.append(_element(f"w:{side}", w=twips, type="dxa"))
+    sheet._tbl.tblPr.append(room)
 
 
 def _write(cell: Any, text: str, kind: Kind, style: str, *, bold: bool = False) -> None:  # noqa: ANN401

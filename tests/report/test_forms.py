@@ -182,11 +182,12 @@ def said(form: str, data: bytes, folder: Path) -> str:
 # ------------------------------------------------------------------------------ the same bytes
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("form", EVERY)
-def test_the_same_case_makes_the_same_bytes(form: str, language: str) -> None:
+def test_the_same_case_makes_the_same_bytes(form: str) -> None:
     # What a PDF is made of is slow to lay out: an empty case does.
     name, case = ("empty", sample.empty()) if form == ".pdf" else ("small", small(sample.realistic(), 1))
+    # The languages have goldens of their own; each of them is written twice by one of the forms.
+    language = "de" if form in (".pdf", ".xlsx", ".json") else "en"
     again = render(make_document(**case, language=language), form, case["tables"])
     assert again == written(form, name, language)
 
@@ -268,7 +269,7 @@ def test_markup_in_markdown_stays_text() -> None:
 
 
 def test_markup_in_a_word_file_stays_text() -> None:
-    data = written(".docx", "hostile")
+    data = written(".docx", "hostile, brief")
     opened = docx.Document(io.BytesIO(data))
     cells = {cell.text for table in opened.tables for row in table.rows for cell in row.cells}
     assert "<script>alert(1)</script>" in cells
@@ -333,13 +334,15 @@ def test_markup_in_a_pdf_stays_text(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", EVERY)
 def test_the_edition_for_outsiders_names_nobody_in_any_form(form: str, tmp_path: Path) -> None:
     """The full edition has the marker: what is looked for would be found."""
-    less = written(form, "named, brief" if form == ".pdf" else "named", redacted=True)
+    # What is slow to lay out has one row of each table.
+    name = "named" if form in (".json", ".xlsx", ".zip") else "named, brief"
+    less = written(form, name, redacted=True)
     # A PDF is slow to lay out; that its text is found is said by the pseudonym below.
-    assert form == ".pdf" or MARK in said(form, written(form, "named"), tmp_path)
+    assert form == ".pdf" or MARK in said(form, written(form, name), tmp_path)
     assert MARK not in said(form, less, tmp_path)
     assert "srv817" not in said(form, less, tmp_path)
-    (name,) = re.findall("[0-9a-f]{12}", str(Pseudonyms(b"k" * 32)("ca", MARK)))
-    assert form in (".xlsx", ".zip") or name in said(form, less, tmp_path), "the CA stays one and the same"
+    (stays,) = re.findall("[0-9a-f]{12}", str(Pseudonyms(b"k" * 32)("ca", MARK)))
+    assert form in (".xlsx", ".zip") or stays in said(form, less, tmp_path), "the CA stays one and the same"
 
 
 def test_a_pseudonym_is_the_same_everywhere_and_another_under_another_key() -> None:

@@ -424,7 +424,7 @@ def test_a_plan_counts_as_signed_by_two_people_in_two_roles_only() -> None:
 
 def test_until_when_old_lists_are_trusted_is_said_or_said_to_be_unknown() -> None:
     case = sample.realistic()
-    assert "Until 2026-03-10 22:00 UTC (2026-03-10 23:00 +01:00) clients may still trust" in page(case)
+    assert "Until 2026-03-10 23:00 +01:00 clients may still trust" in page(case)
     past = case["made_at"] - timedelta(days=1)
     assert "no client can trust it any more" in page(case | {"trusted_until": past})
     assert "Until when clients may trust an old CRL is not known" in page(case | {"trusted_until": None})
