@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,27 @@ def test_a_cut_off_end_shows_by_what_was_handed_out(whole: Path, tmp_path: Path,
     assert any(
         form in text and "does not hold the head" in text for text in case_problems(case, against=[whole / form])
     )
+
+
+@pytest.mark.parametrize("form", ["de.html", "md", "de.md", "json", "docx", "pdf", "xlsx", "zip"])
+def test_every_form_of_a_report_names_the_head(whole: Path, tmp_path: Path, quick: None, form: str) -> None:
+    assert quick is None
+    if form == "pdf":
+        pytest.importorskip("weasyprint")
+    case = copied(whole, tmp_path)
+    head = entries(case)[-1].digest
+    handed_out = Case.open(case).report(tmp_path / f"r.{form}", language="de" if form.startswith("de") else "en")
+    assert head in {*(found := custody.anchor(handed_out)).heads, *found.digests}
+    checked = Case.open(case).check(against=[handed_out])
+    assert (list(checked), len(checked.notes)) == ([], 1)
+    if form in ("xlsx", "zip"):
+        # The tables say of which report they are, as the journal does.
+        names = {"xlsx": "docProps/core.xml", "zip": "README.txt"}
+        with zipfile.ZipFile(handed_out) as archive:
+            assert f"report: {entries(case)[-1].details['document']}" in archive.read(names[form]).decode()
+    lines = (case / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (case / "journal.jsonl").write_bytes(b"".join(lines[:-2]))
+    assert any(handed_out.name in text for text in case_problems(case, against=[handed_out]))
 
 
 @pytest.mark.parametrize("how", ["as it is", "as UTF-16", "of an older batch"])
