@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -66,10 +66,13 @@ def small(case: dict[str, Any], rows: int) -> dict[str, Any]:
     }
 
 
-def filled(texts: tuple[str, ...], rows: int, but: frozenset[str] = frozenset()) -> dict[str, pd.DataFrame]:
+def filled(
+    texts: tuple[str, ...], rows: int, but: frozenset[str] = frozenset(), of: Iterable[str] = tuple(TABLES)
+) -> dict[str, pd.DataFrame]:
     """Tables with these texts in every column that holds text, but those named."""
     tables = {}
-    for name, schema in TABLES.items():
+    for name in of:
+        schema = TABLES[name]
         found: dict[str, Any] = {}
         for place, column in enumerate(schema.columns):
             told = [texts[(n + place) % len(texts)] for n in range(rows)]
@@ -108,7 +111,7 @@ def named(rows: int = 2) -> dict[str, Any]:
         told = {str(c): free[c].head(len(table)) for c in free if free[c].notna().any()}
         marked = table.assign(**told)
         # One row more in which not even the words of our own lists are ours.
-        tables[name] = pd.concat([marked, filled((f"{MARK}-{name}",), 1)[name]], ignore_index=True)
+        tables[name] = pd.concat([marked, filled((f"{MARK}-{name}",), 1, of=(name,))[name]], ignore_index=True)
     items = tuple(
         replace(one, subject=f"CN={MARK}", requester=MARK, template=MARK, note=MARK, decided_by=MARK)
         for one in case["plan"].items
