@@ -11,6 +11,8 @@ import pandas as pd
 # A row of a table as pandas hands it out: column name → cell.
 Row: TypeAlias = Mapping[Any, Any]
 
+# Asked of millions of cells, pandas takes its time to say that a text is one.
+_NEVER_NA: Final = frozenset({str, int, bool, list, datetime})
 # AD CS backdates thisUpdate and NotBefore by ClockSkewMinutes; the default is 10 minutes.
 CLOCK_SKEW: Final = timedelta(minutes=10)
 # The greatest time less than the skew: a signed list may bear any date.
@@ -20,7 +22,9 @@ _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 def cell_value(cell: object) -> Any:  # noqa: ANN401 - a cell of any kind
     """The cell, or None where it is NA, NaT or NaN."""
-    return None if cell is None or (not isinstance(cell, list) and pd.isna(cell)) else cell  # type: ignore[call-overload]
+    if cell is None or type(cell) in _NEVER_NA:
+        return cell
+    return None if pd.isna(cell) else cell  # type: ignore[call-overload]
 
 
 def cell_moment(cell: object) -> datetime | None:

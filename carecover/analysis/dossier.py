@@ -15,7 +15,7 @@ import pandas as pd
 
 from carecover.analysis.cells import Row, cell_moment, cell_value, forward, place, true, until
 from carecover.analysis.published import Listed
-from carecover.model import RevocationReason
+from carecover.model import RevocationReason, among, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,10 @@ def add_listed(dossiers: dict[str, Dossier], told: Mapping[str, Sequence[Listed]
 
 def mattering(mails: pd.DataFrame, known: Known) -> pd.Series[bool]:
     """True for mails that can matter: about a serial that is missing, a change of state, another certificate."""
-    changing = mails["event"].isin(["revoked", "unrevoked"]) & ~mails["serial"].isin(known.settled)
-    missing = ~mails["serial"].isin(known.present)
+    changing = mails["event"].isin(["revoked", "unrevoked"]) & ~among(mails["serial"], known.settled)
+    missing = ~among(mails["serial"], known.present)
     theirs = mails["serial"].map(known.thumbprints).astype(mails["thumbprint"].dtype)
-    another = (theirs != mails["thumbprint"]).fillna(value=False).astype(bool) | mails["serial"].isin(known.reissued)
+    another = (theirs != mails["thumbprint"]).fillna(value=False).astype(bool) | among(mails["serial"], known.reissued)
     issuing = mails["event"].isin(["issued", "retrieve_pending"]) & (missing | another)
     return mails["serial"].notna() & (changing | issuing | (another & ~missing))
 
@@ -156,7 +156,7 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
     own = certs["subject"] == certs["issuer"]
     mine = certs[true(certs["signed_by_ca"]) & ~true(own)]
     mine = mine[until(mine["not_before"], cut) & mine["serial"].notna()]
-    for row in mine.to_dict("records"):
+    for row in records(mine):
         serial = str(row["serial"])
         dossier = _dossier(dossiers, serial)
         first = dossier.certificate is None
@@ -186,7 +186,7 @@ def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, known: Know
     news = ~events["serial"].isin(known.present) | events["serial"].isin(known.reissued)
     issued = (events["event_id"] == 4887) & news
     revoked = (events["event_id"] == 4870) & ~events["serial"].isin(known.settled)
-    for row in events[issued | revoked].to_dict("records"):
+    for row in records(events[issued | revoked]):
         dossier = _dossier(dossiers, str(row["serial"]))
         at = cell_moment(row["recorded_at"])
         if row["event_id"] == 4870:

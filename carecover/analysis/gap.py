@@ -26,7 +26,16 @@ from carecover.analysis.published import CrlStates, number_findings
 from carecover.analysis.requests import Trail, follow_requests, request_findings
 from carecover.analysis.suspicion import Suspicions, learn_habits
 from carecover.errors import QuestionError, UsageError
-from carecover.model import ACTIONABLE_KINDS, TABLES, CaseFacts, Disposition, RevocationReason, SerialNumber
+from carecover.model import (
+    ACTIONABLE_KINDS,
+    TABLES,
+    CaseFacts,
+    Disposition,
+    RevocationReason,
+    SerialNumber,
+    among,
+    records,
+)
 
 _CANONICAL: Final = r"(?:[1-9a-f][0-9a-f]|0[1-9a-f])(?:[0-9a-f]{2}){0,19}"
 _COMMON_NAME: Final = re.compile(r"(?:^|,)CN=((?:\\.|[^,\\+])+)")
@@ -134,13 +143,13 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     suspects, believed = _sorted_out(mails, matter, suspicions)
     suspects += _of_others(evidence.notifications[~mine], cut, suspicions)
 
-    dossiers = gather(believed[matter.loc[believed.index]].to_dict("records"), certs, events, known, cut)
+    dossiers = gather(records(believed[matter.loc[believed.index]]), certs, events, known, cut)
     add_listed(dossiers, published.says(known.settled, _ends(rows, certs, published)))
     trail = follow_requests(believed, events, _shown(dossiers, present - known.reissued), rows, layout, born)
 
     held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
     wanted = set(dossiers) | set(held["serial"].dropna())
-    of_serial = {r["serial"]: r for r in rows[rows["serial"].isin(wanted)].to_dict("records") if r["serial"] in present}
+    of_serial = {r["serial"]: r for r in records(rows[among(rows["serial"], wanted)]) if r["serial"] in present}
     lowest, newest = rows["request_id"].min(), rows["request_id"].max()
     judge = Judge(
         layout=layout,
@@ -155,7 +164,8 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         template_names=_template_names(rows),
     )
     found: list[dict[str, Any]] = []
-    for serial in sorted(wanted, key=lambda s: int(s, 16)):
+    # All are canonical: the shorter is the smaller number.
+    for serial in sorted(wanted, key=lambda s: (len(s), s)):
         finding = judge.judge(dossiers.get(serial) or Dossier(serial), of_serial.get(serial))
         if finding is not None:
             found.append(finding)
@@ -214,7 +224,7 @@ def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None, ow
     if ca_name is None:
         # Only a CA that names rows of this database can be the restored one.
         known = set(rows["serial"].dropna())
-        mine = mails[mails["serial"].isin(known)]["ca_name"].dropna().map(plain_ca_name).unique()
+        mine = mails[among(mails["serial"], known)]["ca_name"].dropna().map(plain_ca_name).unique()
         names = sorted({_fit_to_print(plain_ca_name(str(n))) for n in named})
         if len(names) <= 1:
             return pd.Series(data=True, index=mails.index)
@@ -371,7 +381,7 @@ def _sorted_out(
     looked_at = mails[matter | ids]
     suspects: list[_Suspect] = []
     dropped: list[Any] = []
-    for index, mail in zip(looked_at.index, looked_at.to_dict("records"), strict=True):
+    for index, mail in zip(looked_at.index, records(looked_at), strict=True):
         doubts = suspicions.of(mail)
         if doubts:
             suspects.append(_Suspect(mail, tuple(doubts)))
@@ -382,7 +392,7 @@ def _sorted_out(
 def _of_others(mails: pd.DataFrame, cut: datetime | None, suspicions: Suspicions) -> list[_Suspect]:
     """Mails in another CA's name that use this CA's serials: the only ones of others that are told."""
     looked_at = mails[until(mails["sent_at"], cut) & mails["serial"].notna()]
-    judged = ((mail, suspicions.of(mail, other_ca=True)) for mail in looked_at.to_dict("records"))
+    judged = ((mail, suspicions.of(mail, other_ca=True)) for mail in records(looked_at))
     return [_Suspect(mail, tuple(doubts)) for mail, doubts in judged if doubts]
 
 

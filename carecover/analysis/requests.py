@@ -18,7 +18,7 @@ import pandas as pd
 
 from carecover.analysis.cells import Row, asked_after, cell_moment, cell_value, place, true
 from carecover.analysis.layout import CaLayout
-from carecover.model import Disposition
+from carecover.model import Disposition, records
 
 # More IDs without a trace are counted by the coverage, not listed one by one.
 MAX_LISTED: Final = 1_000
@@ -143,7 +143,7 @@ def follow_requests(
     told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
     # What the restored database knows the end of needs no trace: that is most of the mails.
     told = told[~told["request_id"].isin(settled)]
-    for row in told.to_dict("records"):
+    for row in records(told):
         event = str(row["event"])
         take(
             int(row["request_id"]),
@@ -155,7 +155,7 @@ def follow_requests(
         )
     logged = events[events["request_id"].notna() & events["event_id"].isin(list(_FATE_OF_EVENT))]
     logged = logged[~logged["request_id"].isin(settled)]
-    for row in logged.to_dict("records"):
+    for row in records(logged):
         number = int(row["event_id"])
         take(
             int(row["request_id"]),
