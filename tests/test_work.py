@@ -12,9 +12,10 @@ import pytest
 
 from carecover import analysis, journal, model, remediation
 from carecover.case import Case
-from carecover.errors import CaseError
+from carecover.errors import CaseError, RefusedError
 from carecover.model import TABLES, among, records
 from carecover.notebook.desk import Desk
+from carecover.remediation import plan
 from tests.small_case import ANALYST, REVIEWER, Story, decide_everything
 
 
@@ -64,6 +65,22 @@ def test_signatures_export_and_report_are_of_one_plan_made_once(
     case.decide(all_of="orphaned", action="leave", by=ANALYST)
     assert plans.times == 2, "to see whether the signatures are void"
     assert case.sign_offs() == ()
+
+
+def test_while_people_still_decide_a_look_at_the_plan_takes_no_finding_apart(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = story.copy("added", tmp_path)
+    taken_apart: list[int] = []
+
+    def counted(table: pd.DataFrame) -> list[dict[str, Any]]:
+        taken_apart.append(len(table))
+        return records(table)
+
+    monkeypatch.setattr(plan, "records", counted)
+    with pytest.raises(RefusedError, match="not decided"):
+        case.plan()
+    assert max(taken_apart) < len(case.findings)
 
 
 def test_a_panel_drawn_again_makes_no_table_again(
@@ -133,9 +150,9 @@ def test_of_many_decisions_only_the_new_ones_are_parsed(
 
 
 def test_the_digest_of_a_plan_is_taken_once(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = replace(story.copy("decided", tmp_path).plan())
+    decided = replace(story.copy("decided", tmp_path).plan())
     told = Counted(monkeypatch, model, "canonical_json")
-    assert plan.digest == plan.digest
+    assert decided.digest == decided.digest
     assert told.times == 1
 
 

@@ -96,7 +96,11 @@ def make_plan(
     signers = _signers(ca_certificates)
     newest = max(signers)
     findings = TABLES["findings"].conform(findings)
-    actionable = records(findings.loc[findings["kind"].isin(ACTIONABLE_KINDS), list(_DRAWN_FROM)])
+    findings = findings.loc[findings["kind"].isin(ACTIONABLE_KINDS), list(_DRAWN_FROM)]
+    last = current(decisions)
+    # Asked first: while people still decide, every look at the case comes this far.
+    _refuse_undecided(findings, last, given)
+    actionable = records(findings)
     rows = {
         canonical(r["serial"]): r
         for r in _of(ca_rows, "ca_rows", "serial", findings["serial"])
@@ -108,8 +112,7 @@ def make_plan(
         for r in _of(originals, "certificates", "certificate_sha256", findings["original_sha256"])
         if r["signed_by_ca"]
     }
-    chosen = {r["finding_id"]: r for r in records(current(decisions))}
-    _refuse_undecided(actionable, chosen, given)
+    chosen = {r["finding_id"]: r for r in records(last)}
     _refuse_doubles(actionable)
 
     drafts = [_draft(finding, chosen.get(finding["finding_id"]), rows, found, signers, given) for finding in actionable]
@@ -496,14 +499,9 @@ def _last_crl_numbers(
     return {str(key): str(number) for key, number in sorted(numbers.items())}
 
 
-def _refuse_undecided(
-    actionable: Sequence[Mapping[str, Any]], chosen: Mapping[str, Mapping[str, Any]], waivers: _Waivers
-) -> None:
-    open_ = [
-        str(f["serial"])
-        for f in actionable
-        if f["finding_id"] not in chosen or chosen[f["finding_id"]]["action"] == "undecided"
-    ]
+def _refuse_undecided(actionable: pd.DataFrame, last: pd.DataFrame, waivers: _Waivers) -> None:
+    made = last.loc[(last["action"] != "undecided").fillna(value=True), "finding_id"]
+    open_ = [str(serial) for serial in actionable.loc[~among(actionable["finding_id"], made), "serial"]]
     if open_ and not waivers.covers("undecided"):
         more = f" and {len(open_) - MAX_NAMED} more" if len(open_) > MAX_NAMED else ""
         raise RefusedError(
