@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parseaddr
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from carecover.evidence import profiles, transport, values
 from carecover.evidence.charsets import codec_of, decoded, header_text, printable
-from carecover.evidence.dates import order_near
+from carecover.evidence.dates import orders_near
 from carecover.evidence.mail import CARRYING, TEXTS, key_of, normal, text_of, units_of_mail
 from carecover.evidence.mime import TooMuchError, content_type, head_of, letter_of, without_coding
 from carecover.evidence.tables import strings
 from carecover.evidence.units import Alike, Irrelevant, Unit
-from carecover.evidence.wording import CERTIFICATE
+from carecover.evidence.wording import CERTIFICATE, Wording
 from carecover.model import DateOrder
 
 # A notification without a certificate has some 1,500 bytes; no value of a smaller mail is too long.
@@ -55,6 +55,9 @@ _THUMBPRINT: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TEXT_COLUMNS: Final = ("ca_name", "serial", "requester", "upn", "subject", "template", "thumbprint")
 _NUMBER_COLUMNS: Final = ("request_id", "reason")
 _TIMES: Final = ("not_before", "not_after", "revoked_at")
+_STRINGS: Final = ("event", "profile", *_TEXT_COLUMNS, *_TIMES, "sender", "message_id", "received_from", "location")
+_NUMBERS: Final = (*_NUMBER_COLUMNS, "sent_at", "thread_index_at", "received_at")
+_Hint: TypeAlias = tuple[timezone | None, DateOrder | None]
 
 
 class _Odd:
@@ -71,6 +74,7 @@ class _Head:
     match: Callable[[bytes], re.Match[bytes] | None]
     groups: tuple[int, ...]
     line_end: bytes
+    folds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,9 @@ class _Body:
 
     fullmatch: Callable[[str], re.Match[str] | None]
     columns: tuple[str, ...]
-    event: str
+    wording: Wording
     profile: str
-    needs: tuple[str, ...]
+    carrying: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +98,20 @@ class _Title:
     bodies: list[_Body]
 
 
-@dataclass(slots=True)
-class _Mail:
-    """A mail that has both forms, until its values are looked at."""
+class _Mail(NamedTuple):
+    """A mail that has both forms, as it stands there, until its values are looked at with those of many others."""
 
+    body: _Body
     raw: bytes
     start: int
-    key: bytes
-    body: _Body
+    title: _Title
+    text: str
+    sender: bytes | None
+    date: bytes
+    message_id: bytes | None
+    received: bytes | None
+    thread: bytes | None
     cells: tuple[str, ...]
-    ca_name: str | None
-    sent: int
-    zone: timezone | None
-    sender: str | None
-    message_id: str | None
-    thread: int | None
-    received: int | None
-    received_from: str | None
 
 
 class Lane:
@@ -155,31 +156,20 @@ class Lane:
             return None
         head, match = found
         given: Sequence[bytes | None] = match.group(*head.groups)
-        if head.line_end + b" " in match[0] or head.line_end + b"\t" in match[0]:
-            given = [value.replace(head.line_end, b"") if value and b"\n" in value else value for value in given]
+        if head.folds:
+            given = [value.replace(head.line_end, b"") if value else value for value in given]
         subject, sender, date, message_id, kind, coding, disposition, received, thread = given
         title = self._title(subject or b"")
-        sent = transport.stamp(date) if date else None
-        if title is None or sent is None:
-            return None
-        clock = transport.thread_stamp(thread) if thread is not None else None
-        handed = transport.received_stamp(received) if received is not None else (None, None)
-        if handed is None or (thread is not None and clock is None):
+        if title is None or date is None:
             return None
         text = _text_of(raw, match.end(), kind, coding, disposition)
-        if not text:
-            return None
-        read = self._body(title, text)
-        if read is None:
+        read = None if text is None else self._body(title, text)
+        if read is None or text is None:
             return None
         body, cells = read
-        if body.event in CARRYING and "MI" in text and next(profiles.certificates_in(text), None) is not None:
+        if body.carrying and "MI" in text and next(profiles.certificates_in(text), None) is not None:
             return None
-        told = printable(message_id)
-        return _Mail(
-            *(raw, start, key_of(told, sent[0], title.text, text), body, cells, title.ca_name),
-            *(*sent, None if sender is None else _address(sender), told, clock, *handed),
-        )
+        return _Mail(body, raw, start, title, text, sender, date, message_id, received, thread, cells)
 
     def _headed(self, raw: bytes) -> tuple[_Head, re.Match[bytes]] | None:
         """The form of a mail's header block; the one of the mail before is tried first."""
@@ -256,7 +246,7 @@ class Lane:
 
 
 def _names(block: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
-    """The names of a header block and its line end; None where a line has another form."""
+    """The names of a header block, a blank behind those that are folded, and its line end; None for any other form."""
     line_end = b"\r\n" if block.endswith(b"\r\n\r\n") else b"\n"
     if not block.endswith(2 * line_end):
         return None
@@ -264,6 +254,7 @@ def _names(block: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
     for line in block[: -2 * len(line_end)].split(line_end):
         name, colon, _ = line.partition(b":")
         if line[:1] in (b" ", b"\t") and names:
+            names[-1] = names[-1].rstrip() + b" "
             continue
         if not colon or not _NAME.fullmatch(name) or b"\r" in line:
             return None
@@ -276,22 +267,24 @@ def _head(names: tuple[bytes, ...], line_end: bytes) -> _Head:
 
     A carriage return within a line is looked for afterwards: a pattern that looks for it takes eight times as long.
     """
-    value = rb".*+(?:\n[ \t].*+)*+" if line_end == b"\n" else rb".*(?:\r\n[ \t].*)*"
-    lower = [name.lower() for name in names]
+    one_line = rb".*+" if line_end == b"\n" else rb".*"
+    value = one_line + rb"(?:" + line_end + rb"[ \t]" + one_line + rb")*" + (b"+" if line_end == b"\n" else b"")
+    lower = [name.strip().lower() for name in names]
     pattern, groups, count = b"", dict[bytes, int](), 0
     for place, name in enumerate(lower):
         # Of a name the first counts, of Received the last.
         others = lower[place + 1 :] if name == b"received" else lower[:place]
-        pattern += re.escape(names[place]) + b":"
+        pattern += re.escape(names[place].strip()) + b":"
         if name in _READ and name not in others:
             count += 1
             groups[name] = count
-            pattern += b"(" + value + b")" + line_end
+            pattern += b"(" + (value if names[place].endswith(b" ") else one_line) + b")" + line_end
         else:
             pattern += value + line_end
     # The last group is that of what is not there.
     compiled = re.compile(pattern + line_end + b"(?:(?!)())?")
-    return _Head(compiled.match, tuple(groups.get(name, count + 1) for name in _READ), line_end)
+    folds = any(name.endswith(b" ") for name in names)
+    return _Head(compiled.match, tuple(groups.get(name, count + 1) for name in _READ), line_end, folds)
 
 
 def _labels(each: profiles.Compiled, text: str) -> tuple[tuple[str, int | None], ...] | None:
@@ -357,7 +350,7 @@ def _new_body(each: profiles.Compiled, form: tuple[tuple[str, int | None], ...])
         else:
             lines.append(re.escape(label) + r".*")
     compiled = re.compile("\n".join(lines))
-    return _Body(compiled.fullmatch, tuple(columns), each.wording.event, each.profile, each.wording.needs)
+    return _Body(compiled.fullmatch, tuple(columns), each.wording, each.profile, each.wording.event in CARRYING)
 
 
 # --------------------------------------------------------------------------------------- the text
@@ -419,66 +412,78 @@ def _address(sender: bytes) -> str | None:
 
 def _columns(waiting: Sequence[_Mail | Unit]) -> Alike:
     """Mails and the units between them, as columns; a mail of which a value is odd is read by the other lane."""
-    forms: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for place, each in enumerate(waiting):
         if isinstance(each, _Mail):
-            forms.setdefault(id(each.body), []).append(place)
-    odd: set[int] = set()
-    parts: list[tuple[list[int], dict[str, list[Any]]]] = []
-    for group in forms.values():
+            groups.setdefault(id(each.body), []).append(place)
+    hints: dict[_Hint, int] = {}
+    parts: list[dict[str, Any]] = []
+    kept: list[int] = []
+    keys: dict[int, bytes] = {}
+    for group in groups.values():
         places = group
-        mails: list[Any] = [waiting[place] for place in places]
-        cells = _cells(mails)
-        wrong = (
-            {n for column in cells.values() for n, value in enumerate(column) if value is _ODD}
-            if any(_ODD in column for column in cells.values())
-            else set[int]()
-        )
-        needs = [cells[name] for name in mails[0].body.needs if name in cells]
-        if mails[0].body.needs:
-            wrong |= {n for n in range(len(mails)) if all(column[n] is None for column in needs)}
-        if wrong:
-            odd |= {places[n] for n in wrong}
-            kept = [n for n in range(len(mails)) if n not in wrong]
-            places = [places[n] for n in kept]
-            cells = {name: [column[n] for n in kept] for name, column in cells.items()}
-        parts.append((places, cells))
-    return _together(waiting, parts, odd)
-
-
-def _together(
-    waiting: Sequence[_Mail | Unit], parts: Sequence[tuple[list[int], dict[str, list[Any]]]], odd: set[int]
-) -> Alike:
-    """The columns of every form as those of all, in the order of the mails."""
-    order = np.argsort(np.array([place for places, _ in parts for place in places], dtype=np.int64), kind="stable")
-    known = [(cells, len(places)) for places, cells in parts]
-
-    def column(name: str) -> list[Any]:
-        return [v for cells, length in known for v in (cells[name] if name in cells else [None] * length)]
-
-    columns: dict[str, Any] = {}
-    one_form = len(parts) == 1
-    for name in ("event", "profile", *_TEXT_COLUMNS, "sender", "message_id", "received_from", "location"):
-        packed = strings(column(name))
-        columns[name] = packed if one_form else packed.take(order)
-    for name in _NUMBER_COLUMNS:
-        columns[name] = pa.array(column(name), pa.int64()).take(order)
-    for name in ("sent_at", "thread_index_at", "received_at"):
-        columns[name] = _moments(column(name))[order]
-    hints = column("hint")
-    for name in _TIMES:
-        texts = column(name)
-        columns[name] = strings(texts).take(order), [hints[n] for n in order]
-    keys: list[bytes] = []
+        cells = _cells([waiting[place] for place in places])  # type: ignore[misc]
+        try:
+            part = _packed(cells, hints)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            part = None
+        needs = [cells[name] for name in cells["needs"]]
+        if part is None or (needs and not any(part[name].null_count == 0 for name in cells["needs"])):
+            lists = [column for name, column in cells.items() if name != "needs"]
+            sound = [
+                n
+                for n in range(len(places))
+                if not any(column[n] is _ODD for column in lists)
+                and (not needs or any(column[n] is not None for column in needs))
+            ]
+            places = [places[n] for n in sound]
+            cells = {name: [column[n] for n in sound] for name, column in cells.items() if name != "needs"}
+            part = _packed(cells, hints)
+        kept += places
+        keys.update(zip(places, cells["key"], strict=True))
+        parts.append(part)
+    order = np.argsort(np.array(kept, dtype=np.int64), kind="stable")
     between: list[tuple[int, Unit]] = []
+    before = 0
     for place, each in enumerate(waiting):
-        if not isinstance(each, _Mail):
-            between.append((len(keys), each))
-        elif place in odd:
-            between += [(len(keys), unit) for unit in units_of_mail(each.raw, f"byte {each.start}")]
+        if place in keys:
+            before += 1
+        elif isinstance(each, _Mail):
+            between += [(before, unit) for unit in units_of_mail(each.raw, f"byte {each.start}")]
         else:
-            keys.append(each.key)
-    return Alike(tuple(keys), columns, tuple(_counted_together(between)))
+            between.append((before, each))
+    columns = _together(parts, order, list(hints))
+    return Alike(tuple(keys[place] for place in sorted(keys)), columns, tuple(_counted_together(between)))
+
+
+def _packed(cells: Mapping[str, list[Any]], hints: dict[_Hint, int]) -> dict[str, Any]:
+    """The values of one form as Arrow arrays; raises Arrow's errors where one is ``_ODD``."""
+    part = {name: strings(cells[name]) for name in _STRINGS if name in cells}
+    part |= {name: pa.array(cells[name], pa.int64()) for name in _NUMBERS if name in cells}
+    printed = [part[name] for name in _TIMES if name in part]
+    sent = part["sent_at"].to_numpy()
+    orders = orders_near(printed, sent) if printed else [None] * len(sent)
+    given = zip(cells["zone"], orders, strict=True)
+    part["hint"] = pa.array([hints.setdefault(hint, len(hints)) for hint in given], pa.int64())
+    part["length"] = len(sent)
+    return part
+
+
+def _together(parts: Sequence[dict[str, Any]], order: Any, hints: list[_Hint]) -> dict[str, Any]:  # noqa: ANN401 - numpy's arrays
+    """The columns of every form as those of all, in the order of the mails."""
+    in_order = pa.array(order)
+
+    def column(name: str, kind: pa.DataType) -> Any:  # noqa: ANN401 - Arrow's arrays
+        found = [part[name] if name in part else pa.nulls(part["length"], kind) for part in parts]
+        return found[0] if len(found) == 1 else pa.concat_arrays(found).take(in_order)
+
+    columns: dict[str, Any] = {name: column(name, pa.string()) for name in _STRINGS if name not in _TIMES}
+    columns |= {name: column(name, pa.int64()) for name in ("request_id", "reason")}
+    for name in ("sent_at", "thread_index_at", "received_at"):
+        moments = column(name, pa.int64()).fill_null(np.iinfo(np.int64).min)
+        columns[name] = moments.to_numpy(zero_copy_only=False)
+    numbers = column("hint", pa.int64()).to_numpy(zero_copy_only=False)
+    return columns | {name: (column(name, pa.string()), numbers, hints) for name in _TIMES}
 
 
 def _counted_together(between: Sequence[tuple[int, Unit]]) -> Iterator[tuple[int, Unit]]:
@@ -493,39 +498,42 @@ def _counted_together(between: Sequence[tuple[int, Unit]]) -> Iterator[tuple[int
         yield between[-1][0], Irrelevant(irrelevant)
 
 
-def _moments(cells: Sequence[int | None]) -> Any:  # noqa: ANN401 - numpy's arrays have a type of many parameters
-    packed = pa.array(cells, pa.int64())
-    return packed.fill_null(np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
-
-
 def _cells(mails: Sequence[_Mail]) -> dict[str, list[Any]]:
-    """The values of mails of one form: the values of the other lane, or ``_ODD`` where that one has to look."""
-    body = mails[0].body
-    cells: dict[str, list[Any]] = {
-        "event": [body.event] * len(mails),
+    """The values of mails of one form: those of the other lane, or ``_ODD`` where that one has to look."""
+    bodies, _, starts, titles, texts, senders, dates, ids, received, threads, cells = zip(*mails, strict=True)
+    body = bodies[0]
+    wording = body.wording
+    sent = [transport.stamp(value) or (_ODD, None) for value in dates]
+    handed = [(None, None) if value is None else transport.received_stamp(value) or (_ODD, None) for value in received]
+    message_ids = [printable(value) for value in ids]
+    found: dict[str, list[Any]] = {
+        "event": [wording.event] * len(mails),
         "profile": [body.profile] * len(mails),
-        "ca_name": [each.ca_name for each in mails],
-        "sender": [each.sender for each in mails],
-        "message_id": [each.message_id for each in mails],
-        "received_from": [each.received_from for each in mails],
-        "location": [f"byte {each.start}" for each in mails],
-        "sent_at": [each.sent for each in mails],
-        "thread_index_at": [each.thread for each in mails],
-        "received_at": [each.received for each in mails],
+        "ca_name": [title.ca_name for title in titles],
+        "sender": [None if value is None else _address(value) for value in senders],
+        "message_id": message_ids,
+        "received_from": [host for _, host in handed],
+        "location": [f"byte {start}" for start in starts],
+        "sent_at": [moment for moment, _ in sent],
+        "zone": [zone for _, zone in sent],
+        "thread_index_at": [None if value is None else _thread(value) for value in threads],
+        "received_at": [moment for moment, _ in handed],
+        "key": [
+            key_of(message_id, moment if isinstance(moment, int) else None, title.text, text)
+            for message_id, (moment, _), title, text in zip(message_ids, sent, titles, texts, strict=True)
+        ],
+        "needs": [name for name in wording.needs if name in body.columns],
     }
-    for name, column in zip(body.columns, zip(*(each.cells for each in mails), strict=True), strict=False):
-        cells[name] = _VALUES.get(name, _texts)([text.strip() for text in column])
-    printed = [cells[name] for name in _TIMES if name in cells]
-    if printed:
-        hints: dict[tuple[timezone | None, DateOrder | None], tuple[timezone | None, DateOrder | None]] = {}
-        orders = [order_near(texts, each.sent) for texts, each in zip(zip(*printed, strict=True), mails, strict=True)]
-        made = [(each.zone, order) for each, order in zip(mails, orders, strict=True)]
-        cells["hint"] = [hints.setdefault(hint, hint) for hint in made]
-    else:
-        cells["hint"] = [(None, None)] * len(mails)
-    if "reason" in cells and body.event == "revoked":
-        cells["event"] = ["unrevoked" if reason == -1 else body.event for reason in cells["reason"]]
-    return cells
+    for name, column in zip(body.columns, zip(*cells, strict=True), strict=False):
+        found[name] = _VALUES.get(name, _texts)([text.strip() for text in column])
+    if "reason" in found and wording.event == "revoked":
+        found["event"] = ["unrevoked" if reason == -1 else wording.event for reason in found["reason"]]
+    return found
+
+
+def _thread(value: bytes) -> object:
+    moment = transport.thread_stamp(value)
+    return _ODD if moment is None else moment
 
 
 def _texts(column: Sequence[str]) -> list[Any]:

@@ -11,12 +11,15 @@ with a flag, never a guess.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow.compute as pc
 
 from carecover.errors import UsageError
 from carecover.evidence.units import Context, PrintedTime
@@ -42,7 +45,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _NEAR_US: Final = _NEAR // _MICROSECOND
 # Clocks that are put forward or back on a day show at one of these: none is put back again within the hour.
 _HOURS: Final = (*(timedelta(hours=n) for n in range(24)), timedelta(hours=23, minutes=59, seconds=59))
-_ALL_DAY: Final = tuple((datetime(2000, 1, 1, tzinfo=UTC) + each).strftime("%H:%M:%S") for each in _HOURS)
 _BLANKS = re.compile("[\\s\u00a0\u202f\u200e\u200f]+")
 _AM: Final = ("am", "a.m.", "上午", "午前", "오전")
 _PM: Final = ("pm", "p.m.", "下午", "午後", "오후")
@@ -198,6 +200,11 @@ _DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}", re.ASCII)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)?", re.ASCII)
 
 
+_NOT_KNOWN: Final = -1
+_FAR: Final = -(1 << 60)
+_PROVED: Final[tuple[DateOrder | None, ...]] = (None, *_OPEN, None)
+
+
 @lru_cache(maxsize=1 << 17)
 def _clock(text: str) -> int | None:
     """Microseconds since midnight of a clock in the common form; None for any other."""
@@ -223,28 +230,58 @@ def _since_1970(local: datetime) -> int:
     return (local.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
-def order_near(texts: Iterable[str | None], sent: int) -> DateOrder | None:
-    """What ``order_in_mail`` says, of a mail sent so many microseconds after 1970."""
-    proved = 0
-    for text in texts:
-        if not text:
-            continue
-        day, _, clock = text.partition(" ")
-        known, since = _day(day), _clock(clock)
-        if known is None or since is None:
-            shape = _shape(text)
-            if shape is not None and not shape.year_first:
-                return order_in_mail([each for each in texts if each], _EPOCH + sent * _MICROSECOND)
-            continue
-        own, first, second = known
-        if not own:
-            since -= sent
-            own = (first is not None and -_NEAR_US <= first + since <= _NEAR_US) + 2 * (
-                second is not None and -_NEAR_US <= second + since <= _NEAR_US
-            )
-        if own != 3:
-            proved |= own
-    return None if proved in (0, 3) else _OPEN[proved - 1]
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Printed times by the thousand, parted into days and clocks; ``rows`` are those that have the common form.
+
+    ``days`` are texts, ``day`` says which of them a row has, ``since`` its microseconds since midnight; ``others`` are
+    the rows of any other form.
+    """
+
+    days: list[str]
+    rows: Any
+    day: Any
+    since: Any
+    others: list[int]
+
+
+def parted(texts: Any) -> Parted:  # noqa: ANN401 - Arrow's arrays
+    """Part texts (an Arrow array) into days and clocks; each day and each clock is looked at once."""
+    both = pc.extract_regex(texts, r"^(?P<day>[0-9./-]+) (?P<clock>[0-9:]+(?: [AP]M)?)$")
+    day, clock = (both.field(name).dictionary_encode() for name in ("day", "clock"))
+    known = [_day(text) is not None for text in day.dictionary.to_pylist()]
+    since = [_NOT_KNOWN if (told := _clock(text)) is None else told for text in clock.dictionary.to_pylist()]
+    there = both.is_valid().to_numpy(zero_copy_only=False)
+    days = day.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    clocks = np.array([*since, _NOT_KNOWN], np.int64)[
+        clock.indices.fill_null(len(since)).to_numpy(zero_copy_only=False)
+    ]
+    fits = there & np.array([*known, False], bool)[days] & (clocks != _NOT_KNOWN)
+    rows = np.flatnonzero(fits)
+    others = np.flatnonzero(~fits & texts.is_valid().to_numpy(zero_copy_only=False)).tolist()
+    return Parted(day.dictionary.to_pylist(), rows, days[rows], clocks[rows], others)
+
+
+def orders_near(columns: Sequence[Any], sent: Any) -> list[DateOrder | None]:  # noqa: ANN401 - Arrow's and numpy's arrays
+    """What ``order_in_mail`` says of mails: their printed times by columns, and when each was sent (microseconds)."""
+    proved = np.zeros(len(sent), np.int8)
+    alone: set[int] = set()
+    for texts in columns:
+        found = parted(texts)
+        told = [_day(text) or (0, None, None) for text in found.days] or [(0, None, None)]
+        own = np.array([each[0] for each in told], np.int8)[found.day]
+        for bit, place in ((1, 1), (2, 2)):
+            start = np.array([_FAR if each[place] is None else each[place] for each in told], np.int64)[found.day]
+            near = (np.abs(start + found.since - sent[found.rows]) <= _NEAR_US) & (start != _FAR)
+            own |= np.where(np.array([each[0] == 0 for each in told])[found.day] & near, bit, 0).astype(np.int8)
+        # Where both orders are near neither is proved.
+        proved[found.rows] |= np.where(own == 3, 0, own)
+        alone.update(found.others)
+    orders = [_PROVED[each] for each in proved.tolist()]
+    for row in alone:
+        texts = [text for column in columns if (text := column[row].as_py())]
+        orders[row] = order_in_mail(texts, _EPOCH + int(sent[row]) * _MICROSECOND)
+    return orders
 
 
 class DateReader:
@@ -265,43 +302,40 @@ class DateReader:
     def see(self, texts: Iterable[str]) -> None:
         """Learn from values what order the file's dates have."""
         for text in texts:
-            day, _, clock = text.partition(" ")
-            # Beside a clock a day proves what it proves alone.
-            shape = _shape(text if _clock(clock) is None else day)
+            shape = _shape(text)
             if shape is not None and not shape.year_first and (proved := shape.order()) is not None:
                 self._proved.add(proved)
 
-    def read_at(
-        self, text: str, fallback: timezone | None, order: DateOrder | None
-    ) -> tuple[int | None, tuple[str, ...]]:
-        """What ``read`` says of such a printed time, in microseconds since 1970."""
-        day, _, clock = text.partition(" ")
-        since = _clock(clock)
-        if since is not None:
-            key = (day, fallback, order)
-            try:
-                known = self._days[key]
-            except KeyError:
-                known = self._days[key] = self._read_day(*key)
-            if known is not None:
-                return known[0] + since, known[1]
-        moment, odd = self.read(PrintedTime(text, fallback, order))
-        return (None if moment is None else (moment - _EPOCH) // _MICROSECOND), odd
+    def see_all(self, texts: Any, found: Parted) -> None:  # noqa: ANN401 - Arrow's arrays
+        """The same of an Arrow array and what it was parted into; beside a clock a day proves what it proves alone."""
+        self.see(found.days[day] for day in np.flatnonzero(np.bincount(found.day)).tolist())
+        self.see(texts[row].as_py() for row in found.others)
+
+    def day(self, text: str, fallback: timezone | None, order: DateOrder | None) -> tuple[int, tuple[str, ...]] | None:
+        """Where a day begins by ``read``, in microseconds since 1970; None where its times must be read one by one."""
+        key = (text, fallback, order)
+        try:
+            return self._days[key]
+        except KeyError:
+            found = self._days[key] = self._read_day(*key)
+            return found
 
     def _read_day(
         self, text: str, fallback: timezone | None, order: DateOrder | None
     ) -> tuple[int, tuple[str, ...]] | None:
         """The start of a day whose every clock is as far from it as it says; None where one may not be."""
-        if _day(text) is None:
+        shape = _shape(text)
+        if shape is None or _day(text) is None:
             return None
-        clocks = _ALL_DAY if self._zone is not None else _ALL_DAY[:1]
-        read = [self.read(PrintedTime(f"{text} {clock}", fallback, order)) for clock in clocks]
-        first, odd = read[0]
-        # The zone may put its clocks forward or back on that day.
-        if first is None or any(
-            moment is None or moment - first != since for (moment, _), since in zip(read, _HOURS, strict=False)
-        ):
+        first, odd = self.read(PrintedTime(text, fallback, order))
+        if first is None:
             return None
+        if self._zone is not None:
+            # The zone may put its clocks forward or back on that day.
+            local = (first.astimezone(self._zone)).replace(tzinfo=None)
+            offsets = {(local + since).replace(tzinfo=self._zone).utcoffset() for since in _HOURS}
+            if len(offsets) != 1 or (local.hour, local.minute) != (0, 0):
+                return None
         return (first - _EPOCH) // _MICROSECOND, odd
 
     def read(self, printed: PrintedTime) -> tuple[datetime | None, tuple[str, ...]]:

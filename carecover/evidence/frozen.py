@@ -67,10 +67,9 @@ def _unit(body: dict[str, Any]) -> Unit:
 def _column(column: Any) -> dict[str, Any]:  # noqa: ANN401 - numpy's and Arrow's arrays
     """A packed column; the hints of printed times are told once each."""
     if isinstance(column, tuple):
-        printed, hints = column
-        numbers = {hint: number for number, hint in enumerate(dict.fromkeys(hints))}
-        kinds = [[_offset(zone), order] for zone, order in numbers]
-        return {"printed": printed.to_pylist(), "hints": [numbers[hint] for hint in hints], "kinds": kinds}
+        printed, hints, kinds = column
+        told = [[_offset(zone), order] for zone, order in kinds]
+        return {"printed": printed.to_pylist(), "hints": hints.tolist(), "kinds": told}
     if isinstance(column, np.ndarray):
         return {"moments": column.tolist()}
     return {"texts" if column.type == pa.string() else "numbers": column.to_pylist()}
@@ -86,10 +85,10 @@ def _thawed_column(body: dict[str, Any], length: int) -> Any:  # noqa: ANN401 - 
     if kind != "printed":
         return packed
     kinds = [(_zone(offset), order) for offset, order in body["kinds"]]
-    hints = [kinds[number] for number in body["hints"]]
-    if len(hints) != length:
+    hints = np.array(body["hints"], dtype=np.int64)
+    if len(hints) != length or (length and not 0 <= hints.min() <= hints.max() < len(kinds)):
         raise ValueError("a column has not as many hints as there are keys")
-    return packed, hints
+    return packed, hints, kinds
 
 
 def _offset(zone: timezone | None) -> int | None:

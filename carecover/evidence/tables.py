@@ -6,16 +6,15 @@ the whole file has been seen, because only then the order of day and month is kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from carecover.evidence.dates import DateReader
+from carecover.evidence.dates import DateReader, Parted, parted
 from carecover.evidence.units import ColumnBatch, PrintedTime, Row
 from carecover.model import TABLES, Column, DateOrder, TableSchema
 
@@ -94,7 +93,7 @@ class TableBuilder:
         for batch in self._batches:
             for column in self._schema.columns:
                 if column.kind == "time":
-                    dates.see(batch[column.name].printed.unique().drop_null().to_pylist())
+                    dates.see_all(batch[column.name].printed, batch[column.name].parted)
 
     def frame(self, dates: DateReader) -> pd.DataFrame:
         """The table; printed times are read, and what is odd about them is added to ``flags``."""
@@ -137,21 +136,31 @@ class _Times:
             [_microseconds(c) if isinstance(c, datetime) else _NOT_A_TIME for c in cells], dtype=np.int64
         )
         self.printed = pa.array([c.text if isinstance(c, PrintedTime) else None for c in cells], pa.string())
-        self.hints = [(c.fallback, c.order) if isinstance(c, PrintedTime) else _NO_HINT for c in cells]
-        if not any(hint != _NO_HINT for hint in self.hints):
-            self.hints = []
+        numbers: dict[_Hint, int] = {}
+        hints = [(c.fallback, c.order) if isinstance(c, PrintedTime) else _NO_HINT for c in cells]
+        self.hints: Any = np.array([numbers.setdefault(hint, len(numbers)) for hint in hints], dtype=np.int64)
+        self.kinds: list[_Hint] = list(numbers)
+        self._parted: Parted | None = None
 
     @classmethod
     def of(cls, moments: Any, length: int) -> _Times:  # noqa: ANN401 - numpy's and Arrow's types have no common name
         """A batch of moments in microseconds since 1970, or of texts as printed with their hints."""
         times = cls(())
         if isinstance(moments, tuple):
-            times.printed, times.hints = moments
+            times.printed, times.hints, times.kinds = moments
             times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64)
             return times
         times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64) if moments is None else moments.copy()
         times.printed = pa.nulls(length, pa.string())
+        times.hints, times.kinds = np.zeros(length, dtype=np.int64), [_NO_HINT]
         return times
+
+    @property
+    def parted(self) -> Parted:
+        """The printed texts, parted once."""
+        if self._parted is None:
+            self._parted = parted(self.printed)
+        return self._parted
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -184,7 +193,7 @@ def taken(columns: ColumnBatch, rows: Sequence[int]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, column in columns.items():
         if isinstance(column, tuple):
-            made[name] = (column[0].take(wanted), [column[1][row] for row in rows])
+            made[name] = (column[0].take(wanted), column[1][np.array(rows)], column[2])
         else:
             made[name] = column[np.array(rows)] if isinstance(column, np.ndarray) else column.take(wanted)
     return made
@@ -199,9 +208,8 @@ def _merged(left: Any, right: Any, order: Any) -> Any:  # noqa: ANN401 - pandas 
         times = _Times(())
         times.moments = np.concatenate([left.moments, right.moments])[order]
         times.printed = pa.concat_arrays([left.printed, right.printed]).take(pa.array(order))
-        if left.hints or right.hints:
-            hints = [*(left.hints or [_NO_HINT] * len(left)), *(right.hints or [_NO_HINT] * len(right))]
-            times.hints = [hints[n] for n in order]
+        times.hints = np.concatenate([left.hints, right.hints + len(left.kinds)])[order]
+        times.kinds = [*left.kinds, *right.kinds]
         return times
     return pa.concat_arrays([left, right]).take(pa.array(order))
 
@@ -214,17 +222,31 @@ def _times(parts: list[_Times], dates: DateReader, flags: list[list[str]] | None
     at = 0
     for part in parts:
         if part.printed.null_count < len(part):
-            moments = part.moments.tolist()
-            hints = part.hints or repeat(_NO_HINT)
-            for place, (text, hint) in enumerate(zip(part.printed.to_pylist(), hints, strict=False)):
-                if text is None:
-                    continue
-                moment, odd = dates.read_at(text, *hint)
-                moments[place] = _NOT_A_TIME if moment is None else moment
-                if odd and flags is not None:
+            for place, odd in _read(part, dates):
+                if flags is not None:
                     noted = flags[at + place]
                     noted.extend(flag for flag in odd if flag not in noted)
-            part.moments = np.array(moments, dtype=np.int64)
         at += len(part)
     told = np.concatenate([part.moments for part in parts]) if parts else np.array([], dtype=np.int64)
     return pd.Series(told.view("M8[us]")).dt.tz_localize(UTC)
+
+
+def _read(part: _Times, dates: DateReader) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Read a batch's printed times, a day at a time; the rows of which something is odd, and what."""
+    part.moments = part.moments.copy()
+    hints, kinds = part.hints, part.kinds
+    found = part.parted
+    alone = found.others
+    group, groups = pd.factorize(found.day * len(kinds) + hints[found.rows])
+    starts = [dates.day(found.days[each // len(kinds)], *kinds[each % len(kinds)]) for each in groups.tolist()]
+    part.moments[found.rows] = np.array([0 if s is None else s[0] for s in starts], np.int64)[group] + found.since
+    for number, start in enumerate(starts):
+        if start is None:
+            alone += found.rows[group == number].tolist()
+        elif start[1]:
+            yield from ((row, start[1]) for row in found.rows[group == number].tolist())
+    for row in alone:
+        moment, odd = dates.read(PrintedTime(part.printed[row].as_py(), *kinds[hints[row]]))
+        part.moments[row] = _NOT_A_TIME if moment is None else _microseconds(moment)
+        if odd:
+            yield row, odd
