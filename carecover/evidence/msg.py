@@ -30,7 +30,6 @@ MESSAGE_ID, CONVERSATION_INDEX, SUBMITTED, DELIVERED = 0x1035, 0x0071, 0x0039, 0
 SENDERS: Final = (0x5D01, 0x5D02, 0x0C1F, 0x0065)
 MESSAGE_CODEPAGE, INTERNET_CODEPAGE = 0x3FFD, 0x3FDE
 _ATTACH_METHOD, _ATTACH_DATA, _ATTACH_NAMES, _MIME_TAG = 0x3705, 0x3701, (0x3707, 0x3704), 0x370E
-_EMBEDDED: Final = 5
 _EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
 _PROPERTY: Final = struct.Struct("<HHLQ")
 # Before the properties of a message, of one in another, and of an attachment.

@@ -225,8 +225,3 @@ def _as_planned(answer: Answer, expected: int | None) -> bool:
     if answer.status != "revoked":
         return False
     return answer.reason == expected or (answer.reason == 0 and expected != RevocationReason.CERTIFICATE_HOLD)
-
-
-def signed_answers(responses: pd.DataFrame) -> pd.DataFrame:
-    """The answers that count: signed by the CA, or by a responder that it authorised."""
-    return responses[true(responses["signed_by_ca"])]

@@ -32,7 +32,6 @@ from carecover.model import (
 )
 from carecover.report.document import Act, Execution
 
-MIN_KEY: Final = 32
 _LETTERS: Final = 12
 # Microsoft's templates name nobody; every other template may.
 TEMPLATES: Final = frozenset(
