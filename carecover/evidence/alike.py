@@ -25,7 +25,7 @@ from carecover.evidence import profiles, transport, values
 from carecover.evidence.charsets import codec_of, decoded, header_text, printable
 from carecover.evidence.dates import orders_near
 from carecover.evidence.mail import CARRYING, TEXTS, key_of, normal, text_of, units_of_mail
-from carecover.evidence.mime import TooMuchError, content_type, head_of, letter_of, without_coding
+from carecover.evidence.mime import Letter, TooMuchError, all_texts, content_type, head_of, letter_of, without_coding
 from carecover.evidence.tables import strings
 from carecover.evidence.units import Alike, Irrelevant, Unit
 from carecover.evidence.wording import CERTIFICATE, Wording
@@ -388,6 +388,12 @@ def _text_in_parts(raw: bytes, at: int, kind: bytes | None, coding: bytes | None
     """The text of a mail whose parts are all texts."""
     if kind is None or not kind.strip().lower().startswith(b"multipart/"):
         return None
+    found = _boundary(kind)
+    if found is None:
+        return None
+    parts = all_texts(raw, at, len(raw), found)
+    if parts is not None:
+        return _first_text(Letter({}, parts))
     headers = {b"content-type": kind}
     if coding is not None:
         headers[b"content-transfer-encoding"] = coding
@@ -397,6 +403,20 @@ def _text_in_parts(raw: bytes, at: int, kind: bytes | None, coding: bytes | None
         return None
     if letter.attached or letter.files or any(part.is_attachment or part.kind not in TEXTS for part in letter.parts):
         return None
+    return _first_text(letter)
+
+
+@lru_cache(maxsize=1024)
+def _boundary(kind: bytes) -> str | None:
+    """The boundary of a multipart whose parts are texts where they do not say otherwise."""
+    try:
+        form, parameters = content_type({b"content-type": kind})
+        return parameters("boundary") if form.startswith("multipart/") and form != "multipart/digest" else None
+    except TooMuchError:
+        return None
+
+
+def _first_text(letter: Letter) -> str | None:
     flags: list[str] = []
     text = text_of(letter, flags, None)
     return None if flags or not text.strip() else text

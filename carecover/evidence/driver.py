@@ -10,6 +10,7 @@ The module is long because who reads, what lies in what, and what is counted whe
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import mmap
@@ -82,6 +83,8 @@ _MAP_FROM: Final = 16 * 1024 * 1024
 # Ranges of a mailbox that are read side by side; a few thousand notifications, or ten mails with films.
 RANGE_BYTES: Final = 32 * 1024 * 1024
 _RANGES_AHEAD: Final = 8
+# So many more things than before, and the collector looks for cycles; Python's own figure is 700.
+_OBJECTS: Final = 100_000
 # A member of an archive above this is only held in memory where its start says what it is.
 _HELD_UNSEEN: Final = 64 * 1024 * 1024
 # What begins so is told by its whole: DER of more than 64 kB.
@@ -171,7 +174,7 @@ def read(
     the path is missing, no file, or cannot be opened, and UsageError for an unknown time
     zone; whatever else is wrong with the file is counted and told in the table ``rejects``.
     """
-    with opened(path) as source, profiles.using(context.profiles):
+    with opened(path) as source, profiles.using(context.profiles), _rarely_collected():
         dates = DateReader(context)
         gathered = _Gathering()
 
@@ -196,6 +199,18 @@ def unexplained_mails(path: Path, known: tuple[Profile, ...], tell: Callable[[st
     """Tell subject, body, sender and place of every mail of a file that no wording explains; raises like ``read``."""
     with opened(path) as source, profiles.using(known, tell):
         _Gathering().take(source, None)
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Let the collector of cycles look around a hundred times less often: rows by the million are none."""
+    often = gc.get_threshold()
+    if often[0]:
+        gc.set_threshold(max(often[0], _OBJECTS), *often[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
 
 
 def _nothing(_position: int) -> None:

@@ -35,6 +35,8 @@ MAX_NESTING: Final = 50
 MAX_STRUCTURED_HEADER: Final = 8 * 1024
 # A header value that may come again in the same words.
 _REMEMBERED: Final = 200
+# Parts of a mail that is one text in several forms.
+_FEW: Final = 4
 # Attached mails, decoded, all together: one in another counts twice.
 MAX_ATTACHED_BYTES: Final = 256 * 1024 * 1024
 # What is looked through for separators, each level again: a large mail of eight levels.
@@ -318,6 +320,38 @@ def _before_line_end(raw: bytes, begin: int, end: int) -> int:
 
 
 # ---------------------------------------------------------------------------------- Content-Type
+
+
+def all_texts(raw: bytes, start: int, end: int, boundary: str) -> list[Part] | None:
+    """The parts of a multipart (of a body from ``start`` to ``end``) that holds texts and nothing else; else None.
+
+    What ``letter_of`` finds of it, where no part holds others, is attached or has a name.
+    """
+    parts: list[Part] = []
+    for begin, stop in _parts(raw, start, end, boundary.rstrip(), _Counts()):
+        blank = _blank_line(raw, begin, min(stop, begin + _REMEMBERED))
+        told = None if blank is None or len(parts) >= _FEW else _text_part(raw[begin : blank[0]])
+        if told is None or blank is None:
+            return None
+        parts.append(Part(*told, is_attachment=False, raw=raw, start=min(blank[1], stop), end=stop))
+    return parts
+
+
+@lru_cache(maxsize=1024)
+def _text_part(block: bytes) -> tuple[str, str, str] | None:
+    """Kind, charset and coding of a part with such headers, where it is a text."""
+    headers, body = head_of(block + b"\n\n", 0, len(block) + 2)
+    if body != len(block) + 2 or block[:1] in (b"\n", b"\r") or b"content-disposition" in headers:
+        return None
+    kind, parameters = content_type(headers)
+    try:
+        charset, name = parameters("charset"), parameters("name")
+    except TooMuchError:
+        return None
+    if kind not in ("text/plain", "text/html") or name is not None:
+        return None
+    coding = headers.get(b"content-transfer-encoding", b"").strip().lower().decode("ascii", "replace")
+    return kind, "us-ascii" if charset is None else charset, coding
 
 
 class Parameters:

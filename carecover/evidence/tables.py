@@ -57,7 +57,8 @@ class TableBuilder:
             if column.kind == "time":
                 batch[column.name] = _Times.of(packed, length)
             elif column.kind == "list":
-                batch[column.name] = [[] for _ in range(length)]
+                # ``frame`` makes lists of its own of the flags.
+                batch[column.name] = [()] * length if column.name == "flags" else [[] for _ in range(length)]
             else:
                 batch[column.name] = pa.nulls(length, _ARROW[column.kind]) if packed is None else packed
         if before:
