@@ -76,6 +76,14 @@ CONTESTS: Final = (
         (Target(_STDLIB.name, 12, 20), Target(_SCAN.name, 1 / 10, 1 / 4)),
     ),
     Contest(
+        "big",
+        "Memory: the mixed mbox, four times as long",
+        "big",
+        "mixed.mbox",
+        "mails",
+        (_MAILS, _MAILS_BY_TWO, _SCAN),
+    ),
+    Contest(
         "exit",
         "An mbox of 300 MB: notifications only, in all encodings",
         "exit",

@@ -23,6 +23,7 @@ from benchmarks import mailbags, truths
 from benchmarks.contests import place_of
 from carecover.simulator import Scenario, make_incident
 from carecover.simulator.authority import HighSerial
+from carecover.simulator.correspondence import Mail, mbox_entry
 from carecover.simulator.incident import VIEW_COLUMNS, Incident
 from carecover.simulator.rendering import DateStyle, view_columns, view_csv, view_text
 
@@ -51,11 +52,11 @@ def _incident(size: Size) -> Incident:
     return make_incident(Scenario(seed=8, certificates=size.rows, lost=lost, ordinary_mail=0, time_zone=ZONE))
 
 
-def _write_mails(path: Path, mails: Iterable[mailbags.Mail]) -> truths.Truth:
+def _write_mails(path: Path, mails: Iterable[Mail]) -> truths.Truth:
     pairs = set[str]()
     with path.open("wb") as file:
         for mail in mails:
-            file.write(mailbags.mbox_entry(mail))
+            file.write(mbox_entry(mail))
             if (pair := mailbags.told(mail)) is not None:
                 pairs.add(pair)
     return truths.of_mails(pairs)
@@ -72,6 +73,11 @@ def _mixed(folder: Path, size: Size) -> Truths:
         "mails": mails,
         "missing": truths.of_mails(incident.history.serial(i).text for i in incident.history.lost_ids),
     }
+
+
+def _big(folder: Path, size: Size) -> Truths:
+    """The mixed mailbox four times as long, with as many notifications."""
+    return {"mails": _write_mails(folder / "mixed.mbox", mailbags.mixed(_incident(size), 4 * size.mixed_mails))}
 
 
 def _exit(folder: Path, size: Size) -> Truths:
@@ -177,11 +183,48 @@ def _append(writers: dict[str, pq.ParquetWriter], path: Path, frame: pd.DataFram
     writers[path.name].write_table(table)
 
 
+def _growth(folder: Path, size: Size) -> Truths:
+    """Beginnings of the mailbox of notifications and of the views, and gaps of their own, each ten times the last."""
+    for name in ("exit", "views", "gap"):
+        make(folder.parents[1], folder.parent.name.partition("-")[0], name)
+    counts = [10**n for n in range(3, 8) if 10**n <= size.gap_rows]
+    for count in counts:
+        place = folder / str(count)
+        place.mkdir(exist_ok=True)
+        for corpus, name, first in (
+            ("exit", "exit.mbox", b"From "),
+            ("views", "view.txt", b"Row "),
+            ("views", "view.csv", b'"'),
+        ):
+            _beginning(folder.parent / corpus / name, place / name, first, count)
+        if count == size.gap_rows:
+            for file in ("ca_rows.parquet", "notifications.parquet", "facts.json"):
+                (place / file).symlink_to(folder.parent / "gap" / file)
+        else:
+            _gap(place, size._replace(gap_rows=count))
+    return {}
+
+
+def _beginning(source: Path, target: Path, first: bytes, count: int) -> None:
+    """The first ``count`` of what begins with ``first`` at a line's start; nothing where there are fewer."""
+    seen = 0
+    with source.open("rb") as whole, target.open("wb") as part:
+        for line in whole:
+            seen += line.startswith(first)
+            # The header of a csv begins as its rows do.
+            if seen > count + (first == b'"'):
+                return
+            part.write(line)
+    target.unlink()
+
+
 MAKERS: Final[dict[str, Callable[[Path, Size], Truths]]] = {
     "mixed": _mixed,
     "exit": _exit,
     "views": _views,
     "gap": _gap,
+    "big": _big,
+    "growth": _growth,
 }
 
 

@@ -12,7 +12,7 @@ from heapq import merge
 from itertools import count
 from typing import Final
 
-from carecover.simulator.correspondence import Mail, mbox_entry
+from carecover.simulator.correspondence import Mail
 from carecover.simulator.incident import Incident
 from carecover.simulator.life import revoked_row
 from carecover.simulator.postbox import DELAY
@@ -130,6 +130,3 @@ def _recoded(mail: Mail, choice: int) -> Mail:
 def _lines(data: bytes) -> bytes:
     text = b64encode(data)
     return b"".join(text[at : at + 76] + b"\n" for at in range(0, len(text), 76))
-
-
-__all__ = ["mbox_entry", "mixed", "notifications", "of_the_gap", "told"]

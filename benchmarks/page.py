@@ -39,16 +39,14 @@ def _times(value: float) -> str:
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def section(contest: Contest, told: str, measured_with: str) -> str:
+def section(name: str, title: str, told: str, measured_with: str) -> str:
     """A contest's part of the page, between marks by which the next run finds it."""
-    body = f"### {contest.title}\n\n{told}\n{measured_with}\n"
-    return f"<!-- bench {contest.name} -->\n{body}<!-- /bench {contest.name} -->"
+    return f"<!-- bench {name} -->\n### {title}\n\n{told.rstrip()}\n\n{measured_with}\n<!-- /bench {name} -->"
 
 
-def put(page: Path, contest: Contest, text: str) -> None:
+def put(page: Path, name: str, text: str) -> None:
     """Replace the contest's section of the page, or append it."""
     old = page.read_text(encoding="utf-8") if page.is_file() else "# Performance\n"
-    name = re.escape(contest.name)
-    marked = re.compile(rf"<!-- bench {name} -->.*<!-- /bench {name} -->", re.DOTALL)
+    marked = re.compile(rf"<!-- bench {re.escape(name)} -->.*<!-- /bench {re.escape(name)} -->", re.DOTALL)
     new = marked.sub(lambda _: text, old) if marked.search(old) else f"{old.rstrip()}\n\n{text}\n"
     page.write_text(new, encoding="utf-8")

@@ -83,14 +83,14 @@ def gap() -> Work:
 
     def load(folder: Path) -> Any:
         said = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        moments = {key: datetime.fromisoformat(said[key]) for key in ("backup", "failure", "restored")}
+        backup, failure, restored = (datetime.fromisoformat(said[key]) for key in ("backup", "failure", "restored"))
         tables = []
         for name in ("notifications", "ca_rows"):
             frame = pd.read_parquet(folder / f"{name}.parquet")
-            for column in frame.columns.intersection(_TIMES):
+            for column in [name for name in _TIMES if name in frame]:
                 frame[column] = frame[column].dt.tz_localize("UTC")
             tables.append(TABLES[name].conform(frame))
-        return CaseFacts(ca=said["ca"], **moments), *tables
+        return CaseFacts(said["ca"], backup, failure, restored), *tables
 
     def do(loaded: Any, _name: str) -> Any:
         facts, mails, rows = loaded

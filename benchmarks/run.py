@@ -16,14 +16,15 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 if str(_ROOT) not in sys.path:
     sys.path.insert(0, str(_ROOT))
 
-from benchmarks import machine, measure, page  # noqa: E402 - found only now
-from benchmarks.contests import BY_NAME, CONTESTS, Contest, place_of  # noqa: E402
+from benchmarks import growth, machine, measure, page  # noqa: E402 - found only now
+from benchmarks.contests import BY_NAME, Contest, Contestant, place_of  # noqa: E402
 
 _HELP: Final = """\
 carecover beside what a user would take instead: every contestant in a fresh process, in
 turn, at least five times. Ratios are told, and no bare times. A run of the full size takes
 about half an hour and 6 GB below the cache; a small one two minutes.
 """
+_NAMES: Final = (*BY_NAME, "growth")
 
 
 def _say(text: str) -> None:
@@ -33,15 +34,15 @@ def _say(text: str) -> None:
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser("start.py bench", description=_HELP, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BY_NAME)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(_NAMES)}")
     parser.add_argument("--size", choices=("small", "full"), default="small")
     parser.add_argument("--rounds", type=int, default=measure.ROUNDS, help="how often each (5)")
     parser.add_argument("--ours", action="store_true", help="carecover alone, without its peers: for a profile's sake")
     parser.add_argument("--cache", type=Path, default=_cache(), help=f"where the evidence is kept ({_cache()})")
     parser.add_argument("--page", type=Path, help="a Markdown file to put the results into (docs/performance.md)")
     asked = parser.parse_args(given)
-    if unknown := [name for name in asked.names if name not in BY_NAME]:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(BY_NAME)}.")
+    if unknown := [name for name in asked.names if name not in _NAMES]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(_NAMES)}.")
     return asked
 
 
@@ -69,38 +70,59 @@ def install(place: Path) -> str | None:
     return "it could not be installed from the package index"
 
 
-def _to_run(contest: Contest, *, ours: bool, no_peers: str | None) -> tuple[list[measure.Contestant], dict[str, str]]:
+def _to_run(contest: Contest, *, ours: bool, no_peers: str | None) -> tuple[list[Contestant], dict[str, str]]:
     """Who runs, and who cannot and why."""
     able = [each for each in contest.contestants if not (each.needs and no_peers)]
     missing = {each.name: f"{no_peers}." for each in contest.contestants if each not in able and no_peers}
     return [each for each in able if not ours or each.work.startswith("product.")], missing
 
 
-def results(asked: argparse.Namespace) -> Iterator[tuple[Contest, str]]:
-    """Each contest with what is to be told of it."""
+def results(asked: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Each contest's name with what is to be told of it."""
     asked.cache.mkdir(parents=True, exist_ok=True)
     peers = asked.cache / "peers"
     no_peers = None if asked.ours else install(peers)
-    for contest in [BY_NAME[name] for name in asked.names] or CONTESTS:
-        for corpus in (contest.corpus, *contest.also):
-            made = [sys.executable, "-m", "benchmarks.corpora", str(asked.cache), asked.size, corpus]
-            subprocess.run(made, cwd=_ROOT, env={**os.environ, "PYTHONPATH": str(_ROOT)}, check=True)
+    for name in asked.names or _NAMES:
+        if name == "growth":
+            continue
+        contest = BY_NAME[name]
+        _make(asked, contest.corpus, *contest.also)
         able, missing = _to_run(contest, ours=asked.ours, no_peers=no_peers)
         busy, folder = machine.load(), place_of(asked.cache, asked.size, contest.corpus)
         found = measure.in_turn(contest, able, folder, peers, _say, asked.rounds)
         told = page.table(contest, found, missing)
-        how = f"{asked.rounds} rounds on {datetime.now(UTC):%Y-%m-%d}, {asked.size} size; {machine.machine()}; {busy}."
-        yield contest, page.section(contest, told, f"\n{how} {machine.versions(peers)}.")
+        yield name, page.section(name, contest.title, told, _how(asked, asked.rounds, busy))
+    if "growth" in (asked.names or _NAMES):
+        _make(asked, "growth")
+        busy, folder = machine.load(), place_of(asked.cache, asked.size, "growth")
+        costs = growth.measured(folder, peers, _say)
+        told = growth.table(costs)
+        if asked.page:
+            growth.picture(costs, asked.page.parent / "pictures" / "cost-per-row.svg")
+            told += "\n\n![Cost per row by number of rows](pictures/cost-per-row.svg)"
+        yield "growth", page.section("growth", "Cost per row", told, _how(asked, growth.ROUNDS, busy))
+
+
+def _make(asked: argparse.Namespace, *corpora: str) -> None:
+    """In a process of its own: this one stays small, for a child begins with the memory of its parent."""
+    made = [sys.executable, "-m", "benchmarks.corpora", str(asked.cache), asked.size, *corpora]
+    subprocess.run(made, cwd=_ROOT, env={**os.environ, "PYTHONPATH": str(_ROOT)}, check=True)
+
+
+def _how(asked: argparse.Namespace, rounds: int, busy: str) -> str:
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    versions = machine.versions(asked.cache / "peers")
+    return f"{rounds} rounds on {day}, {asked.size} size; {machine.machine()}; {busy}. {versions}."
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 where a contestant fell or found something else than the truth."""
     asked = arguments(given)
     try:
-        for contest, text in results(asked):
+        for name, text in results(asked):
             print(text, flush=True)
             if asked.page:
-                page.put(asked.page, contest, text)
+                page.put(asked.page, name, text)
     except (measure.ContestError, subprocess.CalledProcessError) as error:
         _say(str(error))
         return 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 Truth = dict[str, Any]
 """``count`` and ``digest``."""
@@ -30,6 +31,8 @@ class Rows:
         What was printed in the hour that happens twice when summer time ends says no moment: the hour is left out
         of those.
         """
+        import pandas as pd  # not before: what a peer takes of memory is told without it
+
         local = not_after.dt.tz_convert(zone)
         wall = local.dt.tz_localize(None)
         hour = pd.Timedelta(hours=1)

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.truths import Truth
+if TYPE_CHECKING:
+    from benchmarks.truths import Truth
 
 
 def _nothing(_result: Any) -> None:
