@@ -50,7 +50,7 @@ _READ: Final = (
 )
 _NAME: Final = re.compile(rb"[!-9;-~]{1,100}")
 _PLAIN_CODINGS: Final = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printable"})
-_SERIAL: Final = re.compile(r"(?!00)(?:[0-9a-f]{2}){1,20}", re.ASCII)
+_SERIAL: Final = re.compile(r"(?!00)[0-9a-f]{2,40}+", re.ASCII)
 _THUMBPRINT: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TEXT_COLUMNS: Final = ("ca_name", "serial", "requester", "upn", "subject", "template", "thumbprint")
 _NUMBER_COLUMNS: Final = ("request_id", "reason")
@@ -172,7 +172,7 @@ class Lane:
         return _Mail(body, raw, start, title, text, sender, date, message_id, received, thread, cells)
 
     def _headed(self, raw: bytes) -> tuple[_Head, re.Match[bytes]] | None:
-        """The form of a mail's header block; the one of the mail before is tried first."""
+        """The form of a mail's header block; the one that came last is tried first."""
         for place, head in enumerate(self._heads):
             match = head.match(raw)
             if match is not None:
@@ -588,7 +588,8 @@ def _numbers(column: Sequence[str]) -> list[Any]:
 
 
 def _serials(column: Sequence[str]) -> list[Any]:
-    return [text if _SERIAL.fullmatch(text) else _value(values.serial, text) for text in column]
+    canonical = _SERIAL.fullmatch
+    return [text if canonical(text) and not len(text) % 2 else _value(values.serial, text) for text in column]
 
 
 def _thumbprints(column: Sequence[str]) -> list[Any]:

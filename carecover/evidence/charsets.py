@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 from email.errors import HeaderParseError
 from email.header import decode_header
+from functools import lru_cache
 from typing import Final
 
 MAX_HEADER_TEXT_BYTES: Final = 4 * 1024
@@ -40,7 +41,12 @@ _CONTROLS: Final = bytes(range(0x80, 0xA0))
 
 def codec_of(charset: str) -> str | None:
     """The codec for a charset's name, or None where it is not one of mails."""
-    return _CODECS.get(charset.strip().strip("\"'").lower().replace("_", "-")) if len(charset) < 40 else None
+    return _codec(charset) if len(charset) < 40 else None
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str | None:
+    return _CODECS.get(charset.strip().strip("\"'").lower().replace("_", "-"))
 
 
 def hides_letters(charset: str) -> bool:

@@ -35,6 +35,8 @@ _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # What is read of a stream before it is split; a mail of any size may lie over the edge.
 _WINDOW: Final = 8 * 1024 * 1024
+# Of a mail of so many bytes one look at all of it is the shortest way.
+_SHORT: Final = 8192
 # Where the end of a mail is looked for first.
 _TAIL: Final = 64
 # More than a "From " line and the header name behind it are long.
@@ -135,7 +137,7 @@ def _units(lane: Lane, data: Buffer, start: int, end: int, base: int) -> Sequenc
         return (*lane.rest(), _too_long(base + start, pieces))
     raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
     # An attachment in base64 has no ">" and mostly stands last: from the end there is a short way to what may have.
-    if _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
+    if (len(raw) > _SHORT or b"\n>" in raw) and _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
         raw = _ESCAPED_FROM.sub(rb"\1", raw) if raw.startswith(b">") else _ESCAPED.sub(rb"\n\1", raw)
     if raw.startswith(b"From "):
         raw = raw[raw.find(b"\n") + 1 :] or b"\n"
