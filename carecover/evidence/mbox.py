@@ -11,6 +11,7 @@ Content-Length counts where it leads to such a line or the end. Gmail's own ("Fr
 from __future__ import annotations
 
 import hashlib
+import mmap
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
@@ -33,6 +34,8 @@ _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+# What is read of a mapped file before it is let go.
+_HELD: Final = 64 * 1024 * 1024
 # What is read of a stream before it is split; a mail of any size may lie over the edge.
 _WINDOW: Final = 8 * 1024 * 1024
 # Of a mail of so many bytes one look at all of it is the shortest way.
@@ -109,6 +112,7 @@ def _cuts(source: Source, size: int) -> Iterator[int]:
     last: int | None = None
     for start in _starts(source.data):
         if last is None or start - last >= size:
+            let_go(source.data, last or 0, start)
             last = start
             yield start
 
@@ -123,11 +127,25 @@ def _read_range(source: Source, start: int, end: int) -> Iterator[Unit]:
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    lane = Lane()
+    lane, gone = Lane(), 0
     for start, end in split_mbox(source.data):
         yield from _units(lane, source.data, start, end, 0)
         progress(end)
+        if end - gone > _HELD:
+            gone = let_go(source.data, gone, end)
     yield from lane.rest()
+
+
+def let_go(data: Buffer, start: int, end: int) -> int:
+    """Tell the system that what was read of a mapped file is not needed again; up to where it was told.
+
+    Without it a mailbox of ten gigabytes is in memory as a whole where there is room, and is counted as this program's.
+    """
+    until = end - end % mmap.PAGESIZE
+    start -= start % mmap.PAGESIZE
+    if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and until > start:
+        data.madvise(mmap.MADV_DONTNEED, start, until - start)
+    return until
 
 
 def _units(lane: Lane, data: Buffer, start: int, end: int, base: int) -> Sequence[Unit]:
