@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from carecover.evidence import archives, driver, mbox, read, read_mail, unpacking, zips
 from carecover.evidence.frozen import frozen
-from carecover.evidence.units import Source
+from carecover.evidence.units import Source, Unit
 from carecover.evidence.unpacking import Budget, Member, Stream, shown_name
 from carecover.model import Accounting, Reading
 from tests.evidence.conftest import check
@@ -496,7 +496,7 @@ def test_a_large_member_costs_no_more_memory_than_is_said(tmp_path: Path, monkey
 # ------------------------------------------------------------------------------- mboxes by pieces
 
 
-def plain_units(data: bytes) -> list[object]:
+def plain_units(data: bytes) -> list[Unit]:
     return list(mbox.READER.read(Source.of(Path("x"), data), lambda _: None))
 
 
