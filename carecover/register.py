@@ -12,8 +12,8 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from multiprocessing import get_context
@@ -25,7 +25,7 @@ import pandas as pd
 from carecover import evidence
 from carecover.errors import PathError
 from carecover.folder import CaseFolder
-from carecover.model import TABLES, Accounting, CaseFacts, canonical_json, sha256_hex
+from carecover.model import TABLES, Accounting, CaseFacts, Reading, canonical_json, sha256_hex
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
@@ -51,6 +51,8 @@ _WORTH_KEEPING: Final = 1 << 20
 PROCESSES_FROM: Final = 256 * 1024 * 1024
 """A file above this is read by processes of our own; to start them is slower than to read a smaller one."""
 _MOST_PROCESSES: Final = 4
+# Files that workers elsewhere read at once; what they make of them is held here until its turn comes.
+_ITEMS_AHEAD: Final = 4
 # The pace of a reading is that of its last hundredths: what was kept of an earlier one goes by at once.
 _PACE: Final = 10
 _NAME_SHOWN: Final = 40
@@ -136,13 +138,14 @@ class EvidenceRegister:
             parts[name] += [read_small[name]] if name in read_small else []
         for record, (_, kind, total) in zip(small, counted, strict=True):
             kinds[record["sha256"]], totals[record["sha256"]] = kind, total
+        items = _Items(self._folder, large, context, executor)
         for done, record in enumerate(large):
             if progress:
                 progress(f"reading {Path(record['path']).name}", len(small) + done, len(first))
             inside = _inside(progress, record, len(small) + done, len(first), self._clock)
             with _own_processes(record["size"], executor) as workers:
                 tables, kind, total = self._read_one(
-                    record, context, use_cache=use_cache, progress=inside, executor=workers
+                    record, context, use_cache=use_cache, progress=inside, executor=workers, items=items
                 )
             kinds[record["sha256"]], totals[record["sha256"]] = kind, total
             for name, table in tables.items():
@@ -200,6 +203,7 @@ class EvidenceRegister:
         use_cache: bool,
         progress: Callable[[int, int], None] | None = None,
         executor: Executor | None = None,
+        items: _Items | None = None,
     ) -> tuple[dict[str, pd.DataFrame], str, Accounting]:
         """Tables, kind and accounting of one large file, kept for the next time."""
         said = _digest(context.profiles)
@@ -209,7 +213,9 @@ class EvidenceRegister:
         if kept is None:
             place = self._folder.unchanged(record)
             store = _KeptRanges(self._folder, str(record["sha256"]), said) if use_cache else None
-            reading = evidence.read(place, context, progress=progress, executor=executor, store=store)
+            reading = None if items is None else items.brought(record)
+            if reading is None:
+                reading = evidence.read(place, context, progress=progress, executor=executor, store=store)
             if not record["copied"]:
                 # A copy of ours is read-only; what lies elsewhere may change while it is read.
                 self._folder.unchanged(record)
@@ -223,6 +229,47 @@ class EvidenceRegister:
         total = Accounting(**{name: int(row[name]) for name in _COUNTS})
         tables = {name: table for name, table in kept.items() if name not in ("accounting", "evidence")}
         return tables, str(kept["evidence"]["kind"].iloc[0]), total
+
+
+class _Items:
+    """Large files that are read as a whole by workers elsewhere, some ahead of the one that is asked for.
+
+    A mailbox is none of them: its ranges go to all workers. Without ``Distant`` workers there is none at all.
+    """
+
+    def __init__(
+        self,
+        folder: CaseFolder,
+        records: Sequence[Mapping[str, Any]],
+        context: evidence.Context,
+        executor: Executor | None,
+    ) -> None:
+        self._folder, self._context = folder, context
+        self._executor = executor if isinstance(executor, evidence.Distant) else None
+        self._waiting = deque(records if self._executor is not None else ())
+        self._asked: dict[str, Future[Reading]] = {}
+
+    def brought(self, record: Mapping[str, Any]) -> Reading | None:
+        """What a worker made of the file, or None: it is read here then."""
+        while self._executor is not None and self._waiting and len(self._asked) < _ITEMS_AHEAD:
+            self._submit(self._executor, self._waiting.popleft())
+        future = self._asked.pop(record["sha256"], None)
+        if future is None or self._executor is None:
+            return None
+        self._executor.wait_for(future)
+        try:
+            return future.result() if future.exception() is None else None
+        except CancelledError:
+            return None
+
+    def _submit(self, executor: evidence.Distant, record: Mapping[str, Any]) -> None:
+        with suppress(PathError, RuntimeError):
+            # PathError: reading it will say what is wrong. RuntimeError: nobody is there any more.
+            place = self._folder.place_of(record)
+            if evidence.kind_of(place) != "mbox":
+                self._asked[record["sha256"]] = executor.submit(
+                    evidence.read_elsewhere, executor.place_of(place), self._context, record["sha256"]
+                )
 
 
 class _KeptRanges:

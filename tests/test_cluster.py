@@ -16,6 +16,7 @@ from carecover import Case, cli, cluster, evidence, register
 from carecover.errors import PathError, UsageError
 from carecover.evidence import driver
 from carecover.model import sha256_hex
+from tests.evidence.test_mail import make_mail
 from tests.test_register import box, plain, same
 
 __all__ = ["box"]  # a fixture
@@ -81,6 +82,30 @@ def test_one_is_killed_in_the_middle_and_the_case_is_the_same(
         case.add([box], executor=executor, progress=kill)
     assert killed
     same(case, expected)
+
+
+def test_files_that_are_no_mailbox_are_read_as_a_whole(
+    tmp_path: Path, box: Path, dask: Any, expected: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "one.eml").write_bytes(make_mail())
+    (folder / "note.txt").write_text("no evidence at all", encoding="utf-8")
+    (folder / box.name).write_bytes(box.read_bytes())
+    here, there = Case.create(tmp_path / "here"), Case.create(tmp_path / "there")
+    here.add([folder])
+    read_here: list[Path] = []
+    real = evidence.read
+
+    def noted(path: Path, *given: Any, **more: Any) -> Any:
+        read_here.append(path)
+        return real(path, *given, **more)
+
+    with cluster.readers_of(dask.scheduler_address) as executor:
+        monkeypatch.setattr(evidence, "read", noted)
+        there.add([folder], executor=executor)
+    assert [path.name for path in read_here if path.name != sha256_hex(box.read_bytes())] == []
+    same(there, {name: here.table(name) for name in expected})
 
 
 def test_shared_storage_is_read_by_its_address(

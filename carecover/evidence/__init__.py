@@ -11,7 +11,7 @@ from __future__ import annotations
 from carecover.evidence.configured import configured
 from carecover.evidence.dates import DATE_FLAGS
 from carecover.evidence.distant import Distant
-from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, unexplained_mails
+from carecover.evidence.driver import MAIL_KINDS, kind_of, read, read_all, read_elsewhere, unexplained_mails
 from carecover.evidence.excerpt import Excerpt, excerpt
 from carecover.evidence.frames import read_certificates, read_crl, read_mail, read_view
 from carecover.evidence.learning import Unexplained
@@ -44,6 +44,7 @@ __all__ = [
     "read_all",
     "read_certificates",
     "read_crl",
+    "read_elsewhere",
     "read_mail",
     "read_view",
     "unexplained_mails",

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final, ParamSpec, TypeVar, cast
 
 from carecover.errors import PathError
-from carecover.evidence.units import HEAD_BYTES, Source
+from carecover.evidence.units import HEAD_BYTES, Buffer, Source
 
 # How often somebody who waits looks whether there still is whom to wait for.
 _LOOK_EVERY_SECONDS: Final = 1.0
@@ -67,7 +67,7 @@ def is_address(place: str) -> bool:
     return "://" in place
 
 
-def check(place: str, data: bytes, sha256: str) -> None:
+def check(place: str, data: Buffer, sha256: str) -> None:
     """Raise PathError where the bytes are not those that are meant."""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise PathError(f"{place} has other bytes here than where the case is.")

@@ -55,6 +55,7 @@ from carecover.evidence.units import (
     HEAD_BYTES,
     Alike,
     Buffer,
+    ColumnBatch,
     Context,
     Duplicate,
     Irrelevant,
@@ -184,6 +185,19 @@ def read(
 
         kind, accounting = gathered.take(source, None, done, _Ranges(executor, store))
         return Reading(kind, gathered.tables(dates, lambda: DateReader(context)), accounting)
+
+
+def read_elsewhere(place: str, context: Context, sha256: str) -> Reading:
+    """Read a whole file where this runs: on another machine, at a path or an fsspec address there.
+
+    Raises PathError where the file there is not the one of this hash, and otherwise like ``read``.
+    """
+    if distant.is_address(place):
+        with distant.fetched(place) as path:
+            return read_elsewhere(str(path), context, sha256)
+    with opened(Path(place)) as source:
+        distant.check(place, source.data, sha256)
+    return read(Path(place), context)
 
 
 def kind_of(path: Path) -> str:
@@ -401,7 +415,7 @@ def units_of_range(
     there = distant.fetched_range(path, start, end) if distant.is_address(path) else opened(Path(path))
     with there as source, profiles.using(profiles.in_use().profiles if known is None else known):
         if sha256 is not None:
-            distant.check(path, bytes(source.data[start:end]), sha256)
+            distant.check(path, source.data[start:end], sha256)
         for unit in read_range(source, start, end):
             last = units[-1] if units else None
             if isinstance(unit, Irrelevant) and isinstance(last, Irrelevant) and unit.key is None and last.key is None:
@@ -601,7 +615,9 @@ class _Tally:
                 for table, row in rows:
                     self._add(table, row)
                 for table, batch in columns:
-                    self._tables.setdefault(table, TableBuilder(table)).add_columns(batch)
+                    # What has no place of its own (a CRL's entries) belongs to a row that has one.
+                    packed = self._placed(batch) if "location" in batch else batch
+                    self._tables.setdefault(table, TableBuilder(table)).add_columns(packed)
             case Irrelevant(units):
                 self._irrelevant += units
             case Duplicate():
@@ -634,11 +650,15 @@ class _Tally:
         self._duplicate += len(unit.keys) - len(kept)
         if kept:
             columns = unit.columns if len(kept) == len(unit.keys) else taken(unit.columns, kept)
-            if self.place:
-                columns = {**columns, "location": pc.binary_join_element_wise(self.place, columns["location"], ", ")}
-            if self.evidence_id is not None:
-                columns = {**columns, "evidence_id": pa.repeat(self.evidence_id, len(kept))}
-            table.add_columns(columns, before)
+            table.add_columns(self._placed(columns), before)
+
+    def _placed(self, columns: ColumnBatch) -> ColumnBatch:
+        """The columns of rows that say where they are, with what was handed in before it."""
+        if self.place:
+            columns = {**columns, "location": pc.binary_join_element_wise(self.place, columns["location"], ", ")}
+        if self.evidence_id is not None:
+            columns = {**columns, "evidence_id": pa.repeat(self.evidence_id, len(columns["location"]))}
+        return columns
 
     def take_again(self, units: int) -> None:
         """Count units that were there before, as a whole member."""
