@@ -43,7 +43,7 @@ class TableBuilder:
             self._pack()
 
     def add_columns(self, columns: ColumnBatch, before: Sequence[int] | None = None) -> None:
-        """Add a batch of rows as packed columns; a table that has bytes takes none, and lists are empty.
+        """Add a batch of rows as packed columns; a table that has bytes takes none, and lists but flags are empty.
 
         Rows that were added one by one since ``waiting`` was 0 come first; or each between the others, where
         ``before`` says how many of the batch are before it.
@@ -58,7 +58,7 @@ class TableBuilder:
                 batch[column.name] = _Times.of(packed, length)
             elif column.kind == "list":
                 # ``frame`` makes lists of its own of the flags.
-                batch[column.name] = [()] * length if column.name == "flags" else [[] for _ in range(length)]
+                batch[column.name] = packed or [()] * length if column.name == "flags" else [[] for _ in range(length)]
             else:
                 batch[column.name] = pa.nulls(length, _ARROW[column.kind]) if packed is None else packed
         if before:

@@ -18,6 +18,8 @@ from carecover.evidence import crl_view
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
 from carecover.evidence.text import OEM, encoding_of, head_text, pieces
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
+from carecover.evidence.view_cells import NAMED, cell
+from carecover.evidence.view_runs import Run, Runs
 from carecover.evidence.views import Extent, Table, is_command, restriction_of, table_of
 from carecover.evidence.x509 import der_of_base64
 
@@ -32,6 +34,8 @@ MAX_COLUMNS: Final = 500
 MAX_STRUCTURE_CHARS: Final = 2_000
 # One blank line, or blanks on it, between two lines of the Schema block.
 _BLANKS_BETWEEN: Final = 8
+# How much text is looked at at once for rows that can be read together.
+_PIECE: Final = 4 * 1024 * 1024
 # How far the window is refilled before a row is tried against the template in one piece.
 _AHEAD: Final = 64 * 1024
 _TRIM: Final = 8 * 1024 * 1024
@@ -44,10 +48,7 @@ _LAST_INDEX = re.compile(r"\S[^:]*:\s*(\d{1,9})\s*")
 _STATUS = re.compile(r"certutil:\s", re.IGNORECASE)
 _FAILURE = re.compile(r"0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
 _STATISTICS = re.compile(r"\s*\d+ [^=]+= \d+, [^=]+= \d+, [^=]+= \d+\s*")
-_WORD = re.compile(r"[^\W\d_]+")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
-# Columns whose quoted value may have a display name behind the closing quote.
-_NAMED: Final = frozenset({"CertificateTemplate", "PublicKeyAlgorithm"})
 _LABELS: Final = {**ENGLISH, **crl_view.ENGLISH}
 _WANTED: Final = NEEDED | crl_view.NEEDED
 HOW_TO_EXPORT: Final = (
@@ -85,12 +86,17 @@ class _Page:
     table: Table = field(init=False)
     template: re.Pattern[str] | None = field(init=False)
     needed: tuple[str, ...] = field(init=False)
+    plain: bool = field(init=False)
+    """Its rows may be read together: requests, no column twice, no label that could be misread."""
 
     def __post_init__(self) -> None:
         """Learn what a uniform row of these columns looks like, and whose it is."""
         self.table = table_of(column.name for column in self.columns or ())
         self.template = _template(self.columns)
-        self.needed = tuple(column.name for column in self.columns or () if column.name in _WANTED)
+        names = [column.name for column in self.columns or ()]
+        self.needed = tuple(name for name in names if name in _WANTED)
+        unlike = len(set(names)) == len(names) > 0 and not any(":" in column.label for column in self.columns or ())
+        self.plain = unlike and self.table == "requests"
 
     def summary(self) -> Iterator[Unit]:
         """The row of ``views``, for a capture of requests that has come to its end."""
@@ -114,7 +120,8 @@ class _Text:
     """The decoded file as a window that slides; positions are indices into ``window``."""
 
     def __init__(self, source: Source, encoding: str, skip: int) -> None:
-        self._pieces = _moved_back(pieces(source.data, encoding, skip), _pasted_indent(head_text(source.head)))
+        self.moved = _pasted_indent(head_text(source.head))
+        self._pieces = _moved_back(pieces(source.data, encoding, skip), self.moved)
         self._ended = False
         self.window = ""
         self.at = 0
@@ -160,7 +167,11 @@ class _Text:
 
     def go(self, to: int) -> None:
         """Move on; what lies behind is forgotten."""
-        self.line_number += self.window.count("\n", self.at, to)
+        self.skip(to, self.window.count("\n", self.at, to))
+
+    def skip(self, to: int, lines: int) -> None:
+        """Move on over so many lines."""
+        self.line_number += lines
         self.at = to
         if self.at > _TRIM:
             self.window = self.window[self.at :]
@@ -207,6 +218,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     page: _Page | None = None
     restriction: str | None = None
     units = 0
+    runs = _Ahead()
     while (found := text.line(text.at)) is not None:
         line, following = found
         if _structure(_RULE, line):
@@ -220,6 +232,11 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
                 if page is not None:
                     yield from page.summary()
                 page = _Page(f"line {text.line_number}", page.columns if page else None, restriction)
+            if (run := runs.here(text, page, line, number)) is not None:
+                units += run.rows
+                yield _together(page, run, flags)
+                progress(text.bytes_done)
+                continue
             text.go(following)
             units += 1
             yield _row(text, page, number, flags)
@@ -247,6 +264,40 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             f"This is a part of a certutil -view capture without a whole row, or without its labels. {HOW_TO_EXPORT}"
         )
         yield Rejected.of("line 1", "parse", reason, source.data)
+
+
+class _Ahead:
+    """The rows of the text ahead that can be read together, looked for a piece at a time."""
+
+    def __init__(self) -> None:
+        self._runs: Runs | None = None
+        self._columns: tuple[_Column, ...] | None = None
+
+    def here(self, text: _Text, page: _Page, line: str, number: int) -> Run | None:
+        """The run that begins at the row header here; the text is left behind it."""
+        if number != page.last_number + 1 or not page.plain or text.moved:
+            return None
+        if self._runs is None or text.line_number >= self._runs.until:
+            text.reach(text.at + _PIECE)
+            head = re.match(r".*\s(?=\d+\s*:)", line)
+            ahead, self._columns = text.window[text.at :], page.columns
+            names = [(column.name, column.label) for column in page.columns or ()]
+            self._runs = Runs(ahead, text.line_number, head[0] if head else line, names, frozenset(page.needed))
+        run = self._runs.beginning(text.line_number) if self._columns == page.columns else None
+        if run is None or run.first != number:
+            return None
+        text.skip(text.at + run.chars, run.lines)
+        text.go(text.at)
+        return run
+
+
+def _together(page: _Page, run: Run, flags: tuple[str, ...]) -> Unit:
+    """Rows that were read together."""
+    page.last_number += run.rows
+    columns = dict(run.columns)
+    page.extent.met_all(run.rows, columns.get("request_id"), columns.get("disposition"))
+    columns["flags"] = [flags] * run.rows
+    return Parsed((), units=run.rows, columns=(("ca_rows", columns),))
 
 
 def _schema(text: _Text, at: int) -> tuple[_Column, ...]:
@@ -314,7 +365,7 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
         match = page.template.match(text.window, start)
         if match is not None:
             text.go(match.end())
-            cells = {name: _cell(name, value) for name, value in zip(page.needed, match.groups(), strict=True)}
+            cells = {name: cell(name, value) for name, value in zip(page.needed, match.groups(), strict=True)}
             return _finish(page, cells, None, location, noted)
     lines, end, cut = _lines_of_row(text, page, number)
     raw = text.window[start:end]
@@ -409,7 +460,7 @@ def _lines_of_row(text: _Text, page: _Page, number: int) -> tuple[list[_Line], i
             if value.startswith('"') and not _closed(value):
                 value = rest.lstrip()
             lines.append(_Line(line, tuple(by_label[bare]), value))
-            named = any(name in _NAMED for name in by_label[bare])
+            named = any(name in NAMED for name in by_label[bare])
             if value.startswith('"') and not _closed(value) and following not in never_closed:
                 quoted_since = (len(lines), following)
         else:
@@ -500,28 +551,10 @@ def _cells(lines: Sequence[_Line], places: dict[str, int]) -> tuple[dict[str, st
         if value.startswith('"') and not _closed(value):
             for line in body:
                 value += "\n" + line
-                if line.rstrip().endswith('"') or (name in _NAMED and re.search(r'"\s[^"]*$', line)):
+                if line.rstrip().endswith('"') or (name in NAMED and re.search(r'"\s[^"]*$', line)):
                     break
-        cells[name] = _cell(name, value)
+        cells[name] = cell(name, value)
     return cells, der
-
-
-def _cell(name: str, value: str) -> str | None:
-    """A printed value without its quotes; None for the unquoted word that stands for "nothing".
-
-    That word may be translated: numbers and dates have digits, strings have quotes, so an
-    unquoted word without digits is it.
-    """
-    value = value.strip()
-    if value.startswith('"'):
-        if name not in _NAMED and value[-1] == '"' and len(value) > 1:
-            return value[1:-1]
-        inner, _, behind = value[1:].rpartition('"')
-        if name in _NAMED:
-            # A console that wraps breaks the long OID.
-            return f"{inner.replace(chr(10), '')} {behind.strip()}".strip()
-        return inner
-    return None if _WORD.fullmatch(value) else value
 
 
 def labels_of(source: Source) -> dict[str, str]:

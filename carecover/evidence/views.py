@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from carecover.model import Disposition
 
 Table: TypeAlias = Literal["requests", "crls", "others"]
@@ -86,6 +89,17 @@ class Extent:
         # No set that is looked for has more members than these, and hostile ones have any number.
         if len(self._dispositions) < 10:
             self._dispositions.add(disposition if isinstance(disposition, int) else -1)
+
+    def met_all(self, rows: int, request_ids: pa.Array | None, dispositions: pa.Array | None) -> None:
+        """Count rows that were read together; a column that the view does not have is None."""
+        self.rows += rows
+        ids = () if request_ids is None else [i for i in pc.min_max(request_ids).as_py().values() if i is not None]
+        for request_id in ids:
+            self.first_id = request_id if self.first_id is None else min(self.first_id, request_id)
+            self.last_id = request_id if self.last_id is None else max(self.last_id, request_id)
+        for disposition in [None] if dispositions is None else dispositions.unique().to_pylist():
+            if len(self._dispositions) < 10:
+                self._dispositions.add(-1 if disposition is None else disposition)
 
     def restriction(self, stated: str | None) -> str | None:
         """What the capture leaves out: what its command says, and what its rows show.
