@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = "20s"
 # A worker that was killed is there again before.
 _WITHOUT_WORKERS_SECONDS: Final = 60.0
+_MOST_AT_ONCE: Final = 64
 _ADDRESSES: Final = ("tcp://", "tls://", "ws://", "wss://", "ucx://")
 
 
@@ -47,7 +48,9 @@ def readers_of(address: str, shared: str | None = None) -> Iterator[Executor]:
         raise PathError(f"No scheduler of a Dask cluster answers at {address}: {why}.") from None
     try:
         _look_at(client, address)
-        yield evidence.Distant(client.get_executor(pure=False), shared, _Watch(client))
+        # Two ranges for each reader, so that none waits for the next; what they bring is held here until its turn.
+        at_once = max(8, min(_MOST_AT_ONCE, 2 * sum(client.nthreads().values())))
+        yield evidence.Distant(client.get_executor(pure=False), shared, _Watch(client), at_once)
     finally:
         # The scheduler may be gone by now, and what was read without it counts all the same.
         with contextlib.suppress(Exception):

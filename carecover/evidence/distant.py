@@ -32,10 +32,13 @@ class Distant(Executor):
 
     ``shared`` is the fsspec address of the folder that has the evidence, under the names that it has here; without
     one the workers find it at the same path. ``lost`` says when nobody will answer any more: what is waited for is
-    cancelled then, and nothing more is taken.
+    cancelled then, and nothing more is taken. ``at_once`` ranges of a mailbox are under way.
     """
 
-    def __init__(self, executor: Executor, shared: str | None = None, lost: Callable[[], bool] = bool) -> None:
+    def __init__(
+        self, executor: Executor, shared: str | None = None, lost: Callable[[], bool] = bool, at_once: int = 8
+    ) -> None:
+        self.at_once = at_once
         self._executor = executor
         self._shared = shared
         self._lost = lost

@@ -321,6 +321,8 @@ class _Ranges:
         number, known = READERS.index(reader), profiles.in_use().profiles
         ahead: deque[tuple[int, int, list[Unit] | Future[list[Unit]] | None]] = deque()
         limit = 1 if self._executor is None else _RANGES_AHEAD
+        if self._distant is not None:
+            limit = self._distant.at_once
         try:
             for start, end in pairwise((*cuts(source, RANGE_BYTES), source.size)):
                 found: list[Unit] | Future[list[Unit]] | None = self._kept(reader, start, end)
