@@ -5,6 +5,8 @@ a header block in their order, a body form the labels of a wording in theirs, on
 that came; what has them is read by them as ``units_of_mail`` reads it, which a test compares on random mails. All
 else goes there: other headers, values of another shape, a certificate, an attachment, whatever is flagged. So this
 lane may refuse anything, and nothing is lost by it. Both patterns go through a mail once.
+
+The module is long because what a form takes and what is made of it must be seen beside each other.
 """
 
 from __future__ import annotations
