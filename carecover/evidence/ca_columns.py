@@ -33,7 +33,12 @@ TIMES: Final[Mapping[str, str]] = {
     "Request.RevokedWhen": "revoked_at",
     "Request.RevokedEffectiveWhen": "effective_revoked_at",
 }
-NUMBERED: Final = frozenset({"Request.RequestID", "RequestID"})
+_REQUESTERS: Final = ("Request.RequesterName",)
+_SUBJECTS: Final = ("DistinguishedName", "CommonName")
+# A time without blanks around it.
+_PRINTED: Final = r"(?s)^[0-9](?:.*[^\s\x{a0}])?$"
+QUOTED: Final = frozenset({*_REQUESTERS, *_SUBJECTS, "SerialNumber", "CertificateHash"})
+"""Columns of text, which certutil puts into quotes in a row dump."""
 _HEX_DIGITS: Final = 40
 _SPACED: Final = 59
 _MAX_SERIAL: Final = 40
@@ -42,6 +47,47 @@ _TWICE: Final = "\ufffd|[\u00c2-\u00f4][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š
 Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 Sure: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 """True for a row that is proved."""
+
+
+def columns_of(
+    texts: Mapping[str, pa.Array], said: Callable[[str, str], str | None]
+) -> tuple[dict[str, pa.Array], Sure]:
+    """The columns of ``ca_rows`` from printed values by schema name, null where there is none, and the rows proved.
+
+    ``said`` is what a printed value of a column in ``REPEATED`` (its name comes first) says.
+    """
+    sure = np.ones(len(next(iter(texts.values()), ())), bool)
+    found: dict[str, pa.Array] = {}
+    for name in REPEATED.keys() & texts.keys():
+        new, proved = repeated(name, texts[name], said)
+        found |= new
+        sure &= proved
+    for name in TIMES.keys() & texts.keys():
+        found[TIMES[name]] = texts[name]
+        printed = pc.match_substring_regex(texts[name], _PRINTED).fill_null(True)
+        sure &= printed.to_numpy(zero_copy_only=False)
+    ids = [name for name in ("Request.RequestID", "RequestID") if name in texts]
+    for name in ids[:1]:
+        found["request_id"], proved = request_ids(texts[name])
+        sure &= proved & (_valid(texts[name]) | (len(ids) == 1))
+    if "SerialNumber" in texts:
+        found["serial"] = texts["SerialNumber"]
+        sure &= serials(texts["SerialNumber"])
+    if "CertificateHash" in texts:
+        found["thumbprint"], proved = thumbprints(texts["CertificateHash"])
+        sure &= proved
+    for column, candidates in (("requester", _REQUESTERS), ("subject", _SUBJECTS)):
+        for name in candidates:
+            if name not in texts:
+                continue
+            found_names, proved = names(texts[name])
+            if column in found:
+                # The second is looked at where the first is absent.
+                proved |= _valid(found[column])
+                found_names = pc.coalesce(found[column], found_names)
+            found[column] = found_names
+            sure &= proved
+    return found, sure
 
 
 def serials(texts: pa.Array) -> Sure:
@@ -128,10 +174,10 @@ def digits(bytes_: Octets, at: Index, end: Index, base: Index, most: Index) -> t
     return number, at, width
 
 
-def repeated(name: str, texts: pa.Array, said: Callable[[str], str | None]) -> tuple[dict[str, pa.Array], Sure]:
+def repeated(name: str, texts: pa.Array, said: Callable[[str, str], str | None]) -> tuple[dict[str, pa.Array], Sure]:
     """Columns of ``ca_rows`` from one of ``REPEATED``: each different text is read once, by ``ca_row`` itself."""
     encoded = texts.dictionary_encode()
-    rows = [ca_row({name: said(text)}, location="") for text in encoded.dictionary.to_pylist()]
+    rows = [ca_row({name: said(name, text)}, location="") for text in encoded.dictionary.to_pylist()]
     kinds = {"template": pa.string(), "template_oid": pa.string()}
     found = {
         column: pa.array([row.get(column) for row in rows], kinds.get(column, pa.int64())).take(encoded.indices)

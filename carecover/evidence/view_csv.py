@@ -15,9 +15,13 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from carecover.evidence import crl_view
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from carecover.evidence import ca_columns, crl_view
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
 from carecover.evidence.text import OEM, encoding_of, head_text, lines
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
@@ -26,6 +30,10 @@ from carecover.evidence.views import Extent, columns_asked, is_command, restrict
 # Prompts, dates and comments that stand before the header in real captures.
 _LINES_BEFORE_HEADER: Final = 20
 _ENOUGH: Final = 512
+# Rows that are read together, and how few are not worth it.
+_TOGETHER: Final = 8192
+_WORTH: Final = 8
+_DIGIT = re.compile(r"[0-9]")
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
 # Extensions and attributes name no certificate by themselves; they are known to be told apart.
 _OTHERS: Final = {
@@ -144,6 +152,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
     complete: bool | None = None
     claimed: int | None = None
     extent = Extent()
+    waiting: list[tuple[int, list[str]]] = []
     while True:
         line_number = before + 2 + reader.line_num
         location = f"line {line_number}"
@@ -153,6 +162,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             break
         except csv.Error as error:
             rejected += 1
+            yield from _together(names, waiting, flags, extent)
             reason = f"From here on the csv cannot be split into rows ({error}). {EXPORT_ADVICE}"
             yield Rejected.of(location, "split", reason, source.data)
             break
@@ -170,25 +180,22 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
             continue
         if len(cells) != len(names):
             rejected += 1
+            yield from _together(names, waiting, flags, extent)
             reason = f"The row has {len(cells)} columns, the header has {len(names)}. {EXPORT_ADVICE}"
             yield Rejected.of(location, "parse", reason, ",".join(cells).encode("utf-8", "replace"))
             continue
-        absent = _absent(names, cells)
-        values = {
-            name: None if cell.strip() in absent else cell
-            for name, cell in zip(names, cells, strict=True)
-            if name in _WANTED
-        }
         done += sum(map(len, cells))
         progress(done)
         if table == "requests":
-            row = ca_row(values, location=location, flags=flags)
-            extent.met(row.get("request_id"), row.get("disposition"))
-            yield Parsed((("ca_rows", row),))
+            waiting.append((line_number, cells))
+            if len(waiting) == _TOGETHER:
+                yield from _together(names, waiting, flags, extent)
             continue
+        values = _values(names, cells)
         extent.rows += 1
         listed = (("crl_rows", crl_view.crl_row(values, location=location)),)
         yield Parsed(listed) if table == "crls" else Irrelevant()
+    yield from _together(names, waiting, flags, extent)
     if extent.rows + rejected == 0:
         yield Irrelevant()
     if table != "requests":
@@ -204,6 +211,74 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         "last_request_id": extent.last_id,
     }
     yield Parsed((("views", view),), units=0)
+
+
+def _values(names: list[str | None], cells: list[str]) -> dict[str, str | None]:
+    """The columns of one row that are wanted; None where the row says that there is none."""
+    absent = _absent(names, cells)
+    return {
+        name: None if cell.strip() in absent else cell
+        for name, cell in zip(names, cells, strict=True)
+        if name in _WANTED
+    }
+
+
+def _together(
+    names: list[str | None], waiting: list[tuple[int, list[str]]], flags: tuple[str, ...], extent: Extent
+) -> Iterator[Unit]:
+    """The rows that wait, each with the number of its line: those that are proved as columns, each other by itself."""
+    columns, proved = _columns(names, waiting)
+    at = taken = 0
+    # Few rows that are proved are not worth a batch of their own.
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], proved, [0]]))).reshape(-1, 2)
+    for begin, end in [(b, e) for b, e in edges.tolist() if e - b >= _WORTH]:
+        yield from (_one(names, row, flags, extent) for row in waiting[at:begin])
+        taken = int(proved[:begin].sum())
+        batch = {name: column[taken : taken + end - begin] for name, column in columns.items()}
+        extent.met_all(end - begin, batch.get("request_id"), batch.get("disposition"))
+        for name in set(ca_columns.TIMES.values()) & batch.keys():
+            batch[name] = (batch[name], np.zeros(end - begin, np.int64), [(None, None)])
+        batch["flags"] = [flags] * (end - begin)
+        yield Parsed((), units=end - begin, columns=(("ca_rows", batch),))
+        at = end
+    yield from (_one(names, row, flags, extent) for row in waiting[at:])
+    waiting.clear()
+
+
+def _one(names: list[str | None], row: tuple[int, list[str]], flags: tuple[str, ...], extent: Extent) -> Unit:
+    """One row by itself."""
+    read = ca_row(_values(names, row[1]), location=f"line {row[0]}", flags=flags)
+    extent.met(read.get("request_id"), read.get("disposition"))
+    return Parsed((("ca_rows", read),))
+
+
+def _columns(names: list[str | None], waiting: list[tuple[int, list[str]]]) -> tuple[dict[str, Any], Any]:
+    """The columns of the rows that are proved, and which rows those are."""
+    wanted = [name for name in names if name in _WANTED]
+    if len(waiting) < _WORTH or len(set(wanted)) != len(wanted):
+        return {}, np.zeros(len(waiting), bool)
+    cells = {
+        name: column for name, column in zip(names, zip(*(c for _, c in waiting), strict=True), strict=True) if name
+    }
+    told = {
+        cell.strip() for name in _WITH_DIGITS & cells.keys() for cell in set(cells[name]) if not _DIGIT.search(cell)
+    }
+    nothing = {"EMPTY", *(cell for cell in told if _WORD.fullmatch(cell) and not _HEX_WORD.fullmatch(cell))}
+    sure = np.ones(len(waiting), bool)
+    texts: dict[str, pa.Array] = {}
+    for name in wanted:
+        column = pa.array(cells[name], pa.string())
+        if name not in _WITH_DIGITS:
+            # A name that is another language's word for nothing is one where the row itself uses the word.
+            foreign = pc.is_in(column, pa.array(sorted(nothing - {"EMPTY"}), pa.string()))
+            sure &= ~foreign.to_numpy(zero_copy_only=False)
+        absent = pc.is_in(column, pa.array(sorted(nothing if name in _WITH_DIGITS else {"EMPTY"})))
+        texts[name] = pc.if_else(absent, None, column)
+    found, proved = ca_columns.columns_of(texts, lambda _name, text: None if text.strip() in nothing else text)
+    sure &= proved
+    lines = pa.array([line for line, _ in waiting]).cast(pa.string())
+    found["location"] = pc.binary_join_element_wise("line ", lines, "")
+    return {name: column.filter(pa.array(sure)) for name, column in found.items()}, sure
 
 
 def _absent(names: list[str | None], cells: list[str]) -> set[str]:

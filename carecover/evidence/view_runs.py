@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 
 from carecover.evidence import ca_columns
 from carecover.evidence.arrow import Index, strings
-from carecover.evidence.ca_columns import NUMBERED, REPEATED, TIMES, Sure
+from carecover.evidence.ca_columns import QUOTED, REPEATED, TIMES, Sure
 from carecover.evidence.view_cells import NAMED, cell
 
 # Values and rows beyond these are for the careful way, which has limits of its own.
@@ -30,7 +29,6 @@ _WORTH: Final = 8
 _QUOTE: Final = ord('"')
 _ALNUM: Final = np.zeros(256, bool)
 _ALNUM[[*range(48, 58), *range(65, 91), *range(97, 123)]] = True
-_QUOTED: Final = ("Request.RequesterName", "DistinguishedName", "CommonName", "SerialNumber", "CertificateHash")
 # What is behind the last byte is looked at, and never counts.
 _PADDING: Final = bytes(16)
 
@@ -54,7 +52,10 @@ class Runs:
     ) -> None:
         """``columns`` are schema names and labels; ``line`` is the number of the text's first line."""
         self._data = text.encode("utf-8", "replace")
-        self._buf: Any = np.frombuffer(self._data + _PADDING, np.uint8)
+        padded = self._data + _PADDING
+        self._buf: Any = np.frombuffer(padded, np.uint8)
+        # The eight bytes that begin at each place, as one number.
+        self._words: Any = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))
         self._line, self._names = line, [name for name, _ in columns]
         self._wanted = wanted
         self._ends: Index = np.flatnonzero(self._buf == ord("\n"))
@@ -97,7 +98,11 @@ class Runs:
     def _begins(self, at: Index, word: bytes) -> Sure:
         """Where a word stands at these places."""
         found = np.ones(len(at), bool)
-        for offset, letter in enumerate(word):
+        words = len(word) // 8
+        for offset in [*range(0, 8 * words, 8), *([len(word) - 8] if words else [])]:
+            said = int.from_bytes(word[offset : offset + 8], "little")
+            found &= self._words[np.minimum(at + offset, len(self._words) - 1)] == said
+        for offset, letter in enumerate(b"" if words else word):
             found &= self._buf[np.minimum(at + offset, len(self._buf) - 1)] == letter
         return found
 
@@ -171,50 +176,18 @@ class Runs:
         """The columns of the rows that are proved; a cell that is not takes its row out of them."""
         where = np.flatnonzero(self._good)
         sure = np.ones(len(where), bool)
-        found: dict[str, pa.Array] = {}
         texts: dict[str, pa.Array] = {}
-        ids: list[str] = []
         for name, (begins, ends, all_quoted) in self._cells.items():
             begin, end, quoted = begins[where], ends[where], all_quoted[where]
-            if name in REPEATED:
-                raw = strings(self._data, begin, end)
-                new, proved = ca_columns.repeated(name, raw, partial(cell, name))
-                if name in NAMED:
-                    proved &= self._one_line(raw)
-                found |= new
-            elif name in _QUOTED:
+            if name in QUOTED:
                 texts[name], proved = self._inner(name, begin, end, quoted)
             else:
-                proved = ~quoted
-                texts[name] = self._unquoted(name, strings(self._data, begin, end))
-                if name in NUMBERED:
-                    ids.append(name)
+                raw = strings(self._data, begin, end)
+                texts[name] = raw if name in REPEATED else self._unquoted(name, raw)
+                proved = self._one_line(raw) if name in NAMED else ~quoted
             sure &= proved
-        for name, column in TIMES.items():
-            if name in texts:
-                found[column] = texts[name]
-        for name in [name for name in ("Request.RequestID", "RequestID") if name in ids][:1]:
-            found["request_id"], proved = ca_columns.request_ids(texts[name])
-            sure &= proved & (found["request_id"].is_valid().to_numpy(zero_copy_only=False) | (len(ids) == 1))
-        if "SerialNumber" in texts:
-            found["serial"] = texts["SerialNumber"]
-            sure &= ca_columns.serials(texts["SerialNumber"])
-        if "CertificateHash" in texts:
-            found["thumbprint"], proved = ca_columns.thumbprints(texts["CertificateHash"])
-            sure &= proved
-        for column, candidates in (
-            ("requester", ("Request.RequesterName",)),
-            ("subject", ("DistinguishedName", "CommonName")),
-        ):
-            for name in candidates:
-                if name in texts:
-                    found_names, proved = ca_columns.names(texts[name])
-                    if column in found:
-                        # The second is looked at where the first is absent.
-                        proved |= found[column].is_valid().to_numpy(zero_copy_only=False)
-                        found_names = pc.coalesce(found[column], found_names)
-                    found[column] = found_names
-                    sure &= proved
+        found, proved = ca_columns.columns_of(texts, cell)
+        sure &= proved
         heads = pa.array(self._line + self._heads[where]).cast(pa.string())
         numbers = pa.array(self._numbers[where]).cast(pa.string())
         found["location"] = pc.binary_join_element_wise("line ", heads, ", row ", numbers, "")
