@@ -33,7 +33,6 @@ _ENOUGH: Final = 512
 # Rows that are read together, and how few are not worth it.
 _TOGETHER: Final = 8192
 _WORTH: Final = 8
-_DIGIT = re.compile(r"[0-9]")
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
 # Extensions and attributes name no certificate by themselves; they are known to be told apart.
 _OTHERS: Final = {
@@ -260,14 +259,17 @@ def _columns(names: list[str | None], waiting: list[tuple[int, list[str]]]) -> t
     cells = {
         name: column for name, column in zip(names, zip(*(c for _, c in waiting), strict=True), strict=True) if name
     }
+    packed = {name: pa.array(cells[name], pa.string()) for name in wanted}
     told = {
-        cell.strip() for name in _WITH_DIGITS & cells.keys() for cell in set(cells[name]) if not _DIGIT.search(cell)
+        text.strip()
+        for name in _WITH_DIGITS & packed.keys()
+        for text in packed[name].filter(pc.invert(pc.match_substring_regex(packed[name], "[0-9]"))).unique().to_pylist()
     }
     nothing = {"EMPTY", *(cell for cell in told if _WORD.fullmatch(cell) and not _HEX_WORD.fullmatch(cell))}
     sure = np.ones(len(waiting), bool)
     texts: dict[str, pa.Array] = {}
     for name in wanted:
-        column = pa.array(cells[name], pa.string())
+        column = packed[name]
         if name not in _WITH_DIGITS:
             # A name that is another language's word for nothing is one where the row itself uses the word.
             foreign = pc.is_in(column, pa.array(sorted(nothing - {"EMPTY"}), pa.string()))

@@ -6,17 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carecover.evidence import Context, read, read_all, view_text
+from carecover.evidence import Context, read, read_all, view_csv, view_text
 from carecover.evidence.view_runs import Runs
 from carecover.model import Reading
 from carecover.simulator import Scenario, make_incident
 from carecover.simulator.incident import VIEW_COLUMNS
 from carecover.simulator.rendering import DateLocale, DateStyle, view_columns
+from carecover.simulator.rendering import view_csv as rendered_csv
 from carecover.simulator.rendering import view_text as rendered
 
 ZONE = "Europe/Berlin"
@@ -41,6 +43,7 @@ def one_by_one(path: Path, context: Context) -> Reading:
     """The same file, no rows of it read together."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(view_text._Ahead, "here", lambda *_: None)
+        patched.setattr(view_csv, "_columns", lambda _names, waiting: ({}, np.zeros(len(waiting), bool)))
         return read(path, context)
 
 
@@ -145,6 +148,36 @@ def test_whatever_is_done_to_a_text_both_ways_agree(
         text = text[:at] + put + text[at + cut :]
     (tmp_path / "view.txt").write_bytes(text.encode(encoding, "replace"))
     assert_same(tmp_path / "view.txt", Context(ZONE, "mdy"))
+
+
+@pytest.fixture(scope="module")
+def csv_export() -> str:
+    rows = list(make_incident(SCENARIO).view_rows)
+    return "".join(rendered_csv(rows, view_columns(VIEW_COLUMNS), DateStyle("de-DE", ZoneInfo(ZONE))))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp850"])
+@pytest.mark.parametrize("nothing", ["EMPTY", "LEER"])
+def test_a_csv_is_read_the_same_either_way(tmp_path: Path, csv_export: str, encoding: str, nothing: str) -> None:
+    """Also where a person has the name that stands for nothing in the other columns of other rows."""
+    text = csv_export.replace('"EMPTY"', f'"{nothing}"').replace('"CORP\\web.admin"', '"LEER"')
+    (tmp_path / "view.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    for context in (Context(ZONE), Context()):
+        reading = assert_same(tmp_path / "view.csv", context)
+        assert reading.accounting.parsed == len(list(make_incident(SCENARIO).view_rows))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=8))
+def test_whatever_is_done_to_a_csv_both_ways_agree(
+    tmp_path: Path, csv_export: str, changes: list[tuple[float, int, str]]
+) -> None:
+    text = csv_export
+    for place, cut, put in changes:
+        at = int(len(text) * place)
+        text = text[:at] + put + text[at + cut :]
+    (tmp_path / "view.csv").write_text(text, encoding="utf-8")
+    assert_same(tmp_path / "view.csv", Context(ZONE))
 
 
 @pytest.mark.thorough
