@@ -48,8 +48,9 @@ READ_TABLES: Final = (
 _COUNTS: Final = ("parsed", "irrelevant", "duplicate", "rejected")
 # Reading a small file again is cheaper than unpacking what is kept of it.
 _WORTH_KEEPING: Final = 1 << 20
-PROCESSES_FROM: Final = 256 * 1024 * 1024
-"""A file above this is read by processes of our own; to start them is slower than to read a smaller one."""
+PROCESSES_FROM: Final = 4 * 1024 * 1024 * 1024
+"""A file above this is read by processes of our own: to start them, and to bring here what they read, takes longer than
+to read a smaller one (docs/performance.md)."""
 _MOST_PROCESSES: Final = 4
 # Files that workers elsewhere read at once; what they make of them is held here until its turn comes.
 _ITEMS_AHEAD: Final = 4
