@@ -91,7 +91,8 @@ def results(asked: argparse.Namespace) -> Iterator[tuple[str, str]]:
         busy, folder = machine.load(), place_of(asked.cache, asked.size, contest.corpus)
         found = measure.in_turn(contest, able, folder, peers, _say, asked.rounds)
         told = page.table(contest, found, missing)
-        yield name, page.section(name, contest.title, told, _how(asked, asked.rounds, busy))
+        title = contest.title if asked.size == "full" else f"{contest.title}; here a small part of it"
+        yield name, page.section(name, title, told, _how(asked, asked.rounds, busy))
     if "growth" in (asked.names or _NAMES):
         _make(asked, "growth")
         busy, folder = machine.load(), place_of(asked.cache, asked.size, "growth")
