@@ -741,6 +741,7 @@ class Case:
                 for e in self._journal.entries()
             ],
             pseudonyms=names,
+            new_crls=self._returned().crls,
         )
         return document, tables, names
 

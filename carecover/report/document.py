@@ -18,6 +18,8 @@ from carecover.report.timeline import Timeline
 
 # A board reads no thousand rows; the case holds them all.
 MAX_ROWS: Final = 200
+# About eight pages of print: two hundred honest rows stay below it, hostile ones of six thousand letters do not.
+MAX_LETTERS: Final = 60_000
 # Longer than any honest subject or file name; a hostile one must not fill the report.
 MAX_TEXT: Final = 300
 # Reasons are whole sentences, and what they say last counts as much.
@@ -180,8 +182,10 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
     >>> clean("a\\u202eb\\nc")
     'a[U+202E]b c'
     """
-    text = " ".join(str(value)[: limit + 1].split())
-    cut = len(text) > limit
+    whole = str(value)
+    text = " ".join(whole[: limit + 1].split())
+    # A cut that falls between two words leaves no letter too many, and is a cut all the same.
+    cut = len(text) > limit or bool(whole[limit + 1 :].strip())
     shown = "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c)[0] == "C" else c for c in text[:limit])
     return shown + "…" if cut else shown
 

@@ -55,6 +55,9 @@ _OUTAGES: Final[Columns] = (
 def steps(case: Material) -> Section:
     """What is still open of what has to be done first."""
     say, table = case.say, case.table("first_steps")
+    if case.edition == "redacted":
+        # The sentences are free text: that they are left out does not mean that there are none.
+        return Section("steps", say("steps"), (Paragraph(say("withheld")),))
     if table.empty:
         return Section("steps", say("steps"), (Paragraph(say("steps_none")),))
     blocks: list[Block] = []

@@ -52,8 +52,14 @@ class Sheet:
 
 
 def arranged(table: Table, notes_title: str) -> Sheet:
-    """The table for readers; nothing of it is left out. ``notes_title`` heads the column of the notes' numbers."""
+    """The table for readers; nothing that is known is left out.
+
+    ``notes_title`` heads the column of the notes' numbers.
+    """
     beside = [n for n, column in enumerate(table.columns) if column.kind != "detail"]
+    # A column that is a dash in every row tells nothing, and costs the others their room.
+    known = [n for n in beside if any(row[n] != ABSENT for row in table.rows)]
+    beside = (known or beside[:1]) if table.rows else beside
     below = [n for n, column in enumerate(table.columns) if column.kind == "detail"]
     english = frozenset(table.english)
 

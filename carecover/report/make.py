@@ -6,7 +6,7 @@ incident reports ask for. What only people know is left open, visibly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,11 +16,12 @@ import pandas as pd
 from carecover.errors import UsageError
 from carecover.model import CaseFacts, Plan, SignOff
 from carecover.report import closing, found, narrative, proving, records, redacted
-from carecover.report.document import Act, Document, Execution, clean, minute
+from carecover.report.document import Act, Document, Execution, Kind, Section, clean, minute
 from carecover.report.fields import checked
 from carecover.report.material import Material, zone
 from carecover.report.redacted import Pseudonyms
 from carecover.report.texts import Words
+from carecover.report.timeline import make_timeline
 
 AUDIENCES: Final = ("all", "leadership", "technical", "legal")
 
@@ -43,6 +44,7 @@ def make_document(
     told: Mapping[str, str] | None = None,
     acts: Sequence[Act] = (),
     pseudonyms: Pseudonyms | None = None,
+    new_crls: pd.DataFrame | None = None,
 ) -> Document:
     """The report on a case as it stands; nothing is read, written or looked up.
 
@@ -50,13 +52,16 @@ def make_document(
     missing ones count as empty. ``rehearsal`` is the newest one, or just its outcomes, and
     ``executions`` are the runs on the real CA. ``trusted_until`` is the end of the visibility
     clock (proof.trusted_until of table visibility). ``told`` is what people wrote (fields.FIELDS), ``acts`` the
-    journal. ``audience`` is one of AUDIENCES, and ``pseudonyms`` makes the edition for outsiders. Raises UsageError
-    where the case's time zone, the language, the audience or a field is unknown.
+    journal, ``new_crls`` the lists handed to ``verify`` (columns of table crls). ``audience`` is one of AUDIENCES, and
+    ``pseudonyms`` makes the edition for outsiders. Raises UsageError where the case's time zone, the language, the
+    audience or a field is unknown.
     """
     say = Words(language)
     if audience not in AUDIENCES:
         raise UsageError(f"There is no report for '{clean(audience, 40)}'; there is one for: {', '.join(AUDIENCES)}.")
     rehearsed = Execution(rehearsal) if isinstance(rehearsal, pd.DataFrame) else rehearsal
+    # Drawn of numbers and times only: outsiders see what everybody sees, though not the tables behind it.
+    drawn = make_timeline(tables, facts, language)
     if pseudonyms is not None:
         names = replace(pseudonyms, withheld=say("withheld"))
         case_name, facts = names("case", case_name) or "", redacted.facts(facts, names)
@@ -65,6 +70,7 @@ def make_document(
         rehearsed = redacted.execution(rehearsed, names)
         executions = [run for run in (redacted.execution(one, names) for one in executions) if run is not None]
         acts = [redacted.act(one, names) for one in acts]
+        new_crls = None if new_crls is None else redacted.tables({"crls": new_crls}, names)["crls"]
     case = Material(
         case_name,
         facts,
@@ -83,15 +89,19 @@ def make_document(
         checked(told or {}),
         tuple(acts),
         "full" if pseudonyms is None else "redacted",
+        drawn,
+        new_crls,
     )
+    written = [(writer(case), readers) for writer, readers in _WRITERS]
+    sections = tuple(section for section, readers in written if audience == "all" or audience in readers)
     return Document(
         language=language,
         title=say("title"),
         subtitle=say("subtitle"),
         ca_name=case.ca,
         status=narrative.status(case),
-        head=narrative.head(case),
-        sections=tuple(writer(case) for writer, readers in _WRITERS if audience == "all" or audience in readers),
+        head=replace(head := narrative.head(case), rows=(*head.rows, _readers(say, audience, written))),
+        sections=sections,
         footer=say("footer", version=version, made_at=minute(made_at) + " UTC", case=clean(case_name)),
         interface={key: say(key) for key in _INTERFACE},
         made_at=made_at,
@@ -99,6 +109,18 @@ def make_document(
         edition=case.edition,
         audience=audience,
     )
+
+
+def _readers(say: Words, audience: str, written: Sequence[tuple[Section, frozenset[str]]]) -> tuple[str, str, Kind]:
+    """Who of the three audiences reads which sections, or for which of them this report was cut."""
+
+    def titles(keep: Callable[[frozenset[str]], bool]) -> str:
+        return ", ".join(section.title for section, readers in written if keep(readers))
+
+    if audience == "all":
+        some, few = titles(lambda readers: "leadership" in readers), titles(lambda readers: "legal" not in readers)
+        return say("head_readers"), say("readers_all", leadership=some, not_legal=few), "text"
+    return say("head_readers"), say(f"readers_{audience}", n=len(written)), "text"
 
 
 # The few words that a renderer adds.

@@ -26,6 +26,7 @@ from carecover.model import (
 from carecover.report.document import (
     ABSENT,
     MAX_DETAIL,
+    MAX_LETTERS,
     MAX_ROWS,
     MAX_TEXT,
     Act,
@@ -42,6 +43,7 @@ from carecover.report.document import (
 from carecover.report.fields import paragraphs
 from carecover.report.recorded import in_zone
 from carecover.report.texts import Words
+from carecover.report.timeline import Timeline
 
 VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
 # Columns that hold sentences of the case's tables, which the rooms write in English.
@@ -77,6 +79,10 @@ class Material:
     told: Mapping[str, str] = field(default_factory=dict)
     acts: tuple[Act, ...] = ()
     edition: str = "full"
+    timeline: Timeline | None = None
+    """The picture's counts where they are of more tables than these: an edition for outsiders shows them all."""
+    new_crls: pd.DataFrame | None = None
+    """The lists handed to ``verify``, in the columns of table crls."""
 
     def table(self, name: str) -> pd.DataFrame:
         """The table, empty where the case has none."""
@@ -147,17 +153,29 @@ class Material:
         total: int,
         source: str = "",
     ) -> Table:
-        """A Table of the first MAX_ROWS rows; ``source`` names the case's table that holds the rest."""
+        """A Table of the first rows: at most MAX_ROWS, and no more than MAX_LETTERS hold.
+
+        ``source`` names the case's table that holds the rest.
+        """
         english: list[tuple[int, int]] = []
+        letters, once = 0, set[tuple[int, str]]()
         shown: list[tuple[str, ...]] = []
         for row in islice(rows, MAX_ROWS):
             texts: list[str] = []
             for value, (title, kind) in zip(row, columns, strict=True):
-                text = self.cell(self._open(value, kind), MAX_DETAIL if kind == "detail" else MAX_TEXT)
+                # Sentences are said to their end: what they say last counts as much.
+                limit = MAX_DETAIL if kind == "detail" or title in RECORDED else MAX_TEXT
+                text = self.cell(self._open(value, kind), limit)
                 if title in RECORDED and isinstance(value, str):
                     text, foreign = self.recorded(text)
                     english += [(len(shown), len(texts))] if foreign else []
+                # What repeats is told once, below the table.
+                letters += 0 if kind == "detail" and (len(texts), text) in once else len(text)
+                once.add((len(texts), text))
                 texts.append(text)
+            if letters > MAX_LETTERS and shown:
+                english = [place for place in english if place[0] < len(shown)]
+                break
             shown.append(tuple(texts))
         foreign_columns = {column for _, column in english}
         headings = tuple(

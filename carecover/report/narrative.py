@@ -37,9 +37,9 @@ _IMPACT: Final[Columns] = (
 _DUMMIES: Final[Columns] = (
     ("column_state", "verdict"),
     ("column_serial", "serial"),
-    ("column_file", "name"),
     ("column_person", "name"),
     ("column_when", "time"),
+    ("column_file", "detail"),
     ("column_sha256", "detail"),
 )
 _REPLACE: Final[Columns] = (
@@ -147,7 +147,7 @@ def summary(case: Material) -> Section:
         texts.append(say("summary_owners", n=owners) + (" " + say("summary_replace", n=first) if first else ""))
     if case.rehearsal:
         texts.append(say("summary_rehearsed"))
-    timeline = make_timeline(case.tables, facts, say.language)
+    timeline = case.timeline or make_timeline(case.tables, facts, say.language)
     caption = say("picture_caption" if timeline.bins else "picture_empty", description=timeline.description)
     steps = case.table("first_steps")
     stop = steps.loc[steps["when"] == "stop", "step"].dropna()
@@ -221,7 +221,8 @@ def _events(case: Material) -> list[tuple[datetime, str]]:
     for at, paths in case.table("evidence").groupby("added_at")["path"]:
         what = say("event_evidence", n=len(paths), name=file_name(paths.iloc[0]))
         events.append((moment_of(pd.Timestamp(str(at))), what))
-    for row in case.table("crls").head(MAX_LIST).to_dict("records"):
+    lists = pd.concat([case.table("crls").head(MAX_LIST), *([] if case.new_crls is None else [case.new_crls])])
+    for row in lists.drop_duplicates("crl_sha256").head(2 * MAX_LIST).to_dict("records"):
         if row["signed_by_ca"] is True and isinstance(row["crl_number"], str):
             key = "event_crl_delta" if row["is_delta"] is True else "event_crl"
             events.append((moment_of(row["this_update"]), say(key, number=clean(row["crl_number"], 50))))
@@ -298,9 +299,9 @@ def risks(case: Material) -> Section:
     dummies = case.table("dummies")
     if len(dummies):
         listed = (
-            (state, serial, file_name(file), *rest)
-            for state, serial, file, *rest in rows_of(
-                first_of(dummies, "state", ("leftover", "pinned")), ("state", "serial", "file", "by", "at", "sha256")
+            (state, serial, by, at, file_name(file), digest)
+            for state, serial, by, at, file, digest in rows_of(
+                first_of(dummies, "state", ("leftover", "pinned")), ("state", "serial", "by", "at", "file", "sha256")
             )
         )
         blocks.append(case.sheet("dummies_caption", _DUMMIES, listed, len(dummies), "dummies"))

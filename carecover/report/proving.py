@@ -27,7 +27,7 @@ _RUNS: Final[Columns] = (
     ("column_when", "time"),
     ("column_phase", "text"),
     ("column_code", "number"),
-    ("column_transcript", "digest"),
+    ("column_transcript", "detail"),
 )
 _OUTCOMES: Final[Columns] = (
     ("column_verdict", "verdict"),
@@ -110,7 +110,7 @@ def execution(case: Material) -> Section:
     blocks: list[Block] = []
     if case.executions:
         runs = [
-            (run.name, run.at, phase, code, " ".join(run.transcript_sha256[:3]) or None)
+            (run.name, run.at, phase, code, " ".join(run.transcript_sha256) or None)
             for run in case.executions
             for phase, code in run.phases or ((None, None),)
         ]
@@ -218,12 +218,18 @@ def _lint(case: Material) -> list[Block]:
 
 
 def _lists(case: Material) -> list[Block]:
-    say, crls = case.say, case.table("crls")
-    if crls.empty:
-        return []
+    crls = case.table("crls")
+    blocks: list[Block] = [] if crls.empty else [_listed(case, crls, "crls_caption", "crls")]
+    if case.new_crls is not None and len(case.new_crls):
+        blocks.append(_listed(case, case.new_crls, "new_crls_caption", ""))
+    return blocks
+
+
+def _listed(case: Material, crls: pd.DataFrame, caption: str, source: str) -> Table:
+    say = case.say
     names = ("crl_number", "is_delta", "this_update", "next_update", "entries", "signed_by_ca", "crl_sha256")
     listed = (
         (number, say("delta" if delta is True else "base"), begin, end, n, say("yes" if own is True else "no"), sha)
         for number, delta, begin, end, n, own, sha in rows_of(crls, names)
     )
-    return [case.sheet("crls_caption", _CRLS, listed, len(crls), "crls")]
+    return case.sheet(caption, _CRLS, listed, len(crls), source)

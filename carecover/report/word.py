@@ -46,6 +46,7 @@ _MONO: Final = ("serial", "digest")
 _PIXELS_SCALE: Final = 2.5
 # Fonts that every system has, or has one of the same widths for: the columns are measured for them.
 _FONT: Final = "Arial"
+_MONO_ID: Final = "CarecoverMono"
 _MONO_FONT: Final = "Courier New"
 _SVG: Final = "http://schemas.microsoft.com/office/drawing/2016/SVG/main"
 
@@ -227,7 +228,7 @@ def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
             row._tr.get_or_add_trPr().append(_element("w:cantSplit"))
             cell = row.cells[0].merge(row.cells[-1]) if len(shown.columns) > 1 else row.cells[0]
             line = cell.paragraphs[0]
-            line.style = "Carecover Detail"
+            _styled(line, "Carecover Detail")
             for place, (column, text) in enumerate(told.below):
                 line.add_run(("   " if place else "") + f"{column.title} ").bold = True
                 line.add_run(text)
@@ -262,10 +263,17 @@ def _borders(sheet: Any) -> None:  # noqa: ANN401
 
 def _write(cell: Any, text: str, kind: Kind, style: str, *, bold: bool = False) -> None:  # noqa: ANN401
     line = cell.paragraphs[0]
-    line.style = style
-    run = line.add_run(text, style="Carecover Mono" if kind in _MONO else None)
+    _styled(line, style)
+    run = line.add_run(text)
+    if kind in _MONO:
+        run._r.style = _MONO_ID
     if bold:
         run.bold = True
+
+
+def _styled(line: Any, style: str) -> None:  # noqa: ANN401
+    """Give a paragraph one of our styles by its identifier: looking it up by name reads all styles, for each cell."""
+    line._p.style = style.replace(" ", "")
 
 
 def _element(tag: str, **attributes: str) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -30,7 +31,7 @@ import pandas as pd
 import pytest
 
 from carecover.errors import UsageError
-from carecover.model import TABLES, CaseFacts, SignOff
+from carecover.model import TABLES, CaseFacts, SignOff, sha256_hex
 from carecover.report import FORMS, LANGUAGES, Act, Document, Execution, Pseudonyms, make_document, render
 from carecover.report.document import Items, OpenField, Paragraph, Picture, Table, Terms, Tiles
 from carecover.report.redacted import CODES, WORDS
@@ -39,13 +40,16 @@ from . import sample
 
 GOLDENS: Final = Path(__file__).parent / "goldens"
 # The PDF needs Pango, and poppler reads it: both come from the system.
-PDF: Final = pytest.param(
-    ".pdf",
-    marks=pytest.mark.skipif(
-        importlib.util.find_spec("weasyprint") is None or shutil.which("pdftotext") is None,
-        reason="no WeasyPrint or no poppler is here",
-    ),
-)
+HAS_PDF: Final = importlib.util.find_spec("weasyprint") is not None and shutil.which("pdftotext") is not None
+NEEDS_PDF: Final = pytest.mark.skipif(not HAS_PDF, reason="no WeasyPrint or no poppler is here")
+PDF: Final = pytest.param(".pdf", marks=NEEDS_PDF)
+# Slow to lay out in full: the same sentences go through the page and the tables in every run.
+THOROUGH: Final = {
+    ".pdf": pytest.param(".pdf", marks=[NEEDS_PDF, pytest.mark.thorough]),
+    ".docx": pytest.param(".docx", marks=pytest.mark.thorough),
+}
+# The languages have goldens of their own; each of them is written by one of the forms.
+LANGUAGE_OF: Final = dict.fromkeys((".pdf", ".xlsx", ".json"), "de")
 EVERY: Final = [PDF if form == ".pdf" else form for form in FORMS]
 FORMULAS: Final = ("=1+1", "+1", "-1+1|cmd", "@SUM(A1)", "\t=1", '=HYPERLINK("http://evil.example")', "\u202e=1")
 # Nothing is longer than any honest text: lone letters are laid out one by one in a PDF.
@@ -185,14 +189,21 @@ def said(form: str, data: bytes, folder: Path) -> str:
 # ------------------------------------------------------------------------------ the same bytes
 
 
-@pytest.mark.parametrize("form", EVERY)
-def test_the_same_case_makes_the_same_bytes(form: str) -> None:
-    # What a PDF is made of is slow to lay out: an empty case does.
-    name, case = ("empty", sample.empty()) if form == ".pdf" else ("small", small(sample.realistic(), 1))
-    # The languages have goldens of their own; each of them is written twice by one of the forms.
-    language = "de" if form in (".pdf", ".xlsx", ".json") else "en"
-    again = render(make_document(**case, language=language), form, case["tables"])
-    assert again == written(form, name, language)
+def told_apart(forms: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each form of a sample; what a PDF is made of is slow to lay out: an empty case does."""
+    names = {form: "empty" if form == ".pdf" else "small" for form in forms}
+    return {form: sha256_hex(written(form, name, LANGUAGE_OF.get(form, "en"))) for form, name in names.items()}
+
+
+def test_the_same_case_makes_the_same_bytes_in_another_process_zone_and_order_of_sets() -> None:
+    forms = [form for form in FORMS if form != ".pdf" or HAS_PDF]
+    code = f"import json; from tests.report.test_forms import told_apart; print(json.dumps(told_apart({forms!r})))"
+    elsewhere = os.environ | {"PYTHONHASHSEED": "4711", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    again = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2], env=elsewhere, check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    assert json.loads(again.stdout) == told_apart(forms)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -219,7 +230,7 @@ def test_another_ending_is_refused_with_those_that_there_are() -> None:
 
 @pytest.mark.parametrize("form", EVERY)
 def test_a_case_of_which_nothing_is_known_is_written_too(form: str) -> None:
-    data = written(form, "empty")
+    data = written(form, "empty", LANGUAGE_OF.get(form, "en"))
     if form in (".docx", ".xlsx", ".zip"):
         assert parts(data)
     if form == ".docx":
@@ -320,7 +331,7 @@ def test_json_says_what_stood_there_and_hides_nothing() -> None:
     assert json.loads(text)["ca_name"] == EVIL[1]
 
 
-@pytest.mark.parametrize("form", [PDF])
+@pytest.mark.parametrize("form", [THOROUGH[".pdf"]])
 def test_markup_in_a_pdf_stays_text(form: str, tmp_path: Path) -> None:
     data = written(form, "hostile, brief")
     assert not re.search(rb"/(JavaScript|JS|Launch|OpenAction|EmbeddedFiles|AA)\b", data)
@@ -331,10 +342,35 @@ def test_markup_in_a_pdf_stays_text(form: str, tmp_path: Path) -> None:
     assert "[U+202E]exe.dorc" in "".join(text.split()), "poppler marks the Arabic after it by itself"
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("form", [PDF, ".docx"])
+def test_a_hundred_thousand_hostile_findings_make_a_report_of_bounded_length(form: str, tmp_path: Path) -> None:
+    """Words of 50,000 letters in every column; what is not shown is counted, and in the tables beside the report."""
+    case = sample.hostile(100_000)
+    document = make_document(**case)
+    data = render(document, form, case["tables"])
+    if form == ".pdf":
+        told = asked("pdfinfo", data=data, folder=tmp_path)
+        assert int(re.findall(r"Pages:\s*(\d+)", told)[0]) < 200
+        return
+    opened = docx.Document(io.BytesIO(data))
+    assert max(len(table.rows) for table in opened.tables) <= 1 + 2 * 200
+    assert max(len(line.text) for line in opened.paragraphs) < 20_000
+
+
 # ------------------------------------------------------------------------- what outsiders see
 
 
-@pytest.mark.parametrize("form", EVERY)
+def test_to_outsiders_nothing_untrue_is_said_of_what_is_left_out() -> None:
+    full, less = (make_document(**sample.realistic(), pseudonyms=p) for p in (None, Pseudonyms(b"k" * 32)))
+    blocks = [{one.key: one.blocks for one in document.sections} for document in (full, less)]
+    drawn = [next(b for b in found["summary"] if isinstance(b, Picture)) for found in blocks]
+    assert drawn[0] == drawn[1], "counts and times only: the rows that are known to the CA are not none"
+    assert len(blocks[0]["steps"]) > 1
+    assert blocks[1]["steps"] == (Paragraph("withheld in this edition"),), "not: nothing is to be done"
+
+
+@pytest.mark.parametrize("form", [THOROUGH.get(form, form) for form in FORMS])
 def test_the_edition_for_outsiders_names_nobody_in_any_form(form: str, tmp_path: Path) -> None:
     """The full edition has the marker: what is looked for would be found."""
     # What is slow to lay out has one row of each table.
@@ -360,7 +396,11 @@ def test_a_pseudonym_is_the_same_everywhere_and_another_under_another_key() -> N
 
 @pytest.mark.parametrize("form", [PDF])
 @pytest.mark.parametrize(
-    ("language", "title"), [("en", "Post-incident report"), ("de", "Abschlussbericht zum Vorfall")]
+    ("language", "title"),
+    [
+        ("de", "Abschlussbericht zum Vorfall"),
+        pytest.param("en", "Post-incident report", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_pdf_is_tagged_and_has_a_title(form: str, language: str, title: str, tmp_path: Path) -> None:
     """A screen reader gets headings, lists and the picture by the structure."""

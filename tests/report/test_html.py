@@ -24,9 +24,11 @@ from carecover.model import ACTIONS, FINDING_KINDS, TABLES, CaseFacts, SignOff
 from carecover.report import Execution, make_document, render_html
 from carecover.report.document import (
     MAX_DETAIL,
+    MAX_LETTERS,
     MAX_ROWS,
     MAX_TEXT,
     Document,
+    Heading,
     Items,
     Paragraph,
     Picture,
@@ -34,6 +36,7 @@ from carecover.report.document import (
     cell,
     clean,
 )
+from carecover.report.layout import arranged
 from carecover.report.material import VERDICTS
 from carecover.report.texts import LANGUAGES, Words
 
@@ -165,6 +168,53 @@ def test_a_hundred_thousand_findings_show_two_hundred_and_say_so() -> None:
     assert "The first 200 of 106,000 rows. All of them: carecover table CASE findings" in html
     assert "94,000 orphaned certificates" in html
     assert len(html) < 700_000
+
+
+def test_long_rows_are_fewer_and_the_most_urgent_stay() -> None:
+    case = sample.realistic()
+    outcomes = pd.concat([case["tables"]["outcomes"]] * 40, ignore_index=True)
+    outcomes["why"] = [f"{n} {'W' * 50_000}" for n in range(len(outcomes))]
+    document = make_document(**case | {"tables": {**case["tables"], "outcomes": outcomes}})
+    found = table(document, "What is proved about every decision")
+    assert MAX_LETTERS // 2 < sum(len(text) for text in column(found, "Why")) <= MAX_LETTERS
+    assert 40 <= len(found.rows) < 60, "of 2,120"
+    assert set(column(found, "Verdict")[:40]) == {"failed"}
+    assert f"The first {len(found.rows)} of 2,120 rows" in str(found.note)
+
+
+def test_a_text_that_is_cut_between_two_words_says_so() -> None:
+    assert clean("a" * 300 + " b") == "a" * 300 + "…"
+    assert clean("a" * 300 + " \n ") == "a" * 300
+    assert clean("a" * 299 + "  " + "b" * 9_000).endswith("…")
+
+
+def test_a_column_of_dashes_is_not_shown_and_a_table_of_dashes_keeps_its_first() -> None:
+    columns = (Heading("Serial"), Heading("Place"), Heading("Why", "detail"))
+    sheet = arranged(Table("t", columns, (("1", "—", "x"), ("2", "—", "y")), 2), "Notes")
+    assert [(one.title, sheet.rows[0].cells) for one in sheet.columns] == [("Serial", ("1",))]
+    assert len(arranged(Table("t", columns, (("—", "—", "—"),), 1), "Notes").columns) == 1
+    assert len(arranged(Table("t", columns, (), 0), "Notes").columns) == 2
+
+
+def test_the_list_that_proves_stands_in_the_order_of_events_and_in_a_table() -> None:
+    case = sample.realistic()
+    crls = case["tables"]["crls"]
+    before, after = crls.head(1), crls.tail(1)
+    document = make_document(**case | {"tables": {**case["tables"], "crls": before}}, new_crls=after)
+    (number,) = after["crl_number"]
+    assert column(table(document, "Certificate revocation lists handed in after the work"), "Number") == [number]
+    assert f"CRL {number} of the CA begins" in column(table(document, "Events in order"), "What")
+
+
+@pytest.mark.parametrize(
+    ("audience", "told"),
+    [("all", "leadership: Summary, What happened, Impact"), ("leadership", "leadership; the whole report has 13")],
+)
+def test_the_head_says_who_reads_what(audience: str, told: str) -> None:
+    (readers,) = [
+        text for name, text, _ in make_document(**sample.empty(), audience=audience).head.rows if name == "Readers"
+    ]
+    assert readers.startswith(told)
 
 
 def test_no_row_is_left_out_of_a_short_table() -> None:
