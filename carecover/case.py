@@ -427,8 +427,9 @@ class Case:
         target = bundles.empty_folder(place, archive=archive)
         with self._folder.locked():
             files = remediation.prepare_bundle(
-                plan, self._certificate_files(plan), signoffs=self.sign_offs(plan), journal_head=self._journal.head
-            )
+                plan, self._certificate_files(plan), signoffs=self.sign_offs(plan), journal_head=self._journal.head,
+                written=self._written(plan),
+            )  # fmt: skip
             packed = bundles.pack(files, plan.digest)
             written = bundles.write_files(target, files)
             self._record("export", _handed_out(plan, files, packed))
@@ -1053,13 +1054,29 @@ class Case:
         return remediation.pinned_bundle(
             plan, self._certificate_files(plan), pins, _of_pins(pins, dummies), leftovers=leftovers,
             signoffs=self.sign_offs(plan), journal_head=self._journal.head,
+            written=self._written(plan, {p.serial: p.sha256 for p in pins}),
         )  # fmt: skip
 
     def _longer(self, plan: Plan, pins: Sequence[Pin], dummies: Mapping[str, bytes], now: datetime) -> dict[str, bytes]:
         return remediation.longer_bundle(
             plan, self._certificate_files(plan), pins, _of_pins(pins, dummies), now=now,
-            signoffs=self.sign_offs(plan), journal_head=self._journal.head,
+            signoffs=self.sign_offs(plan), journal_head=self._journal.head, written=self._written(plan),
         )  # fmt: skip
+
+    def _written(self, plan: Plan, pins: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The batches of this plan (with these pins) that were written before, each with the head that it names.
+
+        Written again they are the same files: one of them may lie on a CA already, where another is refused.
+        """
+        heads: dict[str, str] = {}
+        for entry in self._journal.entries():
+            said = entry.details
+            if entry.act not in ("export", "pin", "longer") or said["digest"] != plan.digest:
+                continue
+            if entry.act != "pin" or said["pins"] == pins:
+                for name in said["files"]:
+                    heads.setdefault(name, entry.previous)
+        return heads
 
     def _destroyed(self, digests: Sequence[str], person: str) -> pd.DataFrame:
         """Record what a person says of leftover dummies; returns table ``dummies``."""

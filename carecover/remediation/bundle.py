@@ -16,6 +16,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -81,18 +82,22 @@ def prepare_bundle(
     *,
     signoffs: Sequence[SignOff] = (),
     journal_head: str | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """The bundle as far as it can be written before any dummy is made: file name → bytes.
 
     ``certificates``: SHA-256 → DER of the CA's own certificates and of every original in
     the plan. ``signoffs`` are shown to people, not checked. Where dummies are needed there
-    is a ``prepare.cmd`` and no ``revoke.cmd`` yet; else ``revoke.cmd`` is complete. Raises
-    RefusedError for a plan or certificate that does not hold together.
+    is a ``prepare.cmd`` and no ``revoke.cmd`` yet; else ``revoke.cmd`` is complete. ``written``:
+    the journal's head at which a batch of this plan was first written, by its name; done again it
+    is the same file, which may lie on a CA already. Raises RefusedError for a plan or certificate
+    that does not hold together.
     """
     stage: handout.Stage = "prepare" if plan.needs_dummies else "run"
-    files = common_files(plan, certificates, stage=stage, signoffs=signoffs, journal_head=journal_head)
+    heads = Heads(journal_head, written or {})
+    files = common_files(plan, certificates, stage=stage, signoffs=signoffs, heads=heads)
     if not plan.needs_dummies:
-        files |= _run_files(plan, {}, journal_head)
+        files |= _run_files(plan, {}, heads)
     return with_manifest(plan, files, journal_head)
 
 
@@ -105,18 +110,21 @@ def pinned_bundle(
     leftovers: Mapping[str, str] | None = None,
     signoffs: Sequence[SignOff] = (),
     journal_head: str | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """The whole bundle, with the hash of every dummy written into ``revoke.cmd``.
 
     ``dummies``: serial → bytes of the file as ``prepare.cmd`` or ``longer.cmd`` made it.
-    ``leftovers``: dummies that are not used, name → SHA-256, to be told to people. Raises
-    RefusedError where a pin is missing, has a problem, or is not that file's.
+    ``leftovers``: dummies that are not used, name → SHA-256, to be told to people.
+    ``written`` as for ``prepare_bundle``. Raises RefusedError where a pin is missing, has a
+    problem, or is not that file's.
     """
     by_serial = {pin.serial: pin for pin in pins}
     if len(by_serial) != len(pins):
         raise RefusedError("Two dummies were pinned for one serial number: only one can be imported. Pin again.")
+    heads = Heads(journal_head, written or {})
     files = common_files(
-        plan, certificates, stage="run", pins=pins, leftovers=leftovers, signoffs=signoffs, journal_head=journal_head
+        plan, certificates, stage="run", pins=pins, leftovers=leftovers, signoffs=signoffs, heads=heads
     )
     for item in plan.items:
         if item.method != "dummy":
@@ -129,11 +137,23 @@ def pinned_bundle(
         if sha256_hex(data) != pin.sha256:
             raise RefusedError(f"{item.serial}: the dummy was changed after it was checked: pin again.")
         files[_dummy_name(item, pin)] = data
-    files |= _run_files(plan, by_serial, journal_head)
+    files |= _run_files(plan, by_serial, heads)
     return with_manifest(plan, files, journal_head)
 
 
 # ------------------------------------------------------------------------------- the files
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The journal's head that each batch names: the one of now, unless the batch was written before."""
+
+    now: str | None
+    written: Mapping[str, str]
+
+    def of(self, name: str) -> str | None:
+        """The head that the batch of this name has."""
+        return self.written.get(name, self.now)
 
 
 def common_files(
@@ -144,7 +164,7 @@ def common_files(
     pins: Sequence[Pin] = (),
     leftovers: Mapping[str, str] | None = None,
     signoffs: Sequence[SignOff] = (),
-    journal_head: str | None = None,
+    heads: Heads,
 ) -> dict[str, bytes]:
     """What every form of the bundle has: for people, for ``verify``, the originals, and prepare.cmd where it is needed.
 
@@ -169,19 +189,19 @@ def common_files(
                 )
             files[certificate_name(item)] = data
     if plan.needs_dummies:
-        files["prepare.cmd"] = _prepare(plan, certificates, journal_head)
+        files["prepare.cmd"] = _prepare(plan, certificates, heads.of("prepare.cmd"))
     return files
 
 
-def _run_files(plan: Plan, pins: Mapping[str, Pin], journal_head: str | None) -> dict[str, bytes]:
+def _run_files(plan: Plan, pins: Mapping[str, Pin], heads: Heads) -> dict[str, bytes]:
     """revoke.cmd, and undo.cmd where the plan releases something or sets a hold."""
     listed = [item for item in plan.items if item.action in ("revoke", "restore")]
     calls = [_item_line(item, item.action, pins) for item in listed]
-    files = {"revoke.cmd": batch(plan, scripts.REVOKE, calls, journal_head)}
+    files = {"revoke.cmd": batch(plan, scripts.REVOKE, calls, heads.of("revoke.cmd"))}
     undone = [_item_line(item, "unrevoke", pins) for item in plan.items if item.action == "unrevoke"]
     undone += [_item_line(item, "release", pins) for item in listed if item.reason == RevocationReason.CERTIFICATE_HOLD]
     if undone:
-        files["undo.cmd"] = batch(plan, scripts.UNDO, undone, journal_head)
+        files["undo.cmd"] = batch(plan, scripts.UNDO, undone, heads.of("undo.cmd"))
     return files
 
 

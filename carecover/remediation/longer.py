@@ -93,17 +93,19 @@ def longer_bundle(
     now: datetime,
     signoffs: Sequence[SignOff] = (),
     journal_head: str | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """The bundle with ``longer.cmd`` and the dummies it starts from; empty where none can be signed again.
 
-    ``certificates`` as for ``prepare_bundle``; ``pins`` and ``dummies`` (serial → bytes) as
+    ``certificates`` and ``written`` as for ``prepare_bundle``; ``pins`` and ``dummies`` (serial → bytes) as
     found; ``now`` is when the lives are counted from. Raises RefusedError like ``prepare_bundle``.
     """
     short = {pin.serial: pin for pin in pins if pin.can_be_longer}
     if not short:
         return {}
     signers = bundle.signers(plan, certificates)
-    files = bundle.common_files(plan, certificates, stage="longer", signoffs=signoffs, journal_head=journal_head)
+    heads = bundle.Heads(journal_head, written or {})
+    files = bundle.common_files(plan, certificates, stage="longer", signoffs=signoffs, heads=heads)
     calls = []
     for item in plan.items:
         pin = short.get(item.serial)
@@ -111,7 +113,7 @@ def longer_bundle(
             continue
         files[pin.name] = dummies[item.serial]
         calls.append(_call(item, pin, signers[item.ca_cert_index], now))
-    files["longer.cmd"] = bundle.batch(plan, LONGER, calls, journal_head)
+    files["longer.cmd"] = bundle.batch(plan, LONGER, calls, heads.of("longer.cmd"))
     return bundle.with_manifest(plan, files, journal_head)
 
 

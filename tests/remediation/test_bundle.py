@@ -166,6 +166,16 @@ def test_the_manifest_names_every_file_and_the_digest(incident: Incident) -> Non
     }
 
 
+def test_a_batch_that_is_written_again_names_the_head_of_the_first_time(incident: Incident) -> None:
+    plan = incident.plan()
+    first = prepare_bundle(plan, incident.certificates, journal_head="a" * 64)
+    again = prepare_bundle(
+        plan, incident.certificates, journal_head="b" * 64, written={"prepare.cmd": "a" * 64, "README.txt": "c" * 64}
+    )
+    assert again["prepare.cmd"] == first["prepare.cmd"], "it may lie on a CA already"
+    assert json.loads(again["manifest.json"])["journal_head"] == "b" * 64
+
+
 def test_text_files_are_ascii_with_windows_line_ends(incident: Incident) -> None:
     for name, data in whole(incident).items():
         if name.endswith((".cmd", ".txt", ".html")) or name == "manifest.json":
