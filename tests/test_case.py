@@ -568,9 +568,15 @@ def test_the_whole_way_of_a_bundle(story: Story, tmp_path: Path) -> None:
     host = _prepared(case, story, bundle)
     with pytest.raises(RefusedError, match="analyst"):
         case.pin(bundle, by=ANALYST.upper())
+    prepared = (bundle / "prepare.cmd").read_bytes()
     pins = case.pin(bundle, by=REVIEWER)
     assert len(pins) == sum(item.method == "dummy" for item in case.plan().items)
+    written = (bundle / "revoke.cmd").read_bytes()
+    case.pin(bundle, by=REVIEWER)
+    assert (bundle / "revoke.cmd").read_bytes() == written, "it may lie on the CA already"
     assert case.batch(tmp_path / "second"), "a second export of the same plan"
+    for folder in (bundle, tmp_path / "second"):
+        assert (folder / "prepare.cmd").read_bytes() == prepared
     ran = case.run(bundle, on=host)
     assert ran.finished, ran.phases
     outcomes = case.verify([bundle / "logs", bundle / "out"])

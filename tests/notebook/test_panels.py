@@ -583,17 +583,17 @@ def test_a_reason_is_explained_and_required(case: Case) -> None:
     assert len(case.table("decisions")) == 0
 
 
-def test_an_unforeseen_error_is_told_without_its_text(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_is_told_without_its_text(decided: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise RuntimeError("secret evidence")
 
-    rehearsing = rehearse(case)
+    rehearsing = rehearse(decided)
     monkeypatch.setattr(errand, "begin", fail)
     message = press(rehearsing, "Rehearse")
     assert "unexpected happened (RuntimeError at notebook/" in message
     assert "secret" not in message
     monkeypatch.setattr(Case, "table", fail)
-    shown = coverage(Case.open(case.path.rename(case.path.with_name("other"))))
+    shown = coverage(Case.open(decided.path.rename(decided.path.with_name("other"))))
     assert "unexpected" in said(shown)
     assert "secret" not in said(shown)
 
