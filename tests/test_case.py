@@ -575,8 +575,8 @@ def test_the_whole_way_of_a_bundle(story: Story, tmp_path: Path) -> None:
     case.pin(bundle, by=REVIEWER)
     assert (bundle / "revoke.cmd").read_bytes() == written, "it may lie on the CA already"
     assert case.batch(tmp_path / "second"), "a second export of the same plan"
-    for folder in (bundle, tmp_path / "second"):
-        assert (folder / "prepare.cmd").read_bytes() == prepared
+    for place in (bundle, tmp_path / "second"):
+        assert (place / "prepare.cmd").read_bytes() == prepared
     ran = case.run(bundle, on=host)
     assert ran.finished, ran.phases
     outcomes = case.verify([bundle / "logs", bundle / "out"])

@@ -61,6 +61,7 @@ def test_eight_times_the_rows_are_at_most_eight_times_the_calls(tmp_path: Path, 
     assert all_of_them < 8.5 * some
 
 
+@pytest.mark.thorough
 def test_the_gap_of_eight_times_the_rows_is_at_most_eight_times_the_calls(tmp_path: Path) -> None:
     counted = []
     for count in (120, 960):

@@ -171,8 +171,8 @@ def test_text_and_csv_in_one_archive_fill_each_other_in() -> None:
 
 
 def test_thousands_of_pages_in_one_file_are_one_database() -> None:
-    many = placed({f"line {n * 9 + 1}": range(n * 2 + 1, n * 2 + 3) for n in range(3_000)})
-    assert len(assemble_baseline(*many).rows) == 6_000
+    many = placed({f"line {n * 9 + 1}": range(n * 2 + 1, n * 2 + 3) for n in range(1_200)})
+    assert len(assemble_baseline(*many).rows) == 2_400
 
 
 # ----------------------------------------------------------------- made after the mending

@@ -78,6 +78,7 @@ def test_two_people_decide_sign_and_export_and_a_change_voids_both_signatures(
     assert case.check() == []
 
 
+@pytest.mark.thorough
 def test_without_the_grid_the_same_work_is_done(desktop: Desktop, read_once: Path, album: Path) -> None:
     folder = desktop.lay_out("unbuilt", case=read_once)
     notebook = json.loads((folder / _SECOND).read_text(encoding="utf-8"))

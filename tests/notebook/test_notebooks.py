@@ -92,6 +92,7 @@ def test_a_notebook_runs_from_top_to_bottom(
     assert all(len(data["text/plain"]) < 100 for data in live), "the values of widgets stay out of the notebook"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SIGNED)
 def test_a_notebook_shows_a_signed_case(
     name: str, signed: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

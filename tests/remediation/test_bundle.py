@@ -232,7 +232,7 @@ EVIL = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXT | EVIL, min_size=8, max_size=8))
 def test_no_text_of_the_evidence_reaches_a_batch(incident: Incident, texts: list[str]) -> None:
     calm = whole(incident)
