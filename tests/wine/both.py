@@ -116,7 +116,8 @@ class Both:
                 if attempt == _MAX_REPEATS:
                     raise
         for mine, theirs in zip(ours.seen.runs, wines.seen.runs, strict=True):
-            assert mine == theirs
+            # Said in full: what differs now may not differ the next time.
+            assert mine == theirs, f"ours: {mine}\nWine: {theirs}\nstarts there: {self._starts(wines)}"
         assert self._starts(ours) == self._starts(wines)
         assert ours.ca.calls == wines.ca.calls
         assert ours.ca.table().equals(wines.ca.table())
