@@ -23,7 +23,9 @@ _PADDING: Final = 1.7
 _DIGEST: Final = 24
 _SERIAL: Final = 42
 _TEXT: Final = (8.0, 60.0)
-# A word of this length stays whole where that is possible; longer ones are broken.
+# A word of this length stays whole where that is possible, as a person's pseudonym does; longer ones are broken, and
+# get so much.
+_WHOLE: Final = 19
 _WORD: Final = 16
 _MEASURED: Final = 200
 
@@ -111,7 +113,7 @@ def _need(column: Heading, texts: Sequence[str]) -> tuple[float, float]:
             middle = sorted(len(text) for text in texts)[len(texts) * 3 // 4] if texts else 0
             word = max((len(word) for text in texts for word in text[:_MEASURED].split()), default=0)
             least, most = _TEXT
-            narrow = max(title, least, min(word, _WORD) * 1.1)
+            narrow = max(title, least, (word if word <= _WHOLE else _WORD) * 1.1)
             return narrow + _PADDING, max(narrow, min(middle, most)) + _PADDING
     return width, width
 
