@@ -12,6 +12,7 @@ import docx
 import vl_convert
 from docx.enum.section import WD_ORIENT
 from docx.enum.style import WD_STYLE_TYPE
+from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.opc.constants import RELATIONSHIP_TYPE as RT
 from docx.opc.packuri import PackURI
 from docx.opc.part import Part
@@ -198,7 +199,7 @@ def _terms(out: Any, terms: Terms) -> None:  # noqa: ANN401
     for row, (name, value, kind) in zip(sheet.rows, terms.rows, strict=True):
         _write(row.cells[0], name, "text", "Carecover Detail")
         _write(row.cells[1], value, kind, "Carecover Cell")
-    out.add_paragraph()
+    out.add_paragraph("", "Carecover Detail")
 
 
 def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
@@ -214,13 +215,13 @@ def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
     head = next(rows)
     head._tr.get_or_add_trPr().append(_element("w:tblHeader"))
     for cell, column in zip(head.cells, shown.columns, strict=True):
-        _write(cell, column.title, "text", "Carecover Cell", bold=True)
+        _write(cell, column.title, "text", "Carecover Cell", bold=True, right=column.kind == "number")
     for told in shown.rows:
         row = next(rows)
         row._tr.get_or_add_trPr().append(_element("w:cantSplit"))
         cells = (*told.cells, numbers(told)) if shown.notes else told.cells
         for cell, column, text in zip(row.cells, shown.columns, cells, strict=True):
-            _write(cell, text, column.kind, "Carecover Cell")
+            _write(cell, text, column.kind, "Carecover Cell", right=column.kind == "number")
             if told.below:
                 cell.paragraphs[0].paragraph_format.keep_with_next = True
         if told.below:
@@ -236,7 +237,11 @@ def _table(out: Any, table: Table, document: Document) -> None:  # noqa: ANN401
         line = out.add_paragraph(f"{place}  ", "Carecover Detail")
         line.add_run(f"{column.title} ").bold = True
         line.add_run(text)
-    out.add_paragraph(table.note or "", "Carecover Quiet")
+    if table.note:
+        out.add_paragraph(table.note, "Carecover Quiet")
+    else:
+        # Something must stand between two tables, or Word makes one of them.
+        out.add_paragraph("", "Carecover Detail")
 
 
 def _fit(sheet: Any, widths: Sequence[float]) -> None:  # noqa: ANN401
@@ -261,7 +266,7 @@ def _borders(sheet: Any) -> None:  # noqa: ANN401
     sheet._tbl.tblPr.append(room)
 
 
-def _write(cell: Any, text: str, kind: Kind, style: str, *, bold: bool = False) -> None:  # noqa: ANN401
+def _write(cell: Any, text: str, kind: Kind, style: str, *, bold: bool = False, right: bool = False) -> None:  # noqa: ANN401
     line = cell.paragraphs[0]
     _styled(line, style)
     run = line.add_run(text)
@@ -269,6 +274,9 @@ def _write(cell: Any, text: str, kind: Kind, style: str, *, bold: bool = False) 
         run._r.style = _MONO_ID
     if bold:
         run.bold = True
+    if right:
+        line.alignment = WD_ALIGN_PARAGRAPH.RIGHT
+        line.paragraph_format.right_indent = Mm(2)
 
 
 def _styled(line: Any, style: str) -> None:  # noqa: ANN401

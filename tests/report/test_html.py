@@ -217,6 +217,16 @@ def test_the_head_says_who_reads_what(audience: str, told: str) -> None:
     assert readers.startswith(told)
 
 
+def test_a_leftover_dummy_is_a_risk_and_stands_before_all_others() -> None:
+    states = ("revoked", "pinned", "leftover", "destroyed")
+    rows = [{"state": state, "serial": f"0{n}", "file": f"dummies/0{n}.cer"} for n, state in enumerate(states)]
+    document = make_document(**with_tables(dummies=TABLES["dummies"].frame(rows)))
+    found = table(document, "Dummies that the CA signed")
+    assert column(found, "State")[:2] == ["leftover", "pinned"]
+    assert column(found, "File")[0] == "02.cer"
+    assert "1 dummy is left over" in page(with_tables(dummies=TABLES["dummies"].frame(rows)))
+
+
 def test_no_row_is_left_out_of_a_short_table() -> None:
     tables = [
         block
