@@ -13,7 +13,7 @@ from carecover.errors import UsageError
 from carecover.model import ACTIONABLE_KINDS, RevocationReason
 from carecover.notebook import grid, markup
 from carecover.notebook.choosing import EvidenceView, FindingList, careful, details
-from carecover.notebook.panel import Panel, button, choice, entry, row
+from carecover.notebook.panel import Panel, button, choice, entry, person_in, row
 from carecover.notebook.reviewing import ReviewPanel
 
 _ACTIONS: Final = (
@@ -126,7 +126,7 @@ class DecidePanel(Panel):
             serials=list(taken["serial"]),
             reason=reason,
             note=self.note.value.strip() or None,
-            by=self.by.value,
+            by=person_in(self.by),
         )
         told = [f"{len(made.rows):,} decided{' as' if action == 'suggested' else ':'} {action}."]
         told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]

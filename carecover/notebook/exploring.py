@@ -26,7 +26,7 @@ from carecover.notebook.choosing import EvidenceView, FindingList, details, spac
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.grid import ReviewGrid
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of
+from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of, person_in
 from carecover.notebook.picture import Picture
 from carecover.notebook.reviewing import known
 from carecover.report.document import cell, clean
@@ -386,7 +386,7 @@ class BaselinePanel(Panel):
 
     def _choose(self) -> None:
         def verb() -> str:
-            self.case.add(baseline=self.pick.value, by=self.by.value)
+            self.case.add(baseline=self.pick.value, by=person_in(self.by))
             return f"The baseline is {', '.join(self.pick.value)}."
 
         self.act(verb, self.choose)

@@ -30,7 +30,7 @@ from carecover.model import RevocationReason
 from carecover.notebook import markup
 from carecover.notebook.choosing import STILL_ROWS, suggestion
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import unexpected
+from carecover.notebook.panel import NO_NAME, unexpected
 from carecover.report.document import clean
 
 BUNDLE: Final = Path(__file__).with_name("_grid")
@@ -179,11 +179,14 @@ class ReviewGrid(anywidget.AnyWidget):
         done = False
         try:
             by = _text(said.get("by"), MAX_NAME, "name")
-            if said["type"] == "undo":
-                self._check_set(said)
+            self._check_set(said)
+            chosen = None if said["type"] == "undo" else self._checked(said)
+            if not by:
+                raise UsageError(NO_NAME)
+            if chosen is None:
                 text, tone = self._undo(by)
             else:
-                ids, action, reason, note = self._checked(said)
+                ids, action, reason, note = chosen
                 text, tone = self._act(ids, action, reason, note or None, by)
             done = tone != "bad"
             self.say(text, tone)
@@ -191,8 +194,7 @@ class ReviewGrid(anywidget.AnyWidget):
             self.send({"type": "done", "ok": done})
 
     def _checked(self, said: Mapping[str, Any]) -> tuple[list[int], str, int | None, str]:
-        """Rows and patch, each against what is allowed; raises UsageError or RefusedError."""
-        self._check_set(said)
+        """Rows and patch, each against what is allowed; raises UsageError."""
         ids, patch = self._ids(said.get("ids")), said.get("patch")
         if not ids:
             raise UsageError("Nothing is selected: select rows in the table first.")

@@ -12,7 +12,7 @@ from carecover.errors import UsageError
 from carecover.notebook import markup
 from carecover.notebook.choosing import spaced
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, row
+from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, person_in, row
 from carecover.report.document import clean
 
 
@@ -114,9 +114,9 @@ class WordingsPanel(Panel):
             if not chosen:
                 raise UsageError("Choose a wording first.")
             if withdraw:
-                self.case.profile(withdraw=chosen, by=self.by.value)
+                self.case.profile(withdraw=chosen, by=person_in(self.by))
                 return "The wording was withdrawn: its mails say nothing any more."
-            self.case.profile(accept=chosen, by=self.by.value)
+            self.case.profile(accept=chosen, by=person_in(self.by))
             return "The wording was accepted; its mails are read now, and count."
 
         self.act(verb, self.accept, self.withdraw)

@@ -29,8 +29,6 @@ from carecover.report.document import clean
 
 # The Jupyter server drops messages above 1000 a second; ten are enough for any eye.
 UPDATE_SECONDS: Final = 0.1
-# About as much as is shown of it; the case keeps the whole.
-_LIVE_CHARACTERS: Final = markup.MAX_LINES * 120
 
 # Plain mappings: ipywidgets makes a layout of each widget's own from them. A shared one would hide all at once.
 WIDE: Final = {"width": "100%", "max_width": "640px"}
@@ -40,6 +38,9 @@ _LABEL: Final = {"description_width": "130px"}
 
 
 _SAVED: Final = markup.block('<p class="cc-quiet">As it was shown last. Run the cells of this notebook to go on.</p>')
+
+
+NO_NAME: Final = "Write your name: the journal says which person did this."
 
 
 class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -59,6 +60,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.add_class("carecover")
         self.desk = Desk.of(case)
         self.message = widgets.HTML()
+        self._said_at: object = None
         self._state, self._strip = widgets.HTML(), widgets.HTML()
         head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
         # A frame around the controls: what a subclass hides itself stays hidden.
@@ -92,6 +94,9 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def refresh(self) -> None:
         """Draw the case as it is now; what stands in the way is said in the panel."""
+        if self.desk.state != self._said_at:
+            # What was said of the case as it was, a signature for one, may no longer hold.
+            self.message.value = ""
         try:
             self._redraw()
             self.look_around()
@@ -204,7 +209,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             ) from None
 
     def say(self, sentence: str, tone: str = "plain") -> None:
-        """Show a sentence at the foot of the panel."""
+        """Show a sentence at the foot of the panel; it goes away when the case has become another since."""
+        self._said_at = self.desk.state
         self.message.value = markup.note(sentence, tone)  # type: ignore[arg-type] # one of Tone
 
     def retire(self) -> None:
@@ -275,26 +281,6 @@ class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._bar.layout.display = None if total > self._page else "none"
 
 
-class Live:
-    """Output of a running script, shown in batches; ``monotonic`` gives seconds."""
-
-    def __init__(self, view: widgets.HTML, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._view, self._monotonic = view, monotonic
-        self._text = ""
-        self._shown_at = float("-inf")
-
-    def __call__(self, text: str) -> None:
-        """Take a piece of output; draw at most ten times a second."""
-        self._text = (self._text + text)[-_LIVE_CHARACTERS:]
-        if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Draw what has come."""
-        self._view.value = markup.output(self._text.splitlines())
-        self._shown_at = self._monotonic()
-
-
 class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
     """A progress bar that is there only while there is progress; call it as ``Case.add`` does."""
 
@@ -311,7 +297,7 @@ class Advance(widgets.HBox):  # type: ignore[misc] # ipywidgets has no types
         if self._monotonic() - self._shown_at >= UPDATE_SECONDS:
             self.layout.display = None
             self._bar.max, self._bar.value = max(total, 1), done
-            self._label.value = f"{clean(what, 80)} ({done:,} of {total:,})"
+            self._label.value = f"{clean(what, 200)} ({done:,} of {total:,})"
             self._shown_at = self._monotonic()
 
     def stop(self) -> None:
@@ -356,7 +342,7 @@ def person_in(box: widgets.Text) -> str:
     """The name of a person in a box; raises UsageError where there is none."""
     name: str = box.value.strip()
     if not name:
-        raise UsageError("Write your name: the journal says which person did this.")
+        raise UsageError(NO_NAME)
     return name
 
 

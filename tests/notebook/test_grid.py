@@ -171,7 +171,7 @@ def test_the_grid_follows_whoever_changes_the_case(case: Case, browser: Browser)
         ({"type": "act", "set": 1, "ids": [0], "patch": {"action": "revoke", "reason": True}}, "0 to 6"),
         ({"type": "act", "set": 1, "ids": [0], "patch": {"action": "leave", "reason": 1}}, "Only a revocation"),
         ({"type": "act", "set": 1, "ids": [0], "patch": {"action": "leave", "note": "n" * 1001}}, "too long"),
-        ({"type": "act", "set": 1, "ids": [0], "patch": {"action": "leave"}, "by": ""}, "name"),
+        ({"type": "act", "set": 1, "ids": [0], "patch": {"action": "leave"}, "by": ""}, "Write your name"),
         ({"type": "undo", "set": 1, "by": ANALYST}, "no decision to take back"),
         ({"type": "detail", "set": 1, "id": 10**9}, "not there"),
         ({"type": "detail", "set": 1, "id": 0, "piece": -1}, "not there"),

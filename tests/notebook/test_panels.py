@@ -42,7 +42,7 @@ from carecover.notebook import (
 from carecover.notebook.choosing import PAGE_ROWS, decision
 from carecover.notebook.dropping import MAX_UPLOAD_BYTES
 from carecover.notebook.exploring import OpenPanel, TimelinePanel
-from carecover.notebook.panel import Advance, Live
+from carecover.notebook.panel import Advance
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
 from tests.notebook.conftest import ANALYST, REVIEWER, every, hand_over, press, put, said
 
@@ -507,7 +507,7 @@ def test_the_baseline_question_is_asked_and_answered(
     assert asked.form.layout.display is None
     assert "overlaps" in said(listed) or "interleave" in said(listed), "nothing is guessed elsewhere either"
     pick(asked.pick, "E0003", "E0004")
-    assert "printable text" in press(asked, "This is the baseline")
+    assert "Write your name" in press(asked, "This is the baseline")
     put(asked.by, value=ANALYST)
     assert "The baseline is E0003, E0004." in press(asked, "This is the baseline")
     assert "orphaned" in said(listed)
@@ -659,18 +659,26 @@ def test_a_report_that_was_written_on_the_way_is_not_the_one_to_hand_in(decided:
 # ------------------------------------------------------------------------------ small parts
 
 
-def test_live_output_is_drawn_ten_times_a_second() -> None:
-    view, now = widgets.HTML(), [0.0]
-    drawn: list[str] = []
-    view.observe(lambda change: drawn.append(change["new"]), "value")
-    live = Live(view, lambda: now[0])
-    for number in range(1000):
-        now[0] += 0.001
-        live(f"line {number} <script>\n")
-    live.flush()
-    assert 10 <= len(drawn) <= 12
-    assert "line 999 &lt;script&gt;" in drawn[-1]
-    assert "line 1 " not in drawn[-1], "bounded"
+def test_what_was_said_goes_away_when_the_case_has_become_another(decided: Case) -> None:
+    signing = sign(decided)
+    put(signing.by, value=ANALYST)
+    put(signing.read, value=True)
+    assert "signed as analyst" in press(signing, "Sign this plan")
+    signing.refresh()
+    assert "signed as analyst" in signing.message.value, "nothing has changed since"
+    decided.waive("undecided: nobody answers tonight", by=REVIEWER)
+    signing.refresh()
+    assert signing.message.value == ""
+    assert "Void since" in signing.signed.value
+
+
+def test_a_name_that_is_missing_is_asked_for_in_words_of_this_page(decided: Case) -> None:
+    deciding = decide(decided)
+    put(deciding.action, index=4)  # leave
+    put(deciding.scope, index=1)  # all that match the filter
+    told = press(deciding, "Decide")
+    assert "Write your name" in told
+    assert "--by" not in told
 
 
 def test_progress_is_there_only_while_there_is_some() -> None:
