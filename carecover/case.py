@@ -1134,7 +1134,11 @@ class Case:
             behaviour=behaviour,
         )
         host = simulator.SimulatedHost(ca)
-        with self._screen(kind, show) as (screen, target), tempfile.TemporaryDirectory(prefix="carecover-") as name:
+        with (
+            _room_for(kind),
+            self._screen(kind, show) as (screen, target),
+            tempfile.TemporaryDirectory(prefix="carecover-") as name,
+        ):
             # The CA's own key is not in evidence: what this CA signs is checked with its stand-in's certificate.
             signers = ca.stand_in_certificates
             place = Path(name)
@@ -1351,6 +1355,18 @@ class Case:
 
 
 # ------------------------------------------------------------------------------ plain helpers
+
+
+@contextlib.contextmanager
+def _room_for(kind: str) -> Iterator[None]:
+    """What the machine refuses to a rehearsal or simulated run, room on its disk most often, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"The {kind} on the simulated CA stopped: {error.strerror or error} ({tempfile.gettempdir()} or the case). "
+            "Nothing outside this machine was touched. Make room there, and begin it again."
+        ) from None
 
 
 def _shown(text: str) -> str:
