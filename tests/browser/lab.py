@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, WebSocket
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from carecover.notebook.lab import lay_out, start_lab
 
@@ -163,6 +164,10 @@ class Tab:
         """Wait until the kernel has nothing to do."""
         self.page.wait_for_function(_IDLE, timeout=PATIENCE_SECONDS * 1000, polling=100)
 
+    def status(self) -> object:
+        """What the kernel does, as JupyterLab has it."""
+        return self.page.evaluate(_KERNEL_STATUS)
+
     def command(self, name: str) -> None:
         """Carry out a command of JupyterLab, and wait for its end."""
         self.page.evaluate("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
@@ -234,7 +239,13 @@ class Panel:
     def says(self, words: str | re.Pattern[str]) -> str:
         """Wait until the panel shows these words; return the smallest part that has them."""
         found = self.at.get_by_text(words).last
-        found.wait_for(timeout=PATIENCE_SECONDS * 1000)
+        try:
+            found.wait_for(timeout=PATIENCE_SECONDS * 1000)
+        except PlaywrightTimeoutError as error:
+            shown = self.at.inner_text()
+            raise AssertionError(
+                f"{words!r} is not in the panel; kernel: {self.tab.status()}; panel:\n{shown}"
+            ) from error
         return found.inner_text()
 
     def picture(self, place: Path) -> Path:
