@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, WebSocket
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, WebSocket, WebSocketRoute
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from carecover.notebook.lab import lay_out, start_lab
@@ -143,6 +143,29 @@ def is_local(url: str) -> bool:
     """True for this machine, and for what a page makes by itself."""
     parts = urlsplit(url)
     return parts.scheme in _OF_THE_PAGE or (parts.scheme in ("http", "ws") and parts.hostname == "127.0.0.1")
+
+
+@dataclass
+class Lossy:
+    """A connection to the kernel on which the first message with each of these words is lost, either way."""
+
+    words: list[bytes]
+    lost: list[bytes] = field(default_factory=list)
+
+    def route(self, page: WebSocketRoute) -> None:
+        """Stand between page and server."""
+        server = page.connect_to_server()
+        page.on_message(lambda message: self._pass_on(message, server))
+        server.on_message(lambda message: self._pass_on(message, page))
+
+    def _pass_on(self, message: str | bytes, to: WebSocketRoute) -> None:
+        data = message.encode() if isinstance(message, str) else message
+        word = next((word for word in self.words if word in data), None)
+        if word is None:
+            to.send(message)
+        else:
+            self.words.remove(word)
+            self.lost.append(word)
 
 
 class Tab:
@@ -299,7 +322,9 @@ class Desktop:
             shutil.copytree(case, folder / "my-case")
         return folder
 
-    def tab(self, notebook: Path, *, size: tuple[int, int] = WIDE, dark: bool = False) -> Tab:
+    def tab(
+        self, notebook: Path, *, size: tuple[int, int] = WIDE, dark: bool = False, lossy: Lossy | None = None
+    ) -> Tab:
         """A new tab on a notebook."""
         context = self._browser.new_context(
             accept_downloads=True, service_workers="block", color_scheme="dark" if dark else "light",
@@ -308,6 +333,8 @@ class Desktop:
         context.set_default_timeout(PATIENCE_SECONDS * 1000)
         self._contexts.append(context)
         context.route("**/*", self.seen.route)
+        if lossy is not None:
+            context.route_web_socket(re.compile("/channels"), lossy.route)
         page = context.new_page()
         page.on("websocket", self.seen.socket)
         page.on("console", self.seen.console)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +147,23 @@ def put(control: widgets.Widget, **state: object) -> None:
     control.set_state(state)
 
 
+_drops = count()
+
+
 def hand_over(zone: DropZone, *files: tuple[str, bytes]) -> None:
-    """Drop files, as the browser sends them: in pieces."""
+    """Drop files, as the browser sends them: in pieces, each message telling what is still to come."""
+    turn, view = 0, f"drop {next(_drops)}"
     for number, (name, content) in enumerate(files):
-        zone._handle_custom_msg({"kind": "begin", "id": number, "name": name, "size": len(content)}, [])
-        for offset in range(0, len(content), 70_000):
+        for offset in range(0, max(len(content), 1), 70_000):
             piece = memoryview(content)[offset : offset + 70_000]
-            zone._handle_custom_msg({"kind": "piece", "id": number, "offset": offset}, [piece])
+            turn, ahead = turn + 1, len(files) - number - (offset + 70_000 >= len(content))
+            zone._handle_custom_msg(*message(turn, (number, name, len(content), offset, piece), view=view, ahead=ahead))
+
+
+def message(
+    turn: int, *parts: tuple[int, str, int, int, bytes | memoryview], view: str = "tab", ahead: int = 0
+) -> tuple[dict[str, object], list[bytes | memoryview]]:
+    """A message with (number, name, size, offset, bytes) of files, as the browser sends it."""
+    told = [{"id": number, "name": name, "size": size, "offset": at} for number, name, size, at, _ in parts]
+    said: dict[str, object] = {"kind": "parts", "view": view, "turn": turn, "ahead": ahead, "parts": told}
+    return said, [piece for *_, piece in parts]

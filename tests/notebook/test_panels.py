@@ -471,30 +471,6 @@ def test_too_large_an_upload_is_refused_with_advice(case: Case, monkeypatch: pyt
     assert "Nothing was named" in press(taken, "Add to the case")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        None, [], "begin", {}, {"kind": "begin"}, {"kind": "begin", "id": "1", "name": "x", "size": 1},
-        {"kind": "begin", "id": 1, "name": "x", "size": -1}, {"kind": "begin", "id": 1, "name": b"x", "size": 1},
-        {"kind": "piece", "id": 7, "offset": 0}, {"kind": "piece", "id": None, "offset": 0},
-    ],
-)  # fmt: skip
-def test_a_browser_that_sends_what_is_no_file_is_told_so(case: Case, message: object) -> None:
-    taken = add_evidence(case)
-    taken.upload._handle_custom_msg(message, [b"1234"])
-    assert re.search("load the page again|drop the files again", taken.upload.refused)
-    assert taken.upload.refused in press(taken, "Add to the case")
-
-
-def test_a_file_that_is_still_on_its_way_is_waited_for(case: Case) -> None:
-    taken = add_evidence(case)
-    taken.upload._handle_custom_msg({"kind": "begin", "id": 1, "name": "big.mbox", "size": 4}, [])
-    taken.upload._handle_custom_msg({"kind": "piece", "id": 1, "offset": 0}, [b"12"])
-    assert "big.mbox is still on its way" in press(taken, "Add to the case")
-    taken.upload._handle_custom_msg({"kind": "piece", "id": 1, "offset": 2}, [b"34"])
-    assert "Files added: 1." in press(taken, "Add to the case"), "and then it is there"
-
-
 def test_the_baseline_question_is_asked_and_answered(
     case: Case, incident: tuple[Incident, Path], tmp_path: Path
 ) -> None:
