@@ -15,7 +15,7 @@ import mmap
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from carecover.evidence.alike import Lane
 from carecover.evidence.mail import MAX_MAIL_BYTES, leading
@@ -23,27 +23,32 @@ from carecover.evidence.mime import MAX_HEADER_BYTES
 from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
 
 # A "From " line names a sender and a date; a longer one is prose.
-_HEADER_FOLLOWS: Final = rb"From (?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]*:)"
-# Found by its first bytes alone, a hundred times faster than with all that must be true of it.
-_CANDIDATE = re.compile(rb"\nFrom ")
+_LINE_AND_HEADER: Final = rb"(?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]{0,100}:)"
+_HEADER_FOLLOWS: Final = b"From " + _LINE_AND_HEADER
 _HEADER_BEHIND = re.compile(_HEADER_FOLLOWS)
-_WITH_A_TIME = re.compile(rb"From [^\n]{0,200}\d:\d\d")
+# Found by its first bytes, and what must be true of it is looked at there: an empty line before it, or a time in it.
+_FROM_LINE = re.compile(
+    rb"\nFrom (?:(?<=\n\nFrom )|(?<=\n\r\nFrom )|(?=[^\n]{0,200}\d:\d\d))" + _LINE_AND_HEADER,
+)
 # The same twice: the one that begins with a line end is found by its first bytes, the other anywhere.
 _ESCAPED = re.compile(rb"\n>(>*From )")
 _ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-# What is read of a mapped file before it is let go.
-_HELD: Final = 64 * 1024 * 1024
-# What is read of a stream before it is split; a mail of any size may lie over the edge.
-_WINDOW: Final = 8 * 1024 * 1024
+# What is read at once, and of a mapped file before it is let go; a mail of any size may lie over the edge.
+_WINDOW: Final = 4 * 1024 * 1024
 # Of a mail of so many bytes one look at all of it is the shortest way.
 _SHORT: Final = 8192
 # Where the end of a mail is looked for first.
 _TAIL: Final = 64
 # More than a "From " line and the header name behind it are long.
 _OVERLAP: Final = 4096
+# What decides whether a "From " line begins a mail stands within so many bytes.
+_LOOKED_AT: Final = 1300
+# No blank for so long, and it is base64; what is looked at until that is asked again, at least and at most.
+_FAR: Final = 256
+_STEPS: Final = (2048, 32 * 1024)
 
 
 def looks_like_mbox(head: bytes) -> bool:
@@ -52,16 +57,24 @@ def looks_like_mbox(head: bytes) -> bool:
     return _HEADER_BEHIND.match(start) is not None
 
 
-def _from_lines(data: Buffer | bytearray) -> Iterator[int]:
-    """Where the lines stand that may begin a mail, but for one at the very start."""
-    for match in _CANDIDATE.finditer(data):
-        at = match.start() + 1
-        apart = data[at - 2 : at - 1] == b"\n" or data[max(0, at - 3) : at - 1] == b"\n\r"
-        if (apart or _WITH_A_TIME.match(data, at)) and _HEADER_BEHIND.match(data, at):
-            yield at
+def _from_lines(data: bytes | bytearray) -> Iterator[int]:
+    """Where the lines stand that may begin a mail, but for one at the very start.
+
+    A "From " line has a blank and base64 has none: the next blank is found many times faster than the line.
+    """
+    at, size, step = 0, len(data), _STEPS[0]
+    while (blank := data.find(b" ", at)) >= 0:
+        if blank - at > _FAR:
+            at, step = blank - len("\nFrom"), _STEPS[0] if blank - at > _STEPS[0] else step
+        stop = at + step
+        for match in _FROM_LINE.finditer(data, at, min(size, stop + _LOOKED_AT)):
+            if match.start() >= stop:
+                break
+            yield match.start() + 1
+        at, step = stop, min(2 * step, _STEPS[1])
 
 
-def mail_starts(data: Buffer, skip: int, *, by_length: bool, whole: bool = True) -> Iterator[int]:
+def mail_starts(data: bytes, skip: int, *, by_length: bool, whole: bool = True) -> Iterator[int]:
     """Where the mails of an mbox begin, the first at ``skip``.
 
     ``by_length`` says that Content-Length headers are there to be believed where they fit. Where
@@ -77,7 +90,7 @@ def mail_starts(data: Buffer, skip: int, *, by_length: bool, whole: bool = True)
             until = _length_ends(data, at, whole=whole)
 
 
-def _length_ends(data: Buffer, start: int, *, whole: bool) -> int:
+def _length_ends(data: bytes, start: int, *, whole: bool) -> int:
     """Up to where no other mail can begin by the Content-Length of the mail at ``start``; 0 where it has none."""
     blank = _BLANK_LINE.search(data, start, start + MAX_HEADER_BYTES)
     if blank is None:
@@ -99,12 +112,108 @@ def split_mbox(data: Buffer) -> Iterator[tuple[int, int]]:
 
 
 def _starts(data: Buffer) -> Iterator[int]:
-    head = bytes(data[:MAX_HEADER_BYTES])
-    return mail_starts(data, leading(head), by_length=_has_lengths(head))
+    for window in _windows(_File(data, 0, len(data))):
+        yield from (window.base + at for at in window.bounds[:-1])
 
 
 def _has_lengths(head: bytes) -> bool:
     return _LENGTH.search(head) is not None
+
+
+class _Feed(Protocol):
+    """Where the bytes of a mailbox come from."""
+
+    def window(self, at: int, held: bytes, size: int) -> bytes:
+        """So many bytes that stand ``at`` a place, of which those ``held`` are there; fewer where these are all."""
+
+    def pieces(self, at: int) -> Iterator[bytes]:
+        """What follows behind the last window, which ended ``at`` a place."""
+
+
+class _File:
+    """A range of a file; what was read of a mapped one is let go."""
+
+    def __init__(self, data: Buffer, start: int, end: int) -> None:
+        self._data, self._end, self._gone = data, end, start
+
+    def window(self, at: int, held: bytes, size: int) -> bytes:
+        """The bytes as they are there."""
+        del held
+        self._let_go(at)
+        return self._data[at : min(self._end, at + size)]
+
+    def pieces(self, at: int) -> Iterator[bytes]:
+        """The rest, piece by piece."""
+        for start in range(at, self._end, _WINDOW):
+            self._let_go(start)
+            yield self._data[start : min(self._end, start + _WINDOW)]
+
+    def _let_go(self, until: int) -> None:
+        if until - self._gone >= _WINDOW:
+            self._gone = let_go(self._data, self._gone, until)
+
+
+class _Stream:
+    """Bytes that come once, by the piece."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def window(self, at: int, held: bytes, size: int) -> bytes:
+        """What is held, and as many pieces as are needed."""
+        del at
+        parts, length = [held], len(held)
+        while length < size and (piece := next(self._pieces, None)) is not None:
+            parts.append(piece)
+            length += len(piece)
+        return b"".join(parts)
+
+    def pieces(self, at: int) -> Iterator[bytes]:
+        """The rest."""
+        del at
+        return self._pieces
+
+
+class _Window(NamedTuple):
+    """A piece of a mailbox: where it stands, its bytes, and where in them mails begin, with the end of the last.
+
+    Or a single mail that is longer than any may be: its reject.
+    """
+
+    base: int
+    data: bytes
+    bounds: list[int]
+    passed: Rejected | None = None
+
+
+def _windows(feed: _Feed, base: int = 0, *, by_length: bool | None = None) -> Iterator[_Window]:
+    """A mailbox that begins at ``base``, by the window; where ``by_length`` is not said, its first header says it."""
+    held, size, skip = b"", max(_WINDOW, MAX_HEADER_BYTES), 0
+    while True:
+        data = feed.window(base, held, size)
+        over = len(data) < size
+        if by_length is None:
+            by_length = _has_lengths(data[:MAX_HEADER_BYTES])
+            skip = leading(data[:MAX_HEADER_BYTES])
+        starts = list(mail_starts(data, skip, by_length=by_length, whole=over))
+        if over:
+            yield _Window(base, data, [*starts, len(data)])
+            return
+        if len(starts) > 1:
+            yield _Window(base, data, starts)
+        skip = 0
+        base += starts[-1]
+        held = data[starts[-1] :]
+        longest = MAX_MAIL_BYTES + MAX_HEADER_BYTES + _OVERLAP
+        if len(held) > longest:
+            passed, rest, over = _passed_over(base, bytearray(held), feed.pieces(base + len(held)))
+            yield _Window(base, b"", [0, passed.size], passed)
+            if over:
+                return
+            base += passed.size
+            held = bytes(rest)
+        # A mail of many windows is looked at as a whole, but not again with every window of it.
+        size = max(_WINDOW, len(held) + 1, min(2 * len(held), longest + _WINDOW))
 
 
 def _cuts(source: Source, size: int) -> Iterator[int]:
@@ -112,27 +221,36 @@ def _cuts(source: Source, size: int) -> Iterator[int]:
     last: int | None = None
     for start in _starts(source.data):
         if last is None or start - last >= size:
-            let_go(source.data, last or 0, start)
             last = start
             yield start
 
 
 def _read_range(source: Source, start: int, end: int) -> Iterator[Unit]:
     """The units of the mails between two cuts."""
-    data, lane = bytes(source.data[start:end]), Lane()
-    starts = mail_starts(data, 0, by_length=_has_lengths(source.head[:MAX_HEADER_BYTES]))
-    for begin, behind in pairwise(chain(starts, (len(data),))):
-        yield from _units(lane, data, begin, behind, start)
-    yield from lane.rest()
+    by_length = _has_lengths(source.head[:MAX_HEADER_BYTES])
+    return _units(_windows(_File(source.data, start, end), start, by_length=by_length))
 
 
 def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
-    lane, gone = Lane(), 0
-    for start, end in split_mbox(source.data):
-        yield from _units(lane, source.data, start, end, 0)
-        progress(end)
-        if end - gone > _HELD:
-            gone = let_go(source.data, gone, end)
+    return _units(_windows(_File(source.data, 0, source.size)), progress)
+
+
+def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
+    """The units of an mbox that comes piece by piece: those that it has as a file."""
+    return _units(_windows(_Stream(pieces)))
+
+
+def _units(windows: Iterable[_Window], progress: Callable[[int], None] | None = None) -> Iterator[Unit]:
+    lane = Lane()
+    for base, data, bounds, passed in windows:
+        if passed is not None:
+            yield from lane.rest()
+            yield passed
+        else:
+            for begin, end in pairwise(bounds):
+                yield from _unit(lane, data, begin, end, base)
+        if progress is not None:
+            progress(base + bounds[-1])
     yield from lane.rest()
 
 
@@ -148,7 +266,7 @@ def let_go(data: Buffer, start: int, end: int) -> int:
     return until
 
 
-def _units(lane: Lane, data: Buffer, start: int, end: int, base: int) -> Sequence[Unit]:
+def _unit(lane: Lane, data: bytes, start: int, end: int, base: int) -> Sequence[Unit]:
     """What is ready when a mail with its "From " line is read; ``base`` is where ``data`` begins in the mailbox."""
     if end - start > MAX_MAIL_BYTES:
         pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
@@ -162,7 +280,7 @@ def _units(lane: Lane, data: Buffer, start: int, end: int, base: int) -> Sequenc
     return lane.take(raw, base + start)
 
 
-def mail_at(data: Buffer, begin: int, end: int) -> bytes:
+def mail_at(data: bytes, begin: int, end: int) -> bytes:
     """The bytes of a mail, copied once; the empty lines behind it are the mailbox's, and one line end is left."""
     tail = data[max(begin, end - _TAIL) : end]
     kept = len(tail.rstrip(b"\r\n"))
@@ -179,37 +297,6 @@ def _too_long(start: int, pieces: Iterable[bytes]) -> Rejected:
         size += len(piece)
     reason = f"The mail has more than {MAX_MAIL_BYTES} bytes."
     return Rejected(f"byte {start}", "split", reason, size, digest.hexdigest())
-
-
-def read_stream(pieces: Iterable[bytes]) -> Iterator[Unit]:
-    """The units of an mbox that comes piece by piece: those that it has as a file."""
-    stream, base, held, over = iter(pieces), 0, bytearray(), False
-    by_length: bool | None = None
-    lane = Lane()
-    while not over:
-        want = len(held) + max(_WINDOW, MAX_HEADER_BYTES)
-        while len(held) < want and not over:
-            piece = next(stream, None)
-            held += piece or b""
-            over = piece is None
-        data = bytes(held)
-        if by_length is None:
-            by_length = _has_lengths(data[:MAX_HEADER_BYTES])
-            skip = leading(data[:MAX_HEADER_BYTES])
-        starts = list(mail_starts(data, skip, by_length=by_length, whole=over))
-        for start, end in pairwise((*starts, len(data)) if over else starts):
-            yield from _units(lane, data, start, end, base)
-        if over:
-            yield from lane.rest()
-            return
-        skip = 0
-        base += starts[-1]
-        held = bytearray(data[starts[-1] :])
-        if len(held) > MAX_MAIL_BYTES + MAX_HEADER_BYTES + _OVERLAP:
-            reject, held, over = _passed_over(base, held, stream)
-            base += reject.size
-            yield from lane.rest()
-            yield reject
 
 
 def _passed_over(start: int, held: bytearray, stream: Iterator[bytes]) -> tuple[Rejected, bytearray, bool]:
