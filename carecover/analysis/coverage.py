@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from carecover.analysis import sources
@@ -118,7 +119,10 @@ def _trail(
     before = mails if cut is None else mails[mails["sent_at"].isna() | (mails["sent_at"] <= cut)]
     logged = events if cut is None else events[events["recorded_at"].isna() | (events["recorded_at"] <= cut)]
     orphaned = findings.loc[findings["kind"] == "orphaned", "serial"].dropna()
-    return follow_requests(before, logged, ((str(s), "finding", False) for s in orphaned), rows, layout, cut)
+    shown = ((str(s), "finding", False) for s in orphaned)
+    return follow_requests(
+        before, np.ones(len(before), bool), logged, shown, rows, asked_after(rows, cut).to_numpy(), layout
+    )
 
 
 # ------------------------------------------------------------------------- database view

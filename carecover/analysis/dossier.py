@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import Row, cell_moment, cell_value, forward, place, true, until
+from carecover.analysis.named import Flags, Named, Numbers, compared
 from carecover.analysis.published import Listed
-from carecover.model import RevocationReason, among, records
+from carecover.model import RevocationReason, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +73,37 @@ def _dossier(dossiers: dict[str, Dossier], serial: str) -> Dossier:
 
 @dataclass(frozen=True)
 class Known:
-    """What the baseline holds, as look-ups.
+    """What the baseline holds of the serials that evidence names, each by its number (``named.Named``).
 
-    ``present``: serials that it has a certificate for; ``settled``: those of them that are
-    revoked for good, so that no older news can matter; ``reissued``: those whose request came
-    after the cut, so that any older news is about another certificate; ``thumbprints``:
-    CertificateHash by serial.
+    ``present``: it has a certificate for the serial; ``settled``: that is revoked for good, so that
+    no older news can matter; ``reissued``: its request came after the cut, so that any older news
+    is about another certificate; ``hashed``: where its row stands that has a CertificateHash.
     """
 
-    present: set[str]
-    settled: set[str]
-    reissued: set[str]
-    thumbprints: pd.Series[str]
+    named: Named
+    present: Flags
+    settled: Flags
+    reissued: Flags
+    hashed: Numbers
 
 
 def gather(
     mails: Sequence[Row],
     certificates: pd.DataFrame,
     events: pd.DataFrame,
+    numbers: Numbers,
     known: Known,
     cut: datetime | None,
 ) -> dict[str, Dossier]:
     """A dossier for every serial that can matter, by mails that can be believed, certificates and events.
 
-    All hold only what came before the cut; ``add_listed`` adds what the CRLs say.
+    All hold only what came before the cut; ``add_listed`` adds what the CRLs say. ``numbers`` are
+    those of the events' serials.
     """
     dossiers: dict[str, Dossier] = {}
     _read_mails(dossiers, mails)
     _read_certificates(dossiers, certificates, cut)
-    _read_events(dossiers, events, known)
+    _read_events(dossiers, events, numbers, known)
     return dossiers
 
 
@@ -110,14 +114,17 @@ def add_listed(dossiers: dict[str, Dossier], told: Mapping[str, Sequence[Listed]
         _dossier(dossiers, serial).marks.extend(marks)
 
 
-def mattering(mails: pd.DataFrame, known: Known) -> pd.Series[bool]:
-    """True for mails that can matter: about a serial that is missing, a change of state, another certificate."""
-    changing = mails["event"].isin(["revoked", "unrevoked"]) & ~among(mails["serial"], known.settled)
-    missing = ~among(mails["serial"], known.present)
-    theirs = mails["serial"].map(known.thumbprints).astype(mails["thumbprint"].dtype)
-    another = (theirs != mails["thumbprint"]).fillna(value=False).astype(bool) | among(mails["serial"], known.reissued)
-    issuing = mails["event"].isin(["issued", "retrieve_pending"]) & (missing | another)
-    return mails["serial"].notna() & (changing | issuing | (another & ~missing))
+def mattering(mails: pd.DataFrame, numbers: Numbers, known: Known, thumbprints: pd.Series[Any]) -> Flags:
+    """True for mails that can matter: about a serial that is missing, a change of state, another certificate.
+
+    ``numbers`` are those of the mails' serials, ``thumbprints`` the baseline's.
+    """
+    changing = np.asarray(mails["event"].isin(["revoked", "unrevoked"]), bool) & ~known.settled[numbers]
+    missing = ~known.present[numbers]
+    _, another = compared(thumbprints, known.hashed[numbers], mails["thumbprint"])
+    another |= known.reissued[numbers]
+    issuing = np.asarray(mails["event"].isin(["issued", "retrieve_pending"]), bool) & (missing | another)
+    return (numbers >= 0) & (changing | issuing | (another & ~missing))
 
 
 def _read_mails(dossiers: dict[str, Dossier], mails: Sequence[Row]) -> None:
@@ -178,15 +185,12 @@ def _read_certificates(dossiers: dict[str, Dossier], certs: pd.DataFrame, cut: d
             dossier.issued_at = dossier.issued_at or issued
 
 
-def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, known: Known) -> None:
+def _read_events(dossiers: dict[str, Dossier], events: pd.DataFrame, numbers: Numbers, known: Known) -> None:
     """4887 version 1 (issued, with serial) and 4870 (revoked; reason -1 is a release)."""
-    events = events[events["serial"].notna()]
-    if not len(events):
-        return
-    news = ~events["serial"].isin(known.present) | events["serial"].isin(known.reissued)
-    issued = (events["event_id"] == 4887) & news
-    revoked = (events["event_id"] == 4870) & ~events["serial"].isin(known.settled)
-    for row in records(events[issued | revoked]):
+    news = ~known.present[numbers] | known.reissued[numbers]
+    issued = true(events["event_id"] == 4887) & news
+    revoked = true(events["event_id"] == 4870) & ~known.settled[numbers]
+    for row in records(events[(numbers >= 0) & (issued | revoked)]):
         dossier = _dossier(dossiers, str(row["serial"]))
         at = cell_moment(row["recorded_at"])
         if row["event_id"] == 4870:

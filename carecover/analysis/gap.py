@@ -16,12 +16,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from carecover.analysis.cells import CLOCK_SKEW, Row, asked_after, cell_moment, cell_value, divide, place, true, until
 from carecover.analysis.dossier import Dossier, Known, add_listed, gather, mattering
 from carecover.analysis.judgement import Judge
 from carecover.analysis.layout import CaLayout, learn_layout, own_certificates
+from carecover.analysis.named import Flags, Named, Numbers, canonical, kept, name, with_ids
 from carecover.analysis.published import CrlStates, number_findings
 from carecover.analysis.requests import Trail, follow_requests, request_findings
 from carecover.analysis.suspicion import Suspicions, learn_habits
@@ -115,47 +118,65 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     rows, certs, events = evidence.ca_rows, evidence.certificates, evidence.audit_events
     cut = facts.cut or baseline_at
     born = divide(facts.backup, cut)
+    late = asked_after(rows, born).to_numpy()
     own = own_certificates(certs)
     crls = evidence.crls[true(evidence.crls["signed_by_ca"]) & until(evidence.crls["this_update"], cut)]
     events = _with_serials(events[until(events["recorded_at"], cut)], certs)
     layout = learn_layout(rows, own, crls, evidence.registry, backup=facts.backup, cut=cut, certificates=certs)
     published = CrlStates(crls, evidence.crl_entries, facts.failure or facts.cut)
 
-    present = _present(rows)
-    known = _known(rows, present, born)
-    mine = _of_this_ca(evidence.notifications, rows, facts.ca, _own_name(own))
-    mails = _as_sent_by_the_ca(evidence.notifications[mine])
-    mails = mails[until(mails["sent_at"], cut)]
-    confirmed = frozenset(
-        set(certs.loc[true(certs["signed_by_ca"]), "serial"].dropna())
-        | set(events.loc[events["event_id"] == 4887, "serial"].dropna())
+    sources = (evidence.notifications, certs, events, evidence.crl_entries, rows.iloc[_held(rows)])
+    named, numbers = name(rows["serial"], *(source["serial"] for source in sources))
+    by_mail, by_certificate, by_event, by_entry, on_hold = numbers
+    known = _known(rows, named, late)
+    in_rows = named.flags(named.of)
+    mine = _of_this_ca(evidence.notifications, in_rows[by_mail], facts.ca, _own_name(own))
+    forwarded = np.array(["forwarded" in flags for flags in evidence.notifications["flags"]], bool)
+    mails = _as_sent_by_the_ca(evidence.notifications, forwarded)
+    ours = mine & until(mails["sent_at"], cut).to_numpy()
+    mails, by_our_mail = kept(mails, ours), by_mail[ours]
+    confirmed = named.flags(by_certificate[true(certs["signed_by_ca"])]) | named.flags(
+        by_event[true(events["event_id"] == 4887)]
     )
+    matter = mattering(mails, by_our_mail, known, rows["thumbprint"])
+    looked_at = np.flatnonzero(matter | (mails["request_id"].notna().to_numpy() & (by_our_mail < 0)))
+    others = _of_others(evidence.notifications, mine, by_mail, cut)
+    told = records(mails.iloc[looked_at])
+    row_ids = _row_ids(rows, known, named.flags(by_our_mail[looked_at]) | named.flags(by_mail[others]))
+    twins, holders = _rivals(told, rows, row_ids, layout, facts, born)
     suspicions = Suspicions(
         layout=layout,
-        row_ids=_row_ids(rows, present),
-        holders=_holders(_surely_old(rows, facts, born), present),
+        row_ids=row_ids,
+        twins=twins,
+        holders=holders,
         renamed=_renamed(evidence.notifications, mine, layout),
         ca_known=bool(len(own)) and bool(certs["signed_by_ca"].notna().any()),
         cut=cut,
-        habits=learn_habits(mails, rows, confirmed),
+        habits=learn_habits(mails, by_our_mail, rows, named.first(in_rows[named.of]), confirmed, forwarded[ours]),
     )
-    matter = mattering(mails, known)
-    suspects, believed = _sorted_out(mails, matter, suspicions)
-    suspects += _of_others(evidence.notifications[~mine], cut, suspicions)
+    suspects, believed = _sorted_out(told, suspicions)
+    suspects += _suspects_of_others(records(evidence.notifications.iloc[others]), suspicions)
+    good = np.ones(len(mails), bool)
+    good[looked_at[~believed]] = False
 
-    dossiers = gather(records(believed[matter.loc[believed.index]]), certs, events, known, cut)
-    add_listed(dossiers, published.says(known.settled, _ends(rows, certs, published)))
-    trail = follow_requests(believed, events, _shown(dossiers, present - known.reissued), rows, layout, born)
+    telling = [mail for mail, tells in zip(told, believed & matter[looked_at], strict=True) if tells]
+    dossiers = gather(telling, certs, events, by_event, known, cut)
+    settled = frozenset(named.texts(known.settled & named.flags(by_entry)))
+    listed = named.at[named.flags(by_entry)[named.of]]
+    add_listed(dossiers, published.says(settled, _ends(rows.iloc[listed], certs, published)))
+    hard = named.flags(by_certificate) | named.flags(by_event) | named.flags(by_entry)
+    present = frozenset(named.texts(known.present & ~known.reissued & hard))
+    trail = follow_requests(mails, good, events, _shown(dossiers, present), rows, late, layout)
 
-    held = rows[(rows["disposition"] == Disposition.REVOKED) & (rows["reason"] == RevocationReason.CERTIFICATE_HOLD)]
-    wanted = set(dossiers) | set(held["serial"].dropna())
-    of_serial = {r["serial"]: r for r in records(rows[among(rows["serial"], wanted)]) if r["serial"] in present}
+    wanted = named.among(dossiers) | named.flags(on_hold)
+    about = named.at[(wanted & known.present)[named.of]]
+    of_serial = {row["serial"]: row for row in records(rows.iloc[about])}
     lowest, newest = rows["request_id"].min(), rows["request_id"].max()
     judge = Judge(
         layout=layout,
         first_request_id=cell_value(lowest),
         newest_request_id=cell_value(newest),
-        taken=frozenset(int(i) for i in rows.loc[asked_after(rows, born), "request_id"].dropna()),
+        taken=frozenset(rows.loc[late, "request_id"].dropna().tolist()),
         backup=facts.backup,
         cut=cut,
         born=born,
@@ -164,14 +185,15 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         template_names=_template_names(rows),
     )
     found: list[dict[str, Any]] = []
+    serials = dossiers.keys() | set(named.texts(named.flags(on_hold)))
     # All are canonical: the shorter is the smaller number.
-    for serial in sorted(wanted, key=lambda s: (len(s), s)):
+    for serial in sorted(serials, key=lambda s: (len(s), s)):
         finding = judge.judge(dossiers.get(serial) or Dossier(serial), of_serial.get(serial))
         if finding is not None:
             found.append(finding)
     _doubt_rivals(found)
     found += _lost_ca_certificates(own, layout, {f["finding_id"] for f in found})
-    found += request_findings(trail, rows, wanted, layout, born)
+    found += request_findings(trail, rows, late, serials, layout)
     found += number_findings(crls, events, evidence.crl_rows, backup=facts.backup)
     found = _with_suspects(found, suspects)
     return Investigation(TABLES["findings"].frame(found), trail, layout)
@@ -185,15 +207,18 @@ def _table(name: str, table: pd.DataFrame | None) -> pd.DataFrame:
     if table is None:
         return schema.empty()
     frame = schema.conform(table)
-    if "serial" in frame.columns:
+    if not isinstance(frame.index, pd.RangeIndex):
+        # Rows are named by where they stand.
+        frame = frame.reset_index(drop=True)
+    if "serial" in frame.columns and not canonical(frame["serial"]):
         odd = frame["serial"].notna() & ~true(frame["serial"].str.fullmatch(_CANONICAL))
         if odd.any():
             frame = frame.copy()
             try:
-                canonical = [SerialNumber.parse(str(text)).text for text in frame.loc[odd, "serial"]]
+                spelled = [SerialNumber.parse(str(text)).text for text in frame.loc[odd, "serial"]]
             except UsageError as error:
                 raise UsageError(f"Table {name}: {error}") from None
-            frame.loc[odd, "serial"] = canonical
+            frame.loc[odd, "serial"] = spelled
     return frame
 
 
@@ -213,32 +238,37 @@ def _fit_to_print(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
-def _of_this_ca(mails: pd.DataFrame, rows: pd.DataFrame, ca_name: str | None, own_name: str | None) -> pd.Series[bool]:
+def _of_this_ca(mails: pd.DataFrame, in_rows: Flags, ca_name: str | None, own_name: str | None) -> Flags:
     """True for mails of the restored CA, and for those that name none.
 
-    ``ca_name`` is what people say; ``own_name``, by its certificate, tells which of several is meant.
+    ``in_rows`` marks mails about a serial of the database; ``ca_name`` is what people say; ``own_name``, by its
+    certificate, tells which of several is meant.
     """
-    named = mails["ca_name"].dropna().unique()
-    if ca_name is None and own_name is not None and plain_ca_name(own_name) in {plain_ca_name(str(n)) for n in named}:
+    named = [str(name) for name in mails["ca_name"].unique() if not pd.isna(name)]
+    if ca_name is None and own_name is not None and plain_ca_name(own_name) in {plain_ca_name(n) for n in named}:
         ca_name = own_name
     if ca_name is None:
         # Only a CA that names rows of this database can be the restored one.
-        known = set(rows["serial"].dropna())
-        mine = mails[among(mails["serial"], known)]["ca_name"].dropna().map(plain_ca_name).unique()
-        names = sorted({_fit_to_print(plain_ca_name(str(n))) for n in named})
+        mine = {plain_ca_name(str(n)) for n in mails.loc[in_rows, "ca_name"].unique() if not pd.isna(n)}
+        names = sorted({_fit_to_print(plain_ca_name(n)) for n in named})
         if len(names) <= 1:
-            return pd.Series(data=True, index=mails.index)
-        if len(mine) != 1 or len(mails) == 0 or _witnesses(mails, known, str(mine[0])) < _ENOUGH:
+            return np.ones(len(mails), bool)
+        if len(mine) != 1 or _witnesses(mails, in_rows, named, *mine) < _ENOUGH:
             raise QuestionError(
                 f"The mails name {len(names)} CAs ({', '.join(names[:5])}) and nothing tells which one was restored. "
                 "Say so: carecover init CASE --ca NAME"
             )
-        ca_name = str(mine[0])
+        ca_name = mine.pop()
+    return (mails["ca_name"].isna() | mails["ca_name"].isin(_spellings(named, ca_name))).to_numpy()
+
+
+def _spellings(named: Iterable[str], ca_name: str) -> list[str]:
+    """The names of a CA as mails write it."""
     wanted = plain_ca_name(ca_name)
-    return mails["ca_name"].isna() | mails["ca_name"].isin([n for n in named if plain_ca_name(str(n)) == wanted])
+    return [name for name in named if plain_ca_name(name) == wanted]
 
 
-def _renamed(mails: pd.DataFrame, mine: pd.Series[bool], layout: CaLayout) -> bool:
+def _renamed(mails: pd.DataFrame, mine: Flags, layout: CaLayout) -> bool:
     """True where no mail names this CA, and several that name others have serials as this CA makes them."""
     if mails.loc[mine, "ca_name"].notna().any():
         return False
@@ -247,10 +277,9 @@ def _renamed(mails: pd.DataFrame, mine: pd.Series[bool], layout: CaLayout) -> bo
     return sum(islice(claims, _ENOUGH)) == _ENOUGH
 
 
-def _witnesses(mails: pd.DataFrame, known: set[Any], name: str) -> int:
+def _witnesses(mails: pd.DataFrame, in_rows: Flags, named: Iterable[str], ca_name: str) -> int:
     """How many certificates of the database mails in this name speak of: one can be anybody's."""
-    about = mails[mails["serial"].isin(known) & mails["ca_name"].notna()]
-    return int(about.loc[about["ca_name"].map(lambda n: plain_ca_name(str(n))) == name, "serial"].nunique())
+    return int(mails.loc[in_rows & mails["ca_name"].isin(_spellings(named, ca_name)), "serial"].nunique())
 
 
 def _own_name(own: pd.DataFrame) -> str | None:
@@ -259,33 +288,67 @@ def _own_name(own: pd.DataFrame) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def _as_sent_by_the_ca(mails: pd.DataFrame) -> pd.DataFrame:
+def _as_sent_by_the_ca(mails: pd.DataFrame, forwarded: Flags) -> pd.DataFrame:
     """A forwarded mail was dated by who forwarded it: what it says of the event itself counts instead."""
-    forwarded = mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
     if not forwarded.any():
         return mails
     told = mails["revoked_at"].where(mails["event"].isin(["revoked", "unrevoked"]), mails["not_before"] + CLOCK_SKEW)
     return mails.assign(sent_at=mails["sent_at"].where(~forwarded, told))
 
 
-def _present(rows: pd.DataFrame) -> set[str]:
-    """Serials that the baseline holds a certificate for; an unknown disposition counts as one."""
+def _held(rows: pd.DataFrame) -> Numbers:
+    """Where the rows stand that are on hold."""
+    at: Numbers = np.flatnonzero(true(rows["disposition"] == Disposition.REVOKED))
+    held: Flags = true(rows["reason"].iloc[at] == RevocationReason.CERTIFICATE_HOLD).to_numpy()
+    return at[held]
+
+
+def _present(rows: pd.DataFrame) -> Flags:
+    """True for rows that hold a certificate; an unknown disposition counts as one."""
     holding = [d.value for d in Disposition if d.holds_certificate]
-    return set(rows.loc[rows["disposition"].isna() | rows["disposition"].isin(holding), "serial"].dropna())
+    return np.asarray(rows["disposition"].isna() | true(rows["disposition"].isin(holding)), bool)
 
 
-def _row_ids(rows: pd.DataFrame, present: set[str]) -> dict[str, int | None]:
-    """Request ID of the row that holds each certificate."""
-    pairs = zip(rows["serial"], rows["request_id"], strict=True)
-    return {serial: cell_value(request_id) for serial, request_id in pairs if serial in present}
+def _row_ids(rows: pd.DataFrame, known: Known, which: Flags) -> dict[str, int | None]:
+    """Request ID of the row that holds each certificate, of those serials that are marked."""
+    named = known.named
+    last = named.last((known.present & which)[named.of])
+    numbers = np.flatnonzero(last >= 0)
+    ids = rows["request_id"].iloc[last[numbers]]
+    return dict(zip(named.serials.take(pa.array(numbers)).to_pylist(), map(cell_value, ids), strict=True))
 
 
-def _known(rows: pd.DataFrame, present: set[str], born: datetime | None) -> Known:
-    revoked = (rows["disposition"] == Disposition.REVOKED) & (rows["reason"] != RevocationReason.CERTIFICATE_HOLD)
-    hashed = rows[rows["serial"].notna() & rows["thumbprint"].notna()].drop_duplicates("serial")
-    settled = set(rows.loc[true(revoked), "serial"].dropna())
-    late = set(rows.loc[asked_after(rows, born), "serial"].dropna())
-    return Known(present, settled - late, late & present, hashed.set_index("serial")["thumbprint"])
+def _known(rows: pd.DataFrame, named: Named, late: Flags) -> Known:
+    about = rows[["disposition", "reason", "thumbprint"]].iloc[named.at]
+    present = named.flags(named.of[_present(about)])
+    revoked = (about["disposition"] == Disposition.REVOKED) & (about["reason"] != RevocationReason.CERTIFICATE_HOLD)
+    reissued = named.flags(named.of[late[named.at]])
+    settled = named.flags(named.of[true(revoked)]) & ~reissued
+    return Known(named, present, settled, reissued & present, named.first(about["thumbprint"].notna().to_numpy()))
+
+
+def _rivals(
+    mails: Sequence[Row],
+    rows: pd.DataFrame,
+    row_ids: Mapping[str, int | None],
+    layout: CaLayout,
+    facts: CaseFacts,
+    born: datetime | None,
+) -> tuple[frozenset[str], dict[int, str]]:
+    """For serials of mails that the baseline lacks: those of it with reversed bytes; who holds their request IDs.
+
+    Those are request ID → serial of the certificate that the restored database has for it.
+    """
+    missing = {serial for mail in mails if (serial := mail["serial"]) is not None and serial not in row_ids}
+    twins = {twin.text for serial in missing if (twin := SerialNumber.parse(serial).reversed) is not None}
+    ids = {i for serial in missing if (i := layout.decode(serial).request_id) is not None}
+    old = _surely_old(rows.iloc[with_ids(rows["request_id"], ids)], facts, born)
+    reversed_twins = pd.Series(sorted(twins), dtype=rows["serial"].dtype)
+    named, (by_twin, by_old) = name(rows["serial"], reversed_twins, old["serial"])
+    present = named.flags(named.of[_present(rows[["disposition"]].iloc[named.at])])
+    held = old[present[by_old]]
+    holders = {int(i): str(serial) for i, serial in zip(held["request_id"], held["serial"], strict=True)}
+    return frozenset(named.texts(present & named.flags(by_twin))), holders
 
 
 def _surely_old(rows: pd.DataFrame, facts: CaseFacts, born: datetime | None) -> pd.DataFrame:
@@ -296,18 +359,12 @@ def _surely_old(rows: pd.DataFrame, facts: CaseFacts, born: datetime | None) -> 
     return rows[true((asked <= born) & (asked + _ANY_ZONE <= facts.cut))]
 
 
-def _holders(old: pd.DataFrame, present: set[str]) -> dict[int, str]:
-    """Request ID → serial of the certificate that the restored database has for it."""
-    held = old[old["serial"].isin(present) & old["request_id"].notna()]
-    return {int(i): str(serial) for i, serial in zip(held["request_id"], held["serial"], strict=True)}
-
-
 def _ends(rows: pd.DataFrame, certs: pd.DataFrame, published: CrlStates) -> dict[str, datetime]:
     """End of validity of what the lists name, by rows and by what the CA signed; a mail can give any."""
     listed = {serial for each in published.lists for serial in each.serials}
     verified = certs[true(certs["signed_by_ca"])]
     known = pd.concat([verified[["serial", "not_after"]], rows[["serial", "not_after"]]], ignore_index=True)
-    known = known[known["serial"].isin(listed) & known["not_after"].notna()]
+    known = known[among(known["serial"], listed) & known["not_after"].notna()]
     return {str(s): end.to_pydatetime() for s, end in zip(known["serial"], known["not_after"], strict=True)}
 
 
@@ -347,12 +404,12 @@ def _snapshot(rows: pd.DataFrame, facts: CaseFacts, born: datetime | None) -> da
 
 def _template_names(rows: pd.DataFrame) -> Mapping[str, str]:
     """Template OID → name: mails and certificates carry the OID, certutil prints both."""
-    known = rows[rows["template_oid"].notna() & (rows["template"] != rows["template_oid"])]
-    pairs = known[["template_oid", "template"]].drop_duplicates("template_oid")
+    named = rows.loc[rows["template_oid"].notna(), ["template_oid", "template"]]
+    pairs = named[named["template"] != named["template_oid"]].drop_duplicates("template_oid")
     return dict(zip(pairs["template_oid"], pairs["template"], strict=True))
 
 
-def _shown(dossiers: Mapping[str, Dossier], present: set[str]) -> Iterable[tuple[str, str, bool]]:
+def _shown(dossiers: Mapping[str, Dossier], present: frozenset[str]) -> Iterable[tuple[str, str, bool]]:
     """Serials that something other than a mail shows (a mail's request ID is followed by itself, a row has its own)."""
     for serial, dossier in dossiers.items():
         if serial in present:
@@ -373,26 +430,25 @@ class _Suspect:
     doubts: tuple[str, ...]
 
 
-def _sorted_out(
-    mails: pd.DataFrame, matter: pd.Series[bool], suspicions: Suspicions
-) -> tuple[list[_Suspect], pd.DataFrame]:
-    """The suspects among the mails that can matter, and all mails without them."""
-    ids = mails["request_id"].notna() & mails["serial"].isna()
-    looked_at = mails[matter | ids]
+def _sorted_out(mails: Sequence[Row], suspicions: Suspicions) -> tuple[list[_Suspect], Flags]:
+    """The suspects among the mails; True for those that are none."""
     suspects: list[_Suspect] = []
-    dropped: list[Any] = []
-    for index, mail in zip(looked_at.index, records(looked_at), strict=True):
-        doubts = suspicions.of(mail)
-        if doubts:
+    believed = np.ones(len(mails), bool)
+    for number, mail in enumerate(mails):
+        if doubts := suspicions.of(mail):
             suspects.append(_Suspect(mail, tuple(doubts)))
-            dropped.append(index)
-    return suspects, mails.drop(index=dropped)
+            believed[number] = False
+    return suspects, believed
 
 
-def _of_others(mails: pd.DataFrame, cut: datetime | None, suspicions: Suspicions) -> list[_Suspect]:
+def _of_others(mails: pd.DataFrame, mine: Flags, numbers: Numbers, cut: datetime | None) -> Numbers:
+    """Where the mails in another CA's name stand that give a serial."""
+    return np.flatnonzero(~mine & (numbers >= 0) & until(mails["sent_at"], cut).to_numpy())
+
+
+def _suspects_of_others(mails: Iterable[Row], suspicions: Suspicions) -> list[_Suspect]:
     """Mails in another CA's name that use this CA's serials: the only ones of others that are told."""
-    looked_at = mails[until(mails["sent_at"], cut) & mails["serial"].notna()]
-    judged = ((mail, suspicions.of(mail, other_ca=True)) for mail in records(looked_at))
+    judged = ((mail, suspicions.of(mail, other_ca=True)) for mail in mails)
     return [_Suspect(mail, tuple(doubts)) for mail, doubts in judged if doubts]
 
 

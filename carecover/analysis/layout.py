@@ -12,15 +12,16 @@ certificate and no key, and so no CRL of its own. The CA version extension
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import cell_moment, cell_value, true
-from carecover.model import Disposition, SerialAnatomy, SerialNumber
+from carecover.model import Disposition, SerialAnatomy, SerialNumber, among
 
 # The layout changes only with the CA's configuration: the first and last thousand rows tell.
 _SAMPLE: Final = 1000
@@ -118,9 +119,9 @@ def learn_layout(
     signed_strings = (
         frozenset[str]() if certificates is None or not firsts else _learn_from_signed(certificates, firsts)
     )
-    lost = _lost_certificates(rows, ca_certificates, registry, backup, cut)
+    named = [int(v) for v in rows["issuer_name_id"].unique() if not pd.isna(v)]
+    lost = _lost_certificates(rows, named, ca_certificates, registry, backup, cut)
     versions = [int(v) for v in ca_certificates["ca_version"].dropna()]
-    named = [int(v) for v in rows["issuer_name_id"].dropna().unique()]
     published = [int(v) for v in crls["ca_version"].dropna().unique()]
     key_of_index = {v & 0xFFFF: v >> 16 for v in (*published, *named, *versions)}
     own = frozenset(v & 0xFFFF for v in versions)
@@ -156,8 +157,9 @@ def _learn_from_signed(certificates: pd.DataFrame, firsts: dict[str, frozenset[s
 
 def _forms(rows: pd.DataFrame) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
     """Layouts with their constant beginnings, and the beginnings of string layouts."""
-    known = rows[rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED]) & rows["serial"].notna()]
-    sample = pd.concat([known.head(_SAMPLE), known.tail(_SAMPLE)])
+    made = true(rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED])) & rows["serial"].notna()
+    known = np.flatnonzero(made)
+    sample = rows[["serial", "request_id"]].iloc[np.concatenate([known[:_SAMPLE], known[-_SAMPLE:]])]
     ids: dict[str, set[int]] = {}
     for serial, request_id in zip(sample["serial"], sample["request_id"], strict=True):
         if not _MIN_DIGITS <= len(serial) <= _MAX_DIGITS or pd.isna(request_id):
@@ -179,12 +181,15 @@ def _forms(rows: pd.DataFrame) -> tuple[dict[str, frozenset[str]], frozenset[str
 
 def _lost_certificates(
     rows: pd.DataFrame,
+    named: Iterable[int],
     ca_certificates: pd.DataFrame,
     registry: pd.DataFrame,
     backup: datetime | None,
     cut: datetime | None,
 ) -> set[int]:
     """Indexes of this CA's certificates that the restored CA does not have.
+
+    ``named`` are the CA versions in the rows' IssuerNameID.
 
     The registry's CACertHash lists those that it has; it is this CA's where it lists at least one
     of them. Without it, a certificate made in the window is lost. Either way none is lost whose
@@ -198,8 +203,8 @@ def _lost_certificates(
     }
     if listed.isdisjoint(ca_certificates["thumbprint"].dropna()):
         listed = set()
-    known = set(rows["thumbprint"].dropna())
-    used = {int(v) & 0xFFFF for v in rows["issuer_name_id"].dropna().unique()} | _carried(rows)
+    known = set(rows.loc[among(rows["thumbprint"], ca_certificates["thumbprint"].dropna()), "thumbprint"])
+    used = {version & 0xFFFF for version in named} | _carried(rows)
     lost: set[int] = set()
     for each in ca_certificates[ca_certificates["ca_version"].notna()].to_dict("records"):
         index, begins = int(each["ca_version"]) & 0xFFFF, cell_moment(each["not_before"])
@@ -215,7 +220,8 @@ def _lost_certificates(
 
 def _carried(rows: pd.DataFrame) -> set[int]:
     """Indexes in serials of rows that do not show IssuerNameID; only the 19-byte form, which checks itself."""
-    serials = rows.loc[true(rows["issuer_name_id"].isna() & (rows["serial"].str.len() == _MAX_DIGITS)), "serial"]
+    bare = rows.loc[rows["issuer_name_id"].isna(), "serial"]
+    serials = bare[true(bare.str.len() == _MAX_DIGITS)]
     return {int(index, 16) for index in serials[serials.str[2:10] == serials.str[-8:]].str[-_TAIL_DIGITS:-8].unique()}
 
 

@@ -91,7 +91,7 @@ class CrlStates:
         """Keys of which there is a list."""
         return {each.key for each in self.lists}
 
-    def says(self, skip: set[str], ends: Mapping[str, datetime]) -> dict[str, list[Listed]]:
+    def says(self, skip: frozenset[str], ends: Mapping[str, datetime]) -> dict[str, list[Listed]]:
         """Serial → what the lists say of it, but for the serials in ``skip``.
 
         ``ends``: end of validity where it is known; an expired certificate leaves the list.

@@ -14,10 +14,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
-from carecover.analysis.cells import Row, asked_after, cell_moment, cell_value, place, true
+from carecover.analysis.cells import Row, cell_moment, cell_value, place, true
 from carecover.analysis.layout import CaLayout
+from carecover.analysis.named import Flags, with_ids
 from carecover.model import Disposition, records
 
 # More IDs without a trace are counted by the coverage, not listed one by one.
@@ -104,18 +106,18 @@ class Trail:
 
 def follow_requests(
     mails: pd.DataFrame,
+    believed: Flags,
     events: pd.DataFrame,
     shown: Iterable[tuple[str, str, bool]],
     rows: pd.DataFrame,
+    late: Flags,
     layout: CaLayout,
-    born: datetime | None,
 ) -> Trail:
     """The trail of request IDs.
 
-    ``mails`` (none of them suspect) and ``events`` are those of before the cut; ``shown`` are
+    ``mails`` (those that are ``believed``) and ``events`` are those of before the cut; ``shown`` are
     serials that evidence shows, as (serial, where, hard), whose layout carries a request ID;
-    ``rows`` is the baseline, and
-    those that were asked for after ``born`` are the restored CA's own.
+    ``rows`` is the baseline, and those that are ``late`` are the restored CA's own.
     """
     found: dict[int, Trace] = {}
     places: dict[int, list[str]] = {}
@@ -138,11 +140,10 @@ def follow_requests(
             hard or known.logged,
         )
 
-    old = rows.loc[~asked_after(rows, born), "request_id"].dropna()
-    settled = _settled(rows, born)
-    told = mails[mails["request_id"].notna() & mails["event"].isin(list(_FATE_OF_MAIL))]
     # What the restored database knows the end of needs no trace: that is most of the mails.
-    told = told[~told["request_id"].isin(settled)]
+    telling = believed & np.asarray(mails["event"].isin(list(_FATE_OF_MAIL)), bool)
+    logging = true(events["event_id"].isin(list(_FATE_OF_EVENT))).to_numpy()
+    told, logged = _unsettled((mails, telling), (events, logging), rows=rows, late=late)
     for row in records(told):
         event = str(row["event"])
         take(
@@ -153,8 +154,6 @@ def follow_requests(
             cell_moment(row["sent_at"]),
             hard=False,
         )
-    logged = events[events["request_id"].notna() & events["event_id"].isin(list(_FATE_OF_EVENT))]
-    logged = logged[~logged["request_id"].isin(settled)]
     for row in records(logged):
         number = int(row["event_id"])
         take(
@@ -172,15 +171,26 @@ def follow_requests(
         if request_id is not None:
             take(request_id, "issued", {"serial": serial}, where, None, hard=hard)
 
-    newest = int(old.max()) if len(old) else None
+    highest = rows["request_id"].max() if not late.any() else rows.loc[~late, "request_id"].max()
+    newest = None if pd.isna(highest) else int(highest)
     traces = {request_id: replace(trace, evidence=tuple(places[request_id])) for request_id, trace in found.items()}
     return Trail(newest, _last(traces, newest), traces)
 
 
-def _settled(rows: pd.DataFrame, born: datetime | None) -> set[int]:
-    """Requests of before whose end the restored database knows; one that waited may have been decided since."""
-    old = rows[~asked_after(rows, born) & ~true(rows["disposition"] == Disposition.PENDING)]
-    return {int(i) for i in old["request_id"].dropna()}
+def _unsettled(*tables: tuple[pd.DataFrame, Flags], rows: pd.DataFrame, late: Flags) -> list[pd.DataFrame]:
+    """Of each table the marked rows whose request is one that the restored database does not know the end of.
+
+    It knows the end of those of before; but one that waited may have been decided since.
+    """
+    asked = [np.flatnonzero(which & table["request_id"].notna().to_numpy()) for table, which in tables]
+    ids = [table["request_id"].iloc[at].to_numpy(np.int64) for (table, _), at in zip(tables, asked, strict=True)]
+    at = with_ids(rows["request_id"], np.concatenate(ids))
+    at = at[~late[at]]
+    at = at[~true(rows["disposition"].iloc[at] == Disposition.PENDING).to_numpy()]
+    settled = rows["request_id"].iloc[at].to_numpy(np.int64)
+    return [
+        table.iloc[places[~np.isin(mine, settled)]] for (table, _), places, mine in zip(tables, asked, ids, strict=True)
+    ]
 
 
 def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
@@ -201,19 +211,19 @@ def _last(found: Mapping[int, Trace], newest: int | None) -> int | None:
 def request_findings(
     trail: Trail,
     rows: pd.DataFrame,
+    late: Flags,
     serials: Iterable[str],
     layout: CaLayout,
-    born: datetime | None,
 ) -> list[dict[str, Any]]:
     """Findings about request IDs: reused, pending and lost, unaccounted for.
 
     ``serials`` are those that have a finding or a row of their own: a request with one of them
-    is accounted for.
+    is accounted for. ``late`` marks the rows of the baseline that are the restored CA's own.
     """
-    late = asked_after(rows, born)
-    again = rows[late & rows["request_id"].notna()].drop_duplicates("request_id").to_dict("records")
+    at = with_ids(rows["request_id"], trail.traces)
+    again = rows.iloc[at[late[at]]].drop_duplicates("request_id").to_dict("records")
     taken = {int(row["request_id"]): row for row in again}
-    known = {int(i) for i in rows.loc[~late, "request_id"].dropna()}
+    known = frozenset(rows["request_id"].iloc[at[~late[at]]].tolist())
     settled = {layout.request_id(serial) for serial in serials} | {
         request_id for request_id, trace in trail.traces.items() if cell_value(trace.row.get("serial")) is not None
     }

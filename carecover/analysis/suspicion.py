@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import CLOCK_SKEW, Row, cell_moment, cell_value
 from carecover.analysis.layout import CaLayout
+from carecover.analysis.named import Flags, Numbers, compared
 from carecover.model import SerialNumber
 
 # So many confirmed mails must be there before another one can be unlike them.
@@ -31,6 +33,11 @@ _QUEUED: Final = timedelta(hours=2)
 _ISSUED_WITHIN: Final = timedelta(minutes=90)
 # Local time that was read in a wrong zone may be off by as much (zones reach from -12 to +14 hours).
 _ANY_ZONE: Final = timedelta(hours=26)
+# What habits are learnt from: a copy of all columns of a million mails is not small.
+_CLUES: Final = (
+    "event", "request_id", "sender", "received_from", "received_at", "sent_at", "thread_index_at", "not_before",
+    "certificate_sha256",
+)  # fmt: skip
 # A constant beginning of four bytes or more is no other CA's by chance.
 _TELLING_DIGITS: Final = 8
 _NO_TIME: Final = timedelta(0)
@@ -56,9 +63,12 @@ class Suspicions:
 
     layout: CaLayout
     row_ids: Mapping[str, int | None]
-    """Serials of the baseline, and the request IDs of their rows."""
+    """Serials of the baseline, as far as a mail names one, and the request IDs of their rows."""
+    twins: frozenset[str]
+    """Serials of the baseline that are one of a mail's with its bytes reversed."""
     holders: Mapping[int, str]
-    """Request IDs of the restored database from before the cut, and the serial of their certificate."""
+    """Request IDs of the restored database from before the cut, and the serial of their certificate; as far as the
+    serial of a mail carries one."""
     renamed: bool
     """True where no mail names this CA, and mails in other names have its serials: it may bear one of them."""
     ca_known: bool
@@ -115,7 +125,7 @@ class Suspicions:
         elif layout.absurd(anatomy):
             yield f"Its serial names CA certificate number {anatomy.ca_cert_index}; no CA is renewed so often."
         twin = SerialNumber.parse(serial).reversed
-        if twin is not None and twin.text != serial and twin.text in self.row_ids:
+        if twin is not None and twin.text != serial and twin.text in self.twins:
             yield f"Its serial is {twin} of the database with its bytes reversed."
 
     def _certificate(self, mail: Row) -> Iterator[str]:
@@ -172,25 +182,25 @@ class Suspicions:
             yield f"It was sent {_length(since)} before the certificate was valid."
 
 
-def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[str]) -> _Habits:
+def learn_habits(
+    mails: pd.DataFrame, numbers: Numbers, rows: pd.DataFrame, first: Numbers, confirmed: Flags, forwarded: Flags
+) -> _Habits:
     """What is usual, from the mails of this CA that others confirm.
 
     Confirmed is an issued notification about a row of the baseline with that row's hash (or its
     request ID, where the mail gives no hash), and one about a serial that a signed object or
-    the CA's log shows (``confirmed``).
+    the CA's log shows. ``numbers`` are those of the mails' serials (``named.Named``); ``first``
+    says where the first row of each stands, and ``confirmed`` which are confirmed otherwise.
     """
-    by_serial = rows[rows["serial"].notna()].drop_duplicates("serial").set_index("serial")
-    prints = (
-        mails["serial"].map(by_serial["thumbprint"]) if len(by_serial) else pd.Series(index=mails.index, dtype=object)
-    )
-    ids = mails["serial"].map(by_serial["request_id"]) if len(by_serial) else pd.Series(index=mails.index, dtype=object)
-    hashed = (prints == mails["thumbprint"]).fillna(value=False).astype(bool)
-    numbered = mails["thumbprint"].isna() & (ids == mails["request_id"]).fillna(value=False).astype(bool)
-    direct = ~mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
-    issuing = mails["event"].isin(["issued", "retrieve_pending"])
+    at = first[numbers]
+    hashed, _ = compared(rows["thumbprint"], at, mails["thumbprint"])
+    numbered = mails["thumbprint"].isna().to_numpy() & _same_ids(rows["request_id"], at, mails["request_id"])
+    direct = ~forwarded
+    issuing = np.asarray(mails["event"].isin(["issued", "retrieve_pending"]), bool)
+    clues = mails[list(_CLUES)].assign(number=numbers)
     # Whoever asked for a certificate knows its hash: many mails about one certificate are one witness.
-    good = mails[direct & issuing & (hashed | numbered | mails["serial"].isin(confirmed))].drop_duplicates("serial")
-    everyone = mails[direct].drop_duplicates(["event", "serial", "request_id"])
+    good = clues[direct & issuing & (hashed | numbered | confirmed[numbers])].drop_duplicates("number")
+    everyone = clues[direct].drop_duplicates(["event", "number", "request_id"])
     have = good["received_at"].notna() | good["received_from"].notna()
     issued = good[(good["event"] == "issued") & good["certificate_sha256"].isna()]
     bare = everyone["received_at"].isna() & everyone["received_from"].isna()
@@ -206,6 +216,14 @@ def learn_habits(mails: pd.DataFrame, rows: pd.DataFrame, confirmed: frozenset[s
         _longest(good, offsets),
         _median(since) if len(since) >= _ENOUGH else None,
     )
+
+
+def _same_ids(column: pd.Series[Any], at: Numbers, ids: pd.Series[Any]) -> Flags:
+    """True where a mail's request ID is that of the row in the place ``at`` (-1: no row)."""
+    same = np.zeros(len(ids), bool)
+    both = np.flatnonzero((at >= 0) & ids.notna().to_numpy())
+    same[both] = (column.iloc[at[both]].array == ids.iloc[both].array).fillna(False)
+    return same
 
 
 def _usual(confirmed: pd.Series[Any], everyone: pd.DataFrame, column: str) -> frozenset[str]:

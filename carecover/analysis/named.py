@@ -1,0 +1,214 @@
+"""The serial numbers that evidence names, each with a number of its own, and the baseline's rows about them.
+
+A database has millions of rows, and evidence speaks of few. What must be asked of every row is
+asked of whole columns, by Arrow and numpy; rows become values of Python only where a finding
+needs them. So the cost of a row that nothing speaks of is that of some passes over its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Numbers: TypeAlias = npt.NDArray[np.int64]
+
+# So many rows at a time: what is made on the way stays in the cache, and small beside the tables.
+_PIECE: Final = 1 << 18
+# The last characters of a serial: of an AD CS serial they are the request ID.
+_TAIL: Final = 8
+# Slots for every serial that is named, so that few others fall into one of theirs; and at most 32 MB of them.
+_SPARSE: Final = 32
+_MOST_BITS: Final = 25
+# An odd number near 2^64 divided by the golden ratio: neighbours fall far apart (Knuth, 6.4).
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
+_HEX: Final = b"0123456789abcdef"
+_MAX_DIGITS: Final = 40
+
+
+@dataclass(frozen=True)
+class Named:
+    """Serials by number, and the rows of the baseline that have one of them.
+
+    Whatever is told of each number is an array with one element more, which stands for no serial
+    at all: the number -1.
+    """
+
+    serials: pa.Array
+    """Number → serial, each once."""
+    at: Numbers
+    """Where in the baseline the rows stand, ascending."""
+    of: Numbers
+    """The number of each of these rows' serials."""
+
+    def __len__(self) -> int:
+        return len(self.serials)
+
+    def flags(self, numbers: Numbers) -> Flags:
+        """Number → True where it is among these."""
+        found = np.zeros(len(self) + 1, bool)
+        found[numbers] = True
+        found[-1] = False
+        return found
+
+    def first(self, which: Flags) -> Numbers:
+        """Number → where its first row stands, of the rows (of ``at``) that are marked; -1 where there is none."""
+        return self._stand(np.flatnonzero(which)[::-1])
+
+    def last(self, which: Flags) -> Numbers:
+        """As ``first``, the last row."""
+        return self._stand(np.flatnonzero(which))
+
+    def _stand(self, order: Numbers) -> Numbers:
+        """What is assigned last stays."""
+        found = np.full(len(self) + 1, -1)
+        found[self.of[order]] = self.at[order]
+        found[-1] = -1
+        return found
+
+    def texts(self, which: Flags) -> list[str]:
+        """The serials of the numbers that are marked."""
+        return self.serials.filter(pa.array(which[:-1])).to_pylist()  # type: ignore[no-any-return]
+
+    def among(self, serials: Iterable[str]) -> Flags:
+        """Number → True where its serial is one of these."""
+        wanted = pa.array(list(serials), pa.large_string())
+        return np.append(np.asarray(pc.is_in(self.serials, value_set=wanted), bool), np.False_)
+
+
+def name(rows: pd.Series[Any], *columns: pd.Series[Any]) -> tuple[Named, list[Numbers]]:
+    """Number the serials of these columns; with the rows of the baseline (their serials) that have one of them.
+
+    Returns the numbers of each column's cells as well; -1 where a cell is NA.
+    """
+    encoded = pa.chunked_array([chunk for c in columns for chunk in _chunks(c)], pa.large_string()).dictionary_encode()
+    whole = encoded.unify_dictionaries().combine_chunks()
+    whole = whole if isinstance(whole, pa.DictionaryArray) else whole.chunk(0)
+    numbers = np.asarray(pc.fill_null(whole.indices, -1), np.int64)
+    ends = np.cumsum([len(c) for c in columns])
+    at, of = _rows_with(rows, whole.dictionary)
+    return Named(whole.dictionary, at, of), np.split(numbers, ends[:-1])
+
+
+def _chunks(column: pd.Series[Any]) -> list[pa.Array]:
+    """What a text column is made of; nothing is copied."""
+    found = pa.array(column.array, pa.large_string(), from_pandas=True)
+    return found.chunks if isinstance(found, pa.ChunkedArray) else [found]
+
+
+def _pieces(column: pd.Series[Any]) -> Iterator[tuple[int, pa.Array]]:
+    """A text column piece by piece, with the place where each begins."""
+    begin = 0
+    for chunk in _chunks(column):
+        for first in range(0, len(chunk), _PIECE):
+            yield begin + first, chunk.slice(first, _PIECE)
+        begin += len(chunk)
+
+
+def _rows_with(rows: pd.Series[Any], serials: pa.Array) -> tuple[Numbers, Numbers]:
+    """Where the rows stand that have one of these serials, and which.
+
+    Looking a text up costs a hash of it and a miss of the cache, ten million times. So rows are
+    passed over first whose last characters are nobody's who is named.
+    """
+    bits = _bits(len(serials))
+    slots = np.zeros(1 << bits, bool)
+    slots[_slots(serials, bits)] = True
+    where: list[Numbers] = [np.empty(0, np.int64)]
+    texts: list[pa.Array] = []
+    for begin, piece in _pieces(rows):
+        may = slots[_slots(piece, bits)]
+        where.append(begin + np.flatnonzero(may))
+        texts.append(piece.filter(pa.array(may)))
+    number = pc.index_in(pa.chunked_array(texts, pa.large_string()), value_set=serials, skip_nulls=True)
+    of = np.asarray(pc.fill_null(number, -1), np.int64)
+    return np.concatenate(where)[of >= 0], of[of >= 0]
+
+
+def _bits(count: int) -> int:
+    """How many bits make a slot's number, where so many things have one."""
+    return min(max((_SPARSE * count).bit_length(), 1), _MOST_BITS)
+
+
+def _slots(texts: pa.Array, bits: int) -> Numbers:
+    """A slot for each text, by its last eight bytes; what is shorter shares one."""
+    _, _, data = texts.buffers()
+    ends = _offsets(texts)
+    if data is None or data.size < _TAIL:
+        return np.zeros(len(texts), np.int64)
+    # Every place of the buffer as the word that begins there.
+    words: npt.NDArray[np.uint64] = np.ndarray((data.size - _TAIL + 1,), np.uint64, data, strides=(1,))
+    short = np.diff(ends) < _TAIL
+    tails = words[np.where(short, 0, ends[1:] - _TAIL)]
+    tails[short] = 0
+    return ((tails * _SPREAD) >> np.uint64(64 - bits)).astype(np.int64)
+
+
+def _offsets(texts: pa.Array) -> Numbers:
+    """Where each text begins in the buffer, and where the last one ends."""
+    if not len(texts):
+        return np.zeros(1, np.int64)
+    return np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+
+
+def canonical(serials: pd.Series[Any]) -> bool:
+    """True where all that is not NA is canonical hex for certain (``SerialNumber.text``); False says nothing."""
+    return all(_canonical(piece) for _, piece in _pieces(serials))
+
+
+def _canonical(texts: pa.Array) -> bool:
+    ends = _offsets(texts)
+    lengths = np.diff(ends)
+    # NA takes no place; an empty text does neither and is no serial.
+    if int((lengths == 0).sum()) != texts.null_count or (lengths % 2).any() or (lengths > _MAX_DIGITS).any():
+        return False
+    if ends[0] == ends[-1]:
+        return True
+    data = texts.buffers()[2].slice(ends[0], ends[-1] - ends[0])
+    if data.to_pybytes().translate(None, _HEX):
+        return False
+    begins = ends[:-1][lengths > 0] - ends[0]
+    digits = np.frombuffer(data, np.uint8)
+    return not ((digits[begins] == ord("0")) & (digits[begins + 1] == ord("0"))).any()
+
+
+def with_ids(column: pd.Series[Any], ids: Iterable[int] | npt.NDArray[np.int64]) -> Numbers:
+    """Where the rows stand whose request ID (of ``column``) is one of these, ascending."""
+    wanted = np.unique(np.fromiter(ids, np.int64) if not isinstance(ids, np.ndarray) else ids)
+    mask = (1 << _bits(len(wanted))) - 1
+    slots = np.zeros(mask + 1, bool)
+    slots[wanted & mask] = True
+    where, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for first in range(0, len(column) if len(wanted) else 0, _PIECE):
+        piece = column.iloc[first : first + _PIECE]
+        values = piece.to_numpy(np.int64, na_value=0)
+        may = np.flatnonzero(slots[values & mask] & piece.notna().to_numpy())
+        where.append(first + may)
+        which.append(values[may])
+    return np.concatenate(where)[np.isin(np.concatenate(which), wanted)]
+
+
+def compared(column: pd.Series[Any], at: Numbers, others: pd.Series[Any]) -> tuple[Flags, Flags]:
+    """Texts of ``others`` against that of the row in the place ``at`` (-1: no row): the same, and another.
+
+    Neither where one of them is NA.
+    """
+    same, another = np.zeros(len(others), bool), np.zeros(len(others), bool)
+    both = np.flatnonzero((at >= 0) & others.notna().to_numpy())
+    theirs = column.iloc[at[both]].array
+    equal = theirs == others.iloc[both].array
+    same[both], another[both] = equal.fillna(False), ~equal.fillna(True)
+    return same, another
+
+
+def kept(table: pd.DataFrame, which: Sequence[bool] | Flags | pd.Series[bool]) -> pd.DataFrame:
+    """The rows that are marked; the table itself where all are, for a copy of a million mails is not small."""
+    marked = np.asarray(which, bool)
+    return table if marked.all() else table[marked]
