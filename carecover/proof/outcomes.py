@@ -363,8 +363,15 @@ def _verdict_valid(
             return _Verdict(FAILED, f"{_stopped(step)} {public.name} still lists it as on hold.")
         what = "publish a CRL" if step is not None and step.well else "undo.cmd has not been applied to it yet"
         return _Verdict(PENDING, f"{public.name} still lists it as on hold: {what}.")
-    if item.action == "leave" and item.kind == "lost_release" and listed == RevocationReason.CERTIFICATE_HOLD:
-        return _Verdict(PROVED, f"Left as it is, as decided: {public.name} lists it as on hold.")
+    if item.kind == "lost_release" and listed == RevocationReason.CERTIFICATE_HOLD:
+        if item.action == "leave":
+            return _Verdict(PROVED, f"Left as it is, as decided: {public.name} lists it as on hold.")
+        if item.action == "undecided":
+            return _Verdict(
+                PROVED,
+                f"Nobody decided about it, which was waived in writing, so nothing was to be done: {public.name} lists "
+                "it as on hold, as the restore left it, and clients refuse it.",
+            )
     if listed is not None:
         return _Verdict(CONTRADICTED, f"{public.name} lists it with the reason {reason_text(listed)}, {_MUST_STAY}")
     if item.action == "undecided":

@@ -411,6 +411,14 @@ def test_what_is_left_alone_is_proved_by_a_list_without_it(story: Story) -> None
     assert_verdict(story, "pending")
 
 
+def test_a_hold_that_came_back_and_that_nobody_decided_about_is_on_hold_as_was_waived(story: Story) -> None:
+    """Nothing was to be done about it, and nothing was done: it is no contradiction, but who holds it must be told."""
+    story.change(kind="lost_release", action="undecided", reason=None, method="none").entries[0]["reason"] = 6
+    assert_verdict(story, "proved", "Nobody decided", "waived", "lists it as on hold, as the restore left it")
+    story.entries[0]["reason"] = 1
+    assert_verdict(story, "contradicted", "1 (Key Compromise)")
+
+
 def test_a_hold_that_came_back_and_is_left_stays_on_the_list(story: Story) -> None:
     story.change(kind="lost_release", action="leave", reason=None, method="none").entries[0]["reason"] = 6
     assert_verdict(story, "proved", "lists it as on hold")
