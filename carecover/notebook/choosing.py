@@ -41,6 +41,7 @@ _COLUMNS: Final = (
     ("template", 18),
     ("issued (UTC)", 18),
 )
+_SHORT = re.compile(r"\b(?:ca|crl|csv|id|ocsp)\b")
 _COMMON_NAME = re.compile(r"(?:^|,\s*)CN=((?:\\.|[^,\\])+)", re.IGNORECASE)
 _PLACE = re.compile(r"(E\d{4,}) (.*) \(([^()]+)\)", re.DOTALL)
 
@@ -275,7 +276,7 @@ def _read_there(desk: Desk, evidence_id: str, location: str) -> Iterator[dict[st
 
 def spaced(name: object) -> str:
     """A name of the tables as people write it."""
-    return str(name).replace("_", " ")
+    return _SHORT.sub(lambda word: word[0].upper(), str(name).replace("_", " "))
 
 
 def _absent(value: object) -> bool:

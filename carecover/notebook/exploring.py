@@ -60,6 +60,7 @@ class OpenPanel(Panel):
 
     title = "The case"
     needs_case = False
+    tells_who_else = True
 
     def build(self) -> Sequence[widgets.Widget]:
         self.steps = widgets.HTML()
@@ -176,6 +177,12 @@ _FACTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "failure": ("Failure", "2026-11-23 03:10", "When the CA was lost"),
     "restored": ("Restored", "2026-11-23 09:40", "When the restored CA first ran"),
 }
+# No option may stand for None: a list box shows nothing then.
+_BY_EVIDENCE: Final = ""
+_DATE_ORDERS: Final = (
+    ("as the evidence tells", _BY_EVIDENCE), ("day, month, year", "dmy"), ("month, day, year", "mdy"),
+    ("year, month, day", "ymd"),
+)  # fmt: skip
 _TIMES: Final = ("backup", "failure", "restored")
 
 
@@ -192,8 +199,7 @@ class FactsPanel(Panel):
         self.fields = {
             name: entry(label, placeholder=f"e.g. {like}", tooltip=tip) for name, (label, like, tip) in _FACTS.items()
         }
-        self.date_order = choice("Dates are written", [("as the evidence tells", None), ("day, month, year", "dmy"),
-                                 ("month, day, year", "mdy"), ("year, month, day", "ymd")])  # fmt: skip
+        self.date_order = choice("Dates are written", _DATE_ORDERS)
         self.key_exposed = choice("CA key exposed?", [(word, word) for word in ("unknown", "no", "yes")],
                                   tooltip="May somebody else have the CA's private key?")  # fmt: skip
         self.save = button("Save the facts", self._save, main=True)
@@ -203,7 +209,7 @@ class FactsPanel(Panel):
         facts = self.case.facts
         for name, shown in _shown(facts).items():
             self.fields[name].value = shown
-        self.date_order.value, self.key_exposed.value = facts.date_order, facts.key_exposed
+        self.date_order.value, self.key_exposed.value = facts.date_order or _BY_EVIDENCE, facts.key_exposed
 
     def _save(self) -> None:
         def verb() -> str:
@@ -211,7 +217,7 @@ class FactsPanel(Panel):
             if emptied := [_FACTS[n][0] for n in now if before[n] and not now[n]]:
                 raise UsageError(f"{', '.join(emptied)}: a fact can be corrected, but not emptied again.")
             changes: dict[str, Any] = {n: v for n, v in now.items() if v != before[n]}
-            changes |= {"date_order": self.date_order.value, "key_exposed": self.key_exposed.value}
+            changes |= {"date_order": self.date_order.value or None, "key_exposed": self.key_exposed.value}
             Case.create(self.case.path, **changes)
             return "Saved."
 
@@ -236,11 +242,14 @@ class FilesPanel(Panel):
     """Files from the browser or by their paths; what is done with them, a subclass says."""
 
     action = "Add"
-    what = "Files or folders on this machine, one path a line"
+    what = "files or folders on this machine, one path a line"
 
     def build(self) -> Sequence[widgets.Widget]:
         self.upload = DropZone()
-        self.paths = widgets.Textarea(placeholder=self.what, rows=3, layout=WIDE, tooltip=self.what)
+        self.paths = widgets.Textarea(
+            description="Or by path", placeholder=self.what, rows=3, layout=WIDE, tooltip=self.what,
+            style={"description_width": "130px"},
+        )  # fmt: skip
         self.hand_in = button(self.action, self._hand_in, main=True)
         self.advance = Advance()
         return [self.upload, self.paths, self.hand_in, self.advance, *self.build_result()]
@@ -283,14 +292,19 @@ class EvidencePanel(FilesPanel):
 
     def build_result(self) -> Sequence[widgets.Widget]:
         self.accounting = Rows(
-            [Head("evidence_id", "", "code"), Head("kind", "what it is"), Head("file", "file"), Head("units", "units"),
-             Head("parsed", "read"), Head("irrelevant", "not relevant"), Head("duplicate", "seen before"),
-             Head("rejected", "rejected")],
+            [Head("evidence_id", "ID", "code"), Head("kind", "what it is"), Head("file", "file"),
+             Head("units", "units"), Head("parsed", "read"), Head("irrelevant", "not relevant"),
+             Head("duplicate", "seen before"), Head("rejected", "rejected")],
             "evidence and its accounting",
         )  # fmt: skip
         self.rejects_title = widgets.HTML()
         self.rejects = Rows(
-            [Head("evidence_id", "", "code"), Head("location", "where"), Head("stage", "stage"), Head("reason", "why")],
+            [
+                Head("evidence_id", "ID", "code"),
+                Head("location", "where"),
+                Head("stage", "stage"),
+                Head("reason", "why"),
+            ],
             "units that could not be used",
         )
         return [self.accounting, self.rejects_title, self.rejects]
@@ -342,8 +356,8 @@ class BaselinePanel(Panel):
 
     def build(self) -> Sequence[widgets.Widget]:
         self.views = Rows(
-            [Head("evidence_id", "", "code"), Head("file", "file"), Head("rows", "rows"), Head("complete", "complete"),
-             Head("restriction", "filtered by"), Head("range", "request IDs")],
+            [Head("evidence_id", "ID", "code"), Head("file", "file"), Head("rows", "rows"),
+             Head("complete", "complete"), Head("restriction", "filtered by"), Head("range", "request IDs")],
             "views of the database",
         )  # fmt: skip
         self.pick = widgets.SelectMultiple(
@@ -395,7 +409,7 @@ class BaselinePanel(Panel):
 # --------------------------------------------------------------------------------- the gap
 
 
-_WHOLE: Final = "the whole incident"
+_WHOLE: Final = ("the whole incident", "")
 # What the picture may be drawn around, by the facts' own names; the restore is named as people call it.
 _AROUND: Final = {"backup": "backup", "failure": "failure", "restored": "restore"}
 
@@ -411,7 +425,7 @@ class TimelinePanel(Panel):
     )
 
     def build(self) -> Sequence[widgets.Widget]:
-        self.view = choice("Show", [(_WHOLE, None)], tooltip="All of it, or hour by hour around one of its times")
+        self.view = choice("Show", [_WHOLE], tooltip="All of it, or hour by hour around one of its times")
         self.picture = Picture()
         self.on_change(self._draw, self.view)
         return [self.view, self.picture]
@@ -419,8 +433,8 @@ class TimelinePanel(Panel):
     def show(self) -> None:
         facts, kept = self.case.facts, self.view.value
         known = [(f"the hours around the {told}", name) for name, told in _AROUND.items() if getattr(facts, name)]
-        self.view.options = [(_WHOLE, None), *known]
-        self.view.value = kept if kept in dict(known).values() else None
+        self.view.options = [_WHOLE, *known]
+        self.view.value = kept if kept in dict(known).values() else _WHOLE[1]
         self.view.layout.display = None if known else "none"
         self._draw()
 
@@ -471,7 +485,7 @@ class FindingsPanel(Panel):
     def show(self) -> None:
         findings, decisions = self.desk.table("findings"), self.desk.table("decisions")
         last = decisions.drop_duplicates("finding_id", keep="last").drop(columns="serial")
-        heads = [Head("kind", "kind"), Head("number", "number"), Head("meaning", "what it means")]
+        heads = [Head("number", "number"), Head("kind", "kind"), Head("meaning", "what it means")]
         nothing = markup.note(
             "Nothing was found that the restored CA is wrong about. See the coverage above for what that is worth."
         )

@@ -26,6 +26,10 @@ MAX_ROWS: Final = 200
 # A generated file of thousands of serials is read in an editor; here its form is looked at.
 MAX_LINES: Final = 400
 
+# So many columns of words are hard to read in a narrow window; with so many the last gets a line of its own in any.
+_FLOWING: Final = 5
+_IN_TWO_LINES: Final = 6
+
 _TONES: Final[Mapping[str, Tone]] = {
     "proved": "good",
     "good": "good",
@@ -135,21 +139,31 @@ def folded(title: str, inner: str) -> str:
 def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str, edge: str | None = None) -> str:
     """The first MAX_ROWS rows of some columns as a table; ``caption`` is for screen readers.
 
-    The words of column ``edge`` give each row a coloured edge.
+    The words of column ``edge`` give each row a coloured edge. Figures are compared down a column; a table without any
+    may be told line by line where there is no room for its columns.
     """
     figures = {h.name for h in heads if pd.api.types.is_integer_dtype(rows[h.name])}
-    top = "".join(f"<th{_figure(h.name in figures)}>{escape(h.title)}</th>" for h in heads)
+    flows = not figures and len(heads) >= _FLOWING
+    # Where a style lays rows out by itself, browsers forget that it is a table.
+    as_row, as_cell, as_head = (f' role="{role}"' if flows else "" for role in ("row", "cell", "columnheader"))
+    top = "".join(f"<th{as_head}{_figure(h.name in figures)}>{escape(h.title)}</th>" for h in heads)
     shown = rows.head(MAX_ROWS)
-    columns = [[_cell(v, h.kind, h.name in figures) for v in shown[h.name]] for h in heads]
+    names = [f'{as_cell} data-head="{escape(h.title)}"' if flows else "" for h in heads]
+    columns = [
+        [_cell(v, h.kind, h.name in figures, name) for v in shown[h.name]] for h, name in zip(heads, names, strict=True)
+    ]
     edges = (
         [""] * len(shown) if edge is None else [f' class="edge {_TONES.get(cell(w), "plain")}"' for w in shown[edge]]
     )
     body = "".join(
-        f"<tr{tone}>{''.join(cells)}</tr>" for tone, cells in zip(edges, zip(*columns, strict=True), strict=True)
+        f"<tr{as_row}{tone}>{''.join(cells)}</tr>"
+        for tone, cells in zip(edges, zip(*columns, strict=True), strict=True)
     )
+    look = f" cc-flow{f' cc-two n{len(heads)}' if len(heads) >= _IN_TWO_LINES else ''}" if flows else ""
+    whole, part = (f' role="{role}"' if flows else "" for role in ("table", "rowgroup"))
     return block(
-        f'<div class="cc-scroll" tabindex="0" role="region" aria-label="{escape(clean(caption))}">'
-        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="cc-scroll{look}" tabindex="0" role="region" aria-label="{escape(clean(caption))}"><table{whole}>'
+        f"<thead{part}><tr{as_row}>{top}</tr></thead><tbody{part}>{body}</tbody></table></div>"
     )
 
 
@@ -214,12 +228,12 @@ def _figure(is_figure: bool) -> str:
     return ' class="figure"' if is_figure else ""
 
 
-def _cell(value: Any, kind: Kind, is_figure: bool) -> str:  # noqa: ANN401 - a cell of any table
+def _cell(value: Any, kind: Kind, is_figure: bool, name: str) -> str:  # noqa: ANN401 - a cell of any table
     if not isinstance(value, list) and pd.isna(value):
         value = None
     if kind == "badge":
-        return f"<td>{badge(value)}</td>"
+        return f"<td{name}>{badge(value)}</td>"
     if kind == "code":
         # No separators in numbers that are names, such as request IDs.
-        return f'<td class="code">{text(None if value is None else str(value))}</td>'
-    return f"<td{_figure(is_figure)}>{text(value)}</td>"
+        return f'<td{name} class="code">{text(None if value is None else str(value))}</td>'
+    return f"<td{name}{_figure(is_figure)}>{text(value)}</td>"

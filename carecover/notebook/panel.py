@@ -50,6 +50,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     hint: str = ""
     needs_case: bool = True
     """False for the panel that makes the case."""
+    tells_who_else: bool = False
+    """True for the panels that say who else has the case open: one at the top, and where it matters most."""
     step: str = ""
     """Its step between the decisions and the proof (``carecover.standing``): all of them head the panel then."""
 
@@ -118,7 +120,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             told = markup.note(
                 f"The case has changed since this was drawn, in another tab or by a command ({changed}).", "warning"
             )
-        elif (self.step or not self.needs_case) and (others := presence.elsewhere(self.case.path)):
+        elif self.tells_who_else and (others := presence.elsewhere(self.case.path)):
             told = markup.block(f'<p class="cc-quiet">{markup.text(others)}</p>', role="status")
         if self._elsewhere.value != told:
             self._elsewhere.value = told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ import ipywidgets as widgets
 import pandas as pd
 
 from carecover.case import Case
+from carecover.errors import CarecoverError, UsageError
 from carecover.notebook import markup
 from carecover.notebook.exploring import FilesPanel
+from carecover.notebook.handing import HandOut
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Panel, Rows
+from carecover.notebook.panel import FULL, WIDE, Panel, Rows, button
 from carecover.proof import clock_sentence, remaining, trusted_until
 from carecover.report.document import clean
 
@@ -79,7 +82,25 @@ class VerifyPanel(FilesPanel):
             "until when clients may believe old answers", edge="state",
         )  # fmt: skip
         self.outcomes = Outcomes()
-        return [self.notes, self.outcomes, self.clock, self.places]
+        return [self.notes, self.outcomes, self.clock, self.places, self._build_asking()]
+
+    def _build_asking(self) -> widgets.Accordion:
+        """What asking an OCSP responder would do, and how it is asked: never but by an act of its own."""
+        self.asking = widgets.HTML()
+        self.responder = widgets.Combobox(
+            description="Responder", placeholder="http://HOST/PATH", layout=WIDE, options=(), ensure_option=False,
+            tooltip="Address of the OCSP responder that is asked", style={"description_width": "130px"},
+        )  # fmt: skip
+        self.leave = widgets.Checkbox(
+            description="Ask it from this machine, over the network", indent=False, layout=WIDE
+        )
+        self.ask = button("Ask the responder", self._ask, main=True)
+        self.by_hand = HandOut(self._by_hand)
+        self.on_change(self._ready_to_ask, self.leave)
+        inside = widgets.VBox([self.asking, self.responder, self.leave, self.ask, self.by_hand])
+        asking = widgets.Accordion([inside], layout=FULL)
+        asking.set_title(0, "Ask an OCSP responder: this leaves the machine …")
+        return asking
 
     def show(self) -> None:
         self.case.facts  # noqa: B018 - says where there is no case yet
@@ -87,7 +108,9 @@ class VerifyPanel(FilesPanel):
         self.places.show(pd.DataFrame())
         self.outcomes.show(self.desk.table("outcomes"))
         visibility = self.desk.table("visibility")
-        self.fetched.options = tuple(dict.fromkeys(clean(url, 200) for url in visibility["url"].dropna()))
+        self.fetched.options = _places(visibility)
+        self.responder.options = _places(visibility[visibility["kind"] == "ocsp"])
+        self._show_asking()
         if not len(visibility):
             return
         now = self.now()
@@ -106,6 +129,71 @@ class VerifyPanel(FilesPanel):
             self.notes.value = markup.note("\n".join(notes), "warning")
         proved = int((outcomes["verdict"] == "proved").sum())
         return f"{proved:,} of {len(outcomes):,} decisions are proved."
+
+    # ------------------------------------------------------------------ asking a responder
+
+    def _show_asking(self) -> None:
+        number = len(self._planned())
+        told = (
+            f"One request by HTTP for each of the {number:,} serial numbers of the plan. What leaves the machine: the "
+            "serial number, and hashes of the CA's name and key; whoever sees this network sees that you ask. Nothing "
+            "else of the case leaves it, and nothing is asked before the button below is pressed. The answers are kept "
+            "in the case and held against the plan."
+        )
+        elsewhere = (
+            "From an isolated machine: download what to ask, carry it to a machine that reaches the responder, and "
+            "hand the answers in above, with the responder's address as the place where they were fetched."
+        )
+        self.asking.value = markup.block(f"<p>{told}</p><p>{elsewhere}</p>")
+        self.by_hand.label = "Download what to ask" if number else ""
+        self._ready_to_ask()
+
+    def _ready_to_ask(self) -> None:
+        self.ask.disabled = not (self.leave.value and self._planned())
+
+    def _planned(self) -> list[str]:
+        try:
+            return list(dict.fromkeys(item.serial for item in self.desk.plan.items))
+        except CarecoverError:
+            # Where there is no plan the panel says why.
+            return []
+
+    def _ask(self) -> None:
+        def verb() -> str:
+            url = self.responder.value.strip()
+            if not self.leave.value:
+                raise UsageError("Tick the box first: to ask a responder leaves this machine.")
+            if not url:
+                raise UsageError("Name the address of the responder: http://HOST/PATH.")
+            # Each time it is asked anew whether this may leave the machine.
+            self.leave.value = False
+            outcomes = self.case.verify(ask_ocsp=url)
+            if notes := outcomes.attrs["notes"]:
+                self.notes.value = markup.note("\n".join(notes), "warning")
+            proved = int((outcomes["verdict"] == "proved").sum())
+            asked = f"The responder was asked about {len(self._planned()):,} serial numbers; its answers are kept."
+            return f"{asked} {proved:,} of {len(outcomes):,} decisions are proved."
+
+        self.act(verb, self.ask)
+        self._ready_to_ask()
+
+    def _by_hand(self) -> tuple[str, bytes]:
+        """The same questions as commands of openssl, for a machine that reaches the responder."""
+        url = shlex.quote(clean(self.responder.value.strip(), 2_000) or "http://HOST/PATH")
+        lines = [
+            "# CA.cer: the certificate of the CA, of the key that signed the certificate asked about.",
+            "# Hand the .ors files to carecover as fetched at the address of the responder.",
+            f"URL={url}",
+            *(
+                f'openssl ocsp -issuer CA.cer -serial 0x{serial} -url "$URL" -no_nonce -noverify -respout {serial}.ors'
+                for serial in self._planned()
+            ),
+        ]
+        return "ask-ocsp.sh", ("\n".join(lines) + "\n").encode()
+
+
+def _places(visibility: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(clean(url, 200) for url in visibility["url"].dropna()))
 
 
 # ------------------------------------------------------------------------------- the door

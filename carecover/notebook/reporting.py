@@ -76,9 +76,9 @@ class Lessons(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         return "\n".join(lines)
 
     def _row(self, one: Lesson) -> widgets.HBox:
-        what = entry("Lesson", placeholder="what changes", layout={"width": "420px"})
-        owner = entry("Owner", placeholder="who sees to it", layout={"width": "230px"})
-        due = entry("Due", placeholder="2026-12-31", layout={"width": "170px"})
+        what = entry("Lesson", placeholder="what changes", layout={"flex": "1 1 290px"})
+        owner = entry("Owner", placeholder="who sees to it", layout={"flex": "1 1 180px"})
+        due = entry("Due", placeholder="2026-12-31", layout={"flex": "0 1 140px"})
         for part, width, value in ((what, "130px", one.what), (owner, "55px", one.owner), (due, "40px", one.due)):
             part.style.description_width, part.value = width, value or ""
         return row(what, owner, due)

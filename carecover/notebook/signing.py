@@ -36,12 +36,12 @@ class PlanPanel(Panel):
         self.told, self.work, self.breaks_title = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.breaks = Rows(
             [Head("serial", "serial number", "code"), Head("subject", "subject"), Head("template", "template"),
-             Head("mark", "", "badge"), Head("blast_radius", "what its revocation hits")],
+             Head("mark", "mark", "badge"), Head("blast_radius", "what its revocation hits")],
             "what stops working",
         )  # fmt: skip
         self.items_title = widgets.HTML()
         self.items = Rows(
-            [Head("number", "", "code"), Head("action", "action"), Head("reason", "reason"),
+            [Head("number", "no.", "code"), Head("action", "action"), Head("reason", "reason"),
              Head("serial", "serial number", "code"), Head("how", "how"), Head("template", "template"),
              Head("by", "decided by"), Head("note", "note"), Head("subject", "subject")],
             "steps of the plan",
@@ -107,6 +107,7 @@ class SignPanel(Panel):
     """The digest of the plan as it is now, and the two signatures under it."""
 
     title = "Two signatures"
+    tells_who_else = True
     step = "sign"
     hint = (
         "An analyst and a reviewer, two different people, sign the same plan, each after reading it. Compare the "

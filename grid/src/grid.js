@@ -80,6 +80,8 @@ function field(label, control, className = "") {
 }
 
 const pill = (text, tone) => node("span", { class: `ccg-pill ${tone}`, text });
+/** A name of the tables as people write it; Python's `spaced` says the same. */
+const spaced = (name) => (name ?? "").replaceAll("_", " ").replace(/\b(?:ca|crl|csv|id|ocsp)\b/g, (word) => word.toUpperCase());
 
 function decision({ data }) {
   if (!data) return "";
@@ -93,10 +95,11 @@ function decision({ data }) {
 const short = ({ value }) => /(?:^|,\s*)CN=((?:\\.|[^,\\])+)/i.exec(value ?? "")?.[1] ?? value ?? "";
 
 const COLUMNS = [
-  { field: "decision", headerName: "Decision", width: 190, cellRenderer: decision,
+  { field: "decision", headerName: "Decision", width: 200, cellRenderer: decision,
+    tooltipValueGetter: ({ data }) => data?.decision || data?.suggestion || null,
     comparator: (a, b, x, y) => (x.data.decision || `~${x.data.suggestion ?? ""}`)
       .localeCompare(y.data.decision || `~${y.data.suggestion ?? ""}`) },
-  { field: "kind", headerName: "Kind", width: 130, valueFormatter: ({ value }) => (value ?? "").replaceAll("_", " ") },
+  { field: "kind", headerName: "Kind", width: 130, valueFormatter: ({ value }) => spaced(value) },
   { field: "subject", headerName: "Subject", flex: 2, minWidth: 170, cellClass: "ccg-text", tooltipField: "subject",
     valueFormatter: short },
   { field: "serial", headerName: "Serial number", flex: 1, minWidth: 150, cellClass: "ccg-code", tooltipField: "serial" },
@@ -183,7 +186,7 @@ function render({ model, el }) {
       for (const value of chosen(group)) if (!counts.has(value)) counts.set(value, 0);
       const values = [...counts].filter(([value]) => value).sort((a, b) => b[1] - a[1]);
       return node("div", { class: "ccg-group", role: "group", "aria-label": label }, node("span", { text: label }),
-        ...values.map(([value, n]) => chip(group, value, value.replaceAll("_", " "), n)));
+        ...values.map(([value, n]) => chip(group, value, spaced(value), n)));
     });
     const flags = FLAGS.map(([flag, label]) => [flag, label, shown.rows.reduce((n, row) => n + Boolean(row[flag]), 0)])
       .filter(([flag, , n]) => n || chosen("flags").has(flag));

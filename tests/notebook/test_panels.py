@@ -39,7 +39,7 @@ from carecover.notebook import (
     timeline,
     verify,
 )
-from carecover.notebook.choosing import PAGE_ROWS, decision
+from carecover.notebook.choosing import PAGE_ROWS, decision, spaced
 from carecover.notebook.dropping import MAX_UPLOAD_BYTES
 from carecover.notebook.exploring import OpenPanel, TimelinePanel
 from carecover.notebook.panel import Advance
@@ -95,7 +95,8 @@ def test_the_picture_shows_the_hours_around_a_time_that_is_known(case: Case) -> 
     panel = timeline(case)
     assert isinstance(panel, TimelinePanel)
     whole = panel.picture.still()
-    assert [value for _, value in panel.view.options] == [None, "backup", "failure", "restored"]
+    assert [value for _, value in panel.view.options] == ["", "backup", "failure", "restored"]
+    assert panel.view.label == "the whole incident", "no list box stands there empty"
     panel.view.value = "backup"
     assert "per hour" in panel.picture.still() != whole
     panel.refresh()
@@ -149,11 +150,11 @@ def test_findings_are_counted_by_kind_and_by_what_tells_them_apart(case: Case) -
     panel = findings(case)
     known = case.findings
     for kind, number in known["kind"].value_counts().items():
-        assert f'>{str(kind).replace("_", " ")}</bdi></td><td class="figure"><bdi>{number}</bdi>' in panel.counts.value
+        assert f'<td class="figure"><bdi>{number}</bdi></td><td><bdi>{spaced(kind)}</bdi>' in panel.counts.value
     words = known["circumstances"].explode().dropna()
     assert len(words)
     for word in set(words):
-        assert f"· {word.replace('_', ' ')}" in panel.counts.value
+        assert f"· {spaced(word)}" in panel.counts.value
         assert CIRCUMSTANCES[word].split(":")[0] in html.unescape(panel.counts.value)
     one = known[known["circumstances"].map(len) > 0].iloc[0]
     put(panel.list.list, index=[v for _, v in panel.list.list._options_full].index(one["finding_id"]))

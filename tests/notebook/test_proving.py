@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 
+import pytest
+
+from carecover import ocsp_client
 from carecover.case import Case
 from carecover.notebook import batch, verify
 from tests.notebook.conftest import press, put, said
+
+ASK = "Ask the responder"
+URL = "http://127.0.0.1:1/ocsp"
 
 
 def test_what_came_back_is_judged_row_by_row_and_the_clock_is_read(signed: Case) -> None:
@@ -22,7 +30,7 @@ def test_what_came_back_is_judged_row_by_row_and_the_clock_is_read(signed: Case)
     proved = int((signed.table("outcomes")["verdict"] == "proved").sum())
     assert f"{proved:,} of" in message
     shown = panel.outcomes._rows._html.value
-    assert len(re.findall(r'<tr class="edge (?:good|warning|bad)">', shown)) == len(signed.table("outcomes"))
+    assert len(re.findall(r'<tr role="row" class="edge (?:good|warning|bad)">', shown)) == len(signed.table("outcomes"))
 
 
 def test_what_proves_nothing_is_said(signed: Case) -> None:
@@ -42,3 +50,59 @@ def test_a_place_that_is_none_is_refused_where_it_was_typed(signed: Case) -> Non
     assert "cc-note bad" in message
     assert "<script>" not in message
     assert panel.fetched.value == "<script>", "to be corrected"
+
+
+def test_nothing_is_asked_of_a_responder_without_an_act_that_says_so(
+    signed: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(url: str, questions: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        asked.append(url)
+        yield from ((serial, b"no answer") for serial, _ in questions)
+
+    monkeypatch.setattr(ocsp_client, "ask", ask)
+    planned = {item.serial for item in signed.plan().items}
+    panel = verify(signed)
+    assert f"each of the {len(planned):,} serial numbers" in said(panel)
+    put(panel.responder, value=URL)
+    assert panel.ask.disabled
+    assert "Tick the box first" in press(panel, ASK)
+    put(panel.leave, value=True)
+    put(panel.responder, value="  ")
+    assert not panel.ask.disabled
+    assert "Name the address" in press(panel, ASK)
+    assert asked == []
+    put(panel.responder, value=URL)
+    message = press(panel, ASK)
+    assert f"asked about {len(planned):,} serial numbers" in message
+    assert asked == [URL]
+    assert not panel.leave.value, "the next time it is asked anew"
+    assert panel.ask.disabled
+    assert signed.check() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [(URL, "cannot be asked|refused"), ("file:///etc/passwd", "http://HOST/PATH")]
+)
+def test_a_responder_that_cannot_be_asked_is_told_in_a_sentence(signed: Case, url: str, told: str) -> None:
+    panel = verify(signed)
+    put(panel.responder, value=url)
+    put(panel.leave, value=True)
+    message = press(panel, ASK)
+    assert "cc-note bad" in message
+    assert re.search(told, message)
+    assert panel.responder.value == url, "to be corrected"
+
+
+def test_what_to_ask_can_be_carried_to_another_machine(signed: Case) -> None:
+    panel = verify(signed)
+    put(panel.responder, value="http://ocsp.example/$(touch owned)'\n#")
+    name, content = panel._by_hand()
+    lines = content.decode().splitlines()
+    assert name == "ask-ocsp.sh"
+    (given,) = (line for line in lines if line.startswith("URL="))
+    assert shlex.split(given)[0].startswith("URL=http://ocsp.example/$(touch owned)'")
+    asked = [line for line in lines if line.startswith("openssl ocsp ")]
+    assert [shlex.split(line)[-1] for line in asked] == [f"{item.serial}.ors" for item in signed.plan().items]
+    assert len(lines) == len(asked) + 3
