@@ -164,6 +164,7 @@ class Case:
         *,
         fetched_from: str | None = None,
         baseline: Sequence[str] = (),
+        authority: str | Path | None = None,
         by: str | None = None,
         progress: Progress | None = None,
         executor: Executor | None = None,
@@ -173,6 +174,10 @@ class Case:
         ``fetched_from`` is the distribution point that all of it was copied from, before the work.
         ``baseline``: nothing is taken in; ``by`` answers the question which views (evidence_ids) are the
         database right after the restore.
+        ``authority``: the files are its answers to requests of this case (RFC 3161), no evidence; they are checked
+        with its certificates in that file and kept, each with a sentence in the result's ``attrs["notes"]``. ``by`` may
+        say who brought them. Raises RefusedError, and keeps none, where one does not hold. Without it answers are left
+        out, and told like paths that cannot be opened.
         An ``executor`` of ``concurrent.futures`` reads the parts of large mailboxes; without one, processes do where a
         mailbox is above ``register.PROCESSES_FROM``. A reading that was interrupted goes on where it stopped when a
         table is next asked for: the files are in the case by then.
@@ -183,6 +188,10 @@ class Case:
         if baseline:
             self._choose_baseline(baseline, person_name(by or ""))
             return TABLES["accounting"].empty()
+        if authority is not None:
+            if fetched_from is not None:
+                raise UsageError("A time stamp is no evidence of the CA: it is fetched from no distribution point.")
+            return self._keep_stamps(paths, Path(authority), by)
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         files, unopened = walk(paths, self.path)
         with self._folder.locked():
@@ -194,6 +203,12 @@ class Case:
             for done, file in enumerate(files):
                 if progress:
                     progress(f"reading {file.name}", done, len(files))
+                if stamps.is_answer(file):
+                    unopened.append(
+                        f"{spelled(file)} is a time stamp (RFC 3161), no evidence: it was not taken. Say which "
+                        "certificates of its authority check it: carecover add CASE FILE --authority PEM."
+                    )
+                    continue
                 try:
                     stored = self._store(file)
                 except PathError as error:
@@ -232,6 +247,34 @@ class Case:
         if unopened:
             raise PathError(" ".join(unopened) + f" {len(added)} other file(s) were added.", accounting)
         return accounting
+
+    def _keep_stamps(self, paths: Iterable[str | Path], authority: Path, by: str | None) -> pd.DataFrame:
+        """Check answers of a time-stamping authority, all before any is kept; keep them beside its certificates."""
+        person = {} if by is None else {"by": person_name(by)}
+        certificates = stamps.authority(authority)
+        files, unopened = walk(paths, self.path)
+        if unopened or not files:
+            raise PathError(" ".join(unopened or ["There was no file in what you named."]) + " No time stamp was kept.")
+        answers: dict[str, tuple[dict[str, Any], bytes]] = {}
+        with self._folder.locked():
+            entries = list(self._journal.entries())
+            for file in files:
+                try:
+                    data = stamps.content(file)
+                    said = custody.stamp_details(entries, data, certificates, spelled(authority))
+                except RefusedError as error:
+                    raise RefusedError(f"{spelled(file)}: {error} No time stamp was kept.") from None
+                answers.setdefault(said["copy"], ({"path": spelled(file), **said, **person}, data))
+            self._renew()
+            for said, data in answers.values():
+                self._folder.write(said["authority"]["copy"], certificates)
+                self._folder.write(said["copy"], data)
+            for said, _ in answers.values():
+                self._record("stamp", said)
+        numbers = {entry.digest: entry.number for entry in entries}
+        kept = TABLES["accounting"].empty()
+        kept.attrs["notes"] = [custody.stamp_note(said, numbers[said["head"]]) for said, _ in answers.values()]
+        return kept
 
     def profile(
         self,
@@ -761,8 +804,9 @@ class Case:
         """Recompute everything from the folder; return what does not fit, in sentences.
 
         ``head`` is a head of the journal that was printed somewhere, ``against`` are files that name one: bundles,
-        transcripts, reports, or time stamps (.tsr), which are checked with the certificates in ``authority``. What
-        fits of these is in ``notes``. Writes nothing, and believes no cache.
+        transcripts, reports, or time stamps (.tsr), which are checked with the certificates in ``authority``; those
+        that the case keeps, with the ones beside them. What fits of these is in ``notes``. Writes nothing, and
+        believes no cache.
         """
         self._journal.forget()
         self._decided = (b"", TABLES["decisions"].empty())
@@ -774,6 +818,7 @@ class Case:
         answers = [custody.anchor_problem(entries, found) for found in anchors]
         answers += [custody.stamp_problem(found, authority) for found in anchors if found.stamp is not None]
         answers += [] if head is None else [custody.head_problem(entries, head)]
+        answers += custody.kept_stamp_answers(self._folder, entries)
         checked = custody.Checked([bad for bad, _ in answers if bad], [good for _, good in answers if good])
         if self._journal.torn:
             checked.append(
@@ -940,6 +985,7 @@ class Case:
             decisions=self._decisions(),
             waivers=tuple(_waiver(e.details["note"], e.details["by"]) for e in self._acts("waive")),
             dummies=bundles.dummy_rows(e for e in self._journal.entries() if e.act in _ABOUT_DUMMIES),
+            stamps=custody.stamp_rows(list(self._journal.entries())),
             returned=self._returned,
         )
         # To sign, export or run changes nothing of what a case holds.

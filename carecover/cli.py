@@ -331,6 +331,8 @@ def init(case: Path, **facts: Any) -> int:  # noqa: ANN401 - Case checks them
 @click.option("--cluster", metavar="ADDRESS", help="Read large files by the workers of a Dask cluster (tcp://…).")
 @click.option("--shared", metavar="URL", help="Where those workers find the files, if not at the same path (fsspec).")
 @click.option("--json", "as_json", is_flag=True, help="The accounting as JSON.")
+@click.option("--authority", type=_PATH, metavar="FILE", help="PATHS are time stamps (.tsr); its certificates.")
+@click.option("--by", metavar="PERSON", help="Who brings time stamps of an --authority.")
 def add(
     case: Path,
     paths: tuple[Path, ...],
@@ -338,11 +340,20 @@ def add(
     cluster: str | None,
     shared: str | None,
     as_json: bool,
+    authority: Path | None,
+    by: str | None,
 ) -> int:
-    """Hand evidence in: files or folders of any kind, told apart by content."""
+    """Hand evidence in: files or folders of any kind, told apart by content. Or time stamps of the journal."""
     if shared is not None and cluster is None:
         raise click.UsageError("--shared says where the workers of a --cluster find the files.")
+    if by is not None and authority is None:
+        raise click.UsageError("--by names who brings time stamps: say whose they are with --authority.")
     opened = _open(case)
+    if authority is not None:
+        kept = opened.add(paths, fetched_from=fetched_from, authority=authority, by=by)
+        for note in kept.attrs["notes"]:
+            click.echo(f"Kept as {_one_line(note)}")
+        return DONE
     with (
         _told_of_the_rest(lambda accounting: _show_accounting(opened, accounting, as_json=as_json)),
         _readers(cluster, shared) as executor,

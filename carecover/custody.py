@@ -20,7 +20,7 @@ from carecover import __version__, keys, stamps, underway
 from carecover.errors import PathError, RefusedError, UsageError
 from carecover.folder import FORMAT, CaseFolder, hash_file, spelled
 from carecover.journal import GENESIS, Entry
-from carecover.model import CaseFacts, utc_text
+from carecover.model import CaseFacts, sha256_hex, utc_text
 
 # A report with all its tables, or a packed bundle.
 _MAX_ANCHOR: Final = 1 << 28
@@ -78,6 +78,10 @@ def vouched(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
             kept[plan_file(said["digest"])] = (said["digest"], "the plan that was signed")
         elif entry.act == "report" and "copy" not in said:
             kept[report_copy(said["sha256"], ".html")] = (said["sha256"], "the report that was handed out")
+        elif entry.act == "stamp":
+            kept[said["copy"]] = (said["sha256"], "the time stamp that was kept")
+            trusted = said["authority"]
+            kept[trusted["copy"]] = (trusted["sha256"], "the certificates under which a time stamp was kept")
         elif entry.act == "pseudonyms":
             kept[said["copy"]] = (said["sha256"], "the key of the pseudonyms")
         elif entry.act == "report":
@@ -304,10 +308,98 @@ def stamp_problem(found: Anchor, authority: str | Path | None) -> tuple[str | No
     if authority is None:
         return f"{found.name} says {at}, but nobody checked who says so: give the authority's certificate.", None
     try:
-        signer = stamps.verify(found.stamp or b"", Path(authority))
+        signer = stamps.verify(found.stamp or b"", stamps.authority(Path(authority)), authority)
     except RefusedError as error:
         return f"{found.name}: {error}", None
     return None, f"{found.name}: that head existed at {at}; signed with the certificate of {signer}."
+
+
+# ---------------------------------------------------------------- stamps that the case keeps
+
+
+def stamp_details(entries: Sequence[Entry], data: bytes, certificates: bytes, named: str | Path) -> dict[str, Any]:
+    """What the journal is to say of an answer to one of its own requests, checked with the authority's certificates.
+
+    Raises RefusedError where the answer does not hold, stamps what nobody asked about here, or is kept already.
+    """
+    said, signer = stamps.read(data), stamps.verify(data, certificates, named)
+    sha256 = sha256_hex(data)
+    for entry in entries:
+        if entry.act == "stamp" and entry.details["sha256"] == sha256:
+            raise RefusedError(f"The case keeps this very time stamp already: act {entry.number} of its journal.")
+    asked = [e.number for e in entries if e.act == "stamp-request" and e.details["head"] == said.imprint]
+    if not asked:
+        number = next((e.number for e in entries if e.digest == said.imprint), None)
+        what = "this is no head of this journal" if number is None else f"this is its act {number}"
+        raise RefusedError(
+            f"The time stamp is of {said.imprint[:12]}…: {what}, and nobody asked about that here. Make the request "
+            "from this case (carecover report CASE --output head.tsq), and hand in the answer to that one."
+        )
+    return {
+        "sha256": sha256,
+        "copy": report_copy(sha256, ".tsr"),
+        "head": said.imprint,
+        "request": asked[-1],
+        "gen_time": utc_text(said.at),
+        "signer": signer,
+        "authority": {"sha256": (trusted := sha256_hex(certificates)), "copy": report_copy(trusted, ".pem")},
+    }
+
+
+def stamp_rows(entries: Sequence[Entry]) -> list[dict[str, object]]:
+    """Rows of table ``stamps``."""
+    numbers = {entry.digest: entry.number for entry in entries}
+    return [
+        {
+            "act": numbers.get(entry.details["head"]),
+            "head": entry.details["head"],
+            "stamped_at": entry.details["gen_time"],
+            "authority": entry.details["signer"],
+            "sha256": entry.details["sha256"],
+            "by": entry.details.get("by"),
+            "kept_at": entry.at,
+        }
+        for entry in entries
+        if entry.act == "stamp"
+    ]
+
+
+def kept_stamp_answers(folder: CaseFolder, entries: Sequence[Entry]) -> Iterator[tuple[str | None, str | None]]:
+    """Each kept stamp checked anew under the certificates beside it: what does not fit, or what it proves."""
+    for entry in entries:
+        if entry.act != "stamp":
+            continue
+        said, trusted = entry.details, entry.details["authority"]
+        place = folder.path / said["copy"]
+        if not folder.holds(said["copy"], said["sha256"]) or not folder.holds(trusted["copy"], trusted["sha256"]):
+            # The file that was changed is named with all others that were.
+            continue
+        try:
+            data, certificates = place.read_bytes(), (folder.path / trusted["copy"]).read_bytes()
+            stamps.verify(data, certificates, folder.path / trusted["copy"])
+            read = stamps.read(data)
+        except OSError as error:
+            yield f"{place} cannot be read ({error.strerror}): it was not checked.", None
+        except UsageError as error:
+            yield f"{place} is as it was kept, but was not checked: {error}", None
+        except RefusedError as error:
+            yield f"{place}: {error}", None
+        else:
+            number = next((e.number for e in entries[: entry.number - 1] if e.digest == read.imprint), None)
+            if number is None or (read.imprint, utc_text(read.at)) != (said["head"], said["gen_time"]):
+                told = f"{place} stamps {read.imprint[:12]}… at {utc_text(read.at)}, and line {entry.number} of "
+                told += "journal.jsonl does not follow from that: the journal was written anew. Compare it with a copy."
+                yield told, None
+            else:
+                yield None, stamp_note(said, number)
+
+
+def stamp_note(said: Mapping[str, Any], number: int) -> str:
+    """What a kept stamp proves, in a sentence."""
+    return (
+        f"{said['copy']}: the journal up to act {number} existed at {said['gen_time']}; signed with the certificate of "
+        f"{said['signer']}."
+    )
 
 
 # ---------------------------------------------------------------- what comes out again

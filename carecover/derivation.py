@@ -33,7 +33,7 @@ class Holding:
 
     ``readings`` are the tables of the evidence, ``added`` and ``verified`` the acts that brought
     files, ``baseline`` the views that a person chose, ``decisions`` the table, ``waivers`` the
-    sentences, ``dummies`` the rows of that table; ``returned`` reads what was handed to ``verify``
+    sentences, ``dummies`` and ``stamps`` the rows of those tables; ``returned`` reads what was handed to ``verify``
     (each time: files may change).
     """
 
@@ -46,6 +46,7 @@ class Holding:
     decisions: pd.DataFrame
     waivers: tuple[str, ...]
     dummies: Sequence[Mapping[str, object]]
+    stamps: Sequence[Mapping[str, object]]
     returned: Callable[[], bundles.Returned]
 
     def same(self, other: Holding) -> bool:
@@ -116,6 +117,7 @@ class Derivation:
             "crl_lint": self._crl_lint,
             "local_crl": self._local_crl,
             "dummies": self._dummies,
+            "stamps": lambda: TABLES["stamps"].frame(self.holding.stamps),
             "issued_serials": self._issued_serials,
         }
         return makers[name]() if name in makers else self.holding.readings[name]

@@ -311,6 +311,7 @@ _DTYPES: Final[dict[str, Any]] = {
     "list": object,
     "bytes": object,
 }
+_OBJECTS: Final = frozenset({"list", "bytes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,14 +348,15 @@ class TableSchema:
             raise UsageError(f"Table {self.name} has no column {', '.join(sorted(unknown))}.")
         return self.typed({c.name: [row.get(c.name) for row in data] for c in self.columns}, len(data))
 
-    def typed(self, columns: Mapping[str, Sequence[object]], length: int) -> pd.DataFrame:
+    def typed(self, columns: Mapping[str, Sequence[object] | pd.Series[Any]], length: int) -> pd.DataFrame:
         """Columns of equal length as a frame in the declared order and types."""
         series: dict[str, pd.Series[Any]] = {}
         for column in self.columns:
             values = columns.get(column.name)
-            if values is None:
-                values = [None] * length
-            series[column.name] = self._series(column, values)
+            if values is None and column.kind not in _OBJECTS:
+                series[column.name] = pd.Series(None, index=pd.RangeIndex(length), dtype=_DTYPES[column.kind])
+                continue
+            series[column.name] = self._series(column, [None] * length if values is None else values)
         return pd.DataFrame(series, columns=[c.name for c in self.columns], index=pd.RangeIndex(length))
 
     def conform(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -367,7 +369,7 @@ class TableSchema:
             table[c.name].dtype == _DTYPES[c.kind] for c in self.columns
         ):
             return table
-        present = {c.name: list(table[c.name]) for c in self.columns if c.name in table.columns}
+        present: dict[str, Any] = {c.name: table[c.name] for c in self.columns if c.name in table.columns}
         return self.typed(present, len(table))
 
     def to_csv(self, table: pd.DataFrame) -> str:
@@ -404,8 +406,13 @@ class TableSchema:
         convert = {"integer": int, "flag": bool}.get(column.kind, str)
         return [None if v is None else convert(v) for v in present]
 
-    def _series(self, column: Column, values: Sequence[object]) -> pd.Series[Any]:
+    def _series(self, column: Column, values: Sequence[object] | pd.Series[Any]) -> pd.Series[Any]:
         try:
+            if isinstance(values, pd.Series):
+                if _is_of(column.kind, values.dtype):
+                    # No cell has to be looked at: of a million rows that takes longer than all the rest.
+                    return values.reset_index(drop=True).astype(_DTYPES[column.kind])
+                values = list(values)
             if column.kind == "list":
                 # A list cell is never NA: no evidence is an empty list.
                 cells: list[object] = [
@@ -427,6 +434,17 @@ class TableSchema:
             raise UsageError(
                 f"Column {self.name}.{column.name} holds a value that is no {column.kind}: {error}"
             ) from None
+
+
+def _is_of(kind: ColumnKind, dtype: Any) -> bool:  # noqa: ANN401 - whatever type pandas or somebody else has made
+    """True where every cell of such a column is NA or a value of this kind already."""
+    if kind == "text":
+        return isinstance(dtype, pd.StringDtype)
+    if kind == "integer":
+        return pd.api.types.is_signed_integer_dtype(dtype) and not isinstance(dtype, pd.ArrowDtype)
+    if kind == "time":
+        return isinstance(dtype, pd.DatetimeTZDtype)
+    return kind == "flag" and (dtype == np.dtype(bool) or isinstance(dtype, pd.BooleanDtype))
 
 
 def _csv_cell(value: object) -> object:
@@ -857,6 +875,17 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("state", "text", "pinned, leftover (dangerous until destroyed), revoked (proved by a CRL), destroyed"),
             ("by", "text", "who pinned it, met it, or says that every copy is destroyed"),
             ("at", "time", "when that was"),
+        ),
+        _table(
+            "stamps",
+            "one answer of a time-stamping authority (RFC 3161) about the journal of the case, checked and kept",
+            ("act", "integer", "the act of the journal up to which all is stamped"),
+            ("head", "text", "what is stamped: the SHA-256 of that act's line"),
+            ("stamped_at", "time", "when that existed, by the authority's clock"),
+            ("authority", "text", "the certificate that signed it: its issuer and number"),
+            ("sha256", "text", "SHA-256 of the answer; it lies in reports/ under the first 16 digits"),
+            ("by", "text", "who handed it in, where somebody was named"),
+            ("kept_at", "time", "when it was handed in, by the clock of the machine"),
         ),
         _table(
             "crl_lint",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from carecover.errors import PathError, RefusedError, UsageError
 from carecover.journal import Entry, preimage
@@ -26,8 +27,12 @@ _UNREADABLE: Final = (
 )
 # id-ct-TSTInfo (RFC 3161 2.4.2), as DER writes it.
 _TST_INFO: Final = bytes.fromhex("060b2a864886f70d0109100104")
+# id-signedData (RFC 5652 5.1): what a token is, and what neither a certificate nor a CRL is in that place.
+_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 # [0] IMPLICIT CertificateSet (RFC 5652 5.1).
 _CERTIFICATES: Final = 0xA0
+# An honest name of an authority is far shorter; the journal keeps it.
+_MAX_NAME: Final = 300
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _NEEDED: Final = "Time stamps need rfc3161-client: pip install 'carecover[stamp]'"
 
@@ -49,8 +54,26 @@ def request(entry: Entry) -> bytes:
 
 
 def is_stamp(data: bytes) -> bool:
-    """True where the bytes look like an answer (.tsr) of an authority."""
-    return len(data) <= _MAX_FILE and data.startswith(b"\x30") and _TST_INFO in data
+    """True where the bytes look like an answer (.tsr) of an authority that holds a stamp."""
+    if len(data) > _MAX_FILE or not data.startswith(b"\x30") or _TST_INFO not in data:
+        return False
+    try:
+        # TimeStampResp (RFC 3161 2.4.2): status, then ContentInfo (RFC 5652 3), which begins with its type.
+        _, at, _ = _element(data, _element(data, _element(data, 0)[1])[2])
+    except IndexError:
+        return False
+    return data.startswith(_SIGNED_DATA, at)
+
+
+def is_answer(path: Path) -> bool:
+    """True where a file looks like an answer of an authority; False for one that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            # Evidence may be of any size: of most files the first byte says that they are none.
+            first = stream.read(1)
+            return first == b"\x30" and is_stamp(first + stream.read(_MAX_FILE))
+    except OSError:
+        return False
 
 
 def read(data: bytes) -> Stamp:
@@ -61,38 +84,47 @@ def read(data: bytes) -> Stamp:
     return Stamp(info.message_imprint.message.hex(), info.gen_time.astimezone(UTC))
 
 
-def verify(data: bytes, authority: Path) -> str:
-    """Check an answer against the certificates of the authority (PEM or DER); return who signed it.
+def verify(data: bytes, certificates: bytes, named: str | Path) -> str:
+    """Check an answer against the certificates of its authority, as ``authority`` gives them; return who signed it.
 
     The certificates need only have been valid when it was made. Whether they were revoked is not looked up.
-    Raises RefusedError where it does not hold.
+    Raises RefusedError where it does not hold; ``named`` says in it where the certificates are from.
     """
     client = _client()
     answer = _decoded(data)
-    builder = client.VerifierBuilder()
-    for certificate in _certificates(authority):
-        builder = builder.add_root_certificate(certificate)
     try:
+        builder = client.VerifierBuilder()
+        for certificate in x509.load_pem_x509_certificates(certificates):
+            builder = builder.add_root_certificate(certificate)
         builder.build().verify(answer, answer.tst_info.message_imprint.message)
         signer = next(iter(answer.signed_data.signer_infos))
-        return str(signer.issuer.rfc4514_string()) + f", number {signer.serial_number:x}"
+        return f"{signer.issuer.rfc4514_string()[:_MAX_NAME]}, number {signer.serial_number:x}"
     except (client.VerificationError, StopIteration, *_UNREADABLE) as error:
-        raise RefusedError(f"The time stamp does not hold under {authority}: {str(error)[:200]}.") from None
+        raise RefusedError(f"The time stamp does not hold under {named}: {str(error)[:200]}.") from None
 
 
-def _certificates(path: Path) -> list[x509.Certificate]:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_FILE)
-    except (OSError, ValueError) as error:
-        raise PathError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'it is no path'}.") from None
+def authority(path: Path) -> bytes:
+    """The certificates in a file (PEM or DER) as PEM, each once and nothing else: a key beside them stays behind.
+
+    Raises PathError where it cannot be opened, UsageError where there is none in it.
+    """
+    data = content(path)
     try:
         found = (
             x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
         )
-        return list(dict.fromkeys(found))
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in dict.fromkeys(found))
     except _UNREADABLE:
         raise UsageError(f"{path} holds no certificate of a time-stamping authority (PEM or DER).") from None
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a small file, of a larger one only the first; raises PathError where it cannot be opened."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise PathError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'it is no path'}.") from None
 
 
 def _decoded(data: bytes) -> Any:  # noqa: ANN401 - of a library that may be missing

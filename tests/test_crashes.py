@@ -116,6 +116,11 @@ def _export(case: Case, place: Path) -> object:
     return case.report(place / "journal.jsonld")
 
 
+def _stamp(case: Case, place: Path) -> object:
+    # What was recorded before the machine died is refused a second time, as it should be.
+    return None if len(case.table("stamps")) else case.add([place / "head.tsr"], authority=place / "root.pem")
+
+
 # Act, and how far the case is before it.
 ACTS: Final[dict[str, tuple[Act, str]]] = {
     "create": (_create, "nothing"),
@@ -128,6 +133,7 @@ ACTS: Final[dict[str, tuple[Act, str]]] = {
     "rehearse": (_rehearse, "signed"),
     "verify": (_verify, "signed"),
     "export": (_export, "signed"),
+    "stamp": (_stamp, "asked"),
 }
 
 
@@ -155,7 +161,22 @@ def begun(story: Story, state: str, place: Path) -> Case:
         (place / "mails" / f"{number}.eml").write_text(text, encoding="ascii", newline="")
     if state == "nothing":
         return Case(CaseFolder(place / "case"), Clock())
+    if state == "asked":
+        for path in asked(story):
+            shutil.copy(path, place)
     return story.copy(state, place)
+
+
+def asked(story: Story) -> list[Path]:
+    """The answer of an authority to a case that asked for a stamp, and the authority's certificate."""
+    pytest.importorskip("rfc3161_client")
+    from tests.test_stamps import Authority  # noqa: PLC0415 - skipped without that library
+
+    place = story.place / "authority"
+    if not place.exists():
+        Case.create(story.place / "asked", clock=Clock(), ca="Example CA").report(story.place / "head.tsq")
+        Authority.found(place, "Example").answer(story.place / "head.tsq", place / "head.tsr")
+    return [place / "head.tsr", place / "root.pem"]
 
 
 def acts(case: Case) -> list[str]:
@@ -171,6 +192,7 @@ def holds(case: Case) -> dict[str, Any]:
         "evidence": sorted((Path(row["path"]).name, row["sha256"]) for row in evidence.to_dict("records")),
         "units": int(case.table("accounting")["parsed"].sum()),
         "decided": sorted(zip(decided["finding_id"], decided["action"], strict=True)),
+        "stamps": list(case.table("stamps")["sha256"]),
         "kinds": set(acts(case)),
     }
 
@@ -234,6 +256,7 @@ CHEAP: Final = ("create", "facts", "add", "waive")
         *((name, how, 5) for name in CHEAP for how in ("dead", "torn", "full")),
         *((name, how, 2) for name, how in zip(("decide", "sign", "batch"), ("torn", "dead", "full"), strict=True)),
         ("export", "torn", 2),
+        ("stamp", "torn", 3),
     ],
 )
 def test_an_act_that_is_interrupted_at_some_write_is_done_or_not(

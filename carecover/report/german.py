@@ -449,6 +449,20 @@ GERMAN: Final = {
     "log_lead": "Jede Handlung ist eine Zeile des Journals, und jede Zeile enthält die Prüfsumme der vorigen. Der oben "
     "gedruckte Kopf hält alles bis zu diesem Bericht fest.",
     "log_caption": "Verwahrungsprotokoll: die neuesten Handlungen des Journals",
+    "stamps_none": "Im Fall liegt kein Zeitstempel einer Zeitstempelstelle (RFC 3161): Wann etwas geschah, sagt allein "
+    "die Uhr des Rechners.",
+    "stamps_lead": "Eine Zeitstempelstelle (RFC 3161) hat unterschrieben, dass das Journal zu den Zeiten unten vorlag, "
+    "mit allem, was es bis dahin sagte. Was nach Handlung {n:,} kam, hat keinen solchen Stempel: Seine Zeiten sind die "
+    "der Uhr des Rechners.",
+    "stamps_caption": "Zeitstempel des Journals",
+    "stamps_early": "{n:,} davon nennt eine frühere Zeit, als der Rechner für das Gestempelte aufschrieb: Eine der "
+    "beiden Uhren ging falsch.|{n:,} davon nennen eine frühere Zeit, als der Rechner für das Gestempelte aufschrieb: "
+    "Eine der beiden Uhren ging falsch.",
+    "column_stamped": "Lag vor (UTC)",
+    "column_up_to": "Bis Handlung",
+    "column_head": "Gestempelter Kopf beginnt",
+    "column_authority": "Zeitstempelstelle",
+    "column_kept": "Eingereicht (UTC)",
     "column_act": "Handlung",
     "column_entry": "Prüfsumme beginnt",
     "column_command": "Befehl",

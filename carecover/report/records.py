@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from carecover.model import ACTIONS, SignOff
@@ -61,7 +62,18 @@ _LOG: Final[Columns] = (
     ("column_entry", "serial"),
     ("column_command", "detail"),
 )
+_STAMPS: Final[Columns] = (
+    ("column_stamped", "time"),
+    ("column_up_to", "number"),
+    ("column_head", "serial"),
+    ("column_authority", "name"),
+    ("column_person", "name"),
+    ("column_kept", "time"),
+    ("column_sha256", "detail"),
+)
 MAX_LOG: Final = 100
+# Authorities may write whole seconds only.
+_SECOND: Final = timedelta(seconds=1)
 
 
 def decisions(case: Material) -> Section:
@@ -118,7 +130,7 @@ def evidence(case: Material) -> Section:
     say = case.say
     files, accounting, rejects = (case.table(name) for name in ("evidence", "accounting", "rejects"))
     custody = case.open_field("custody", "custody_prompt")
-    log = _log(case)
+    log = [*_stamps(case), *_log(case)]
     if files.empty:
         return Section("evidence", say("evidence"), (Paragraph(say("evidence_none"), "warning"), custody, *log))
     parts = ("parsed", "irrelevant", "duplicate", "rejected")
@@ -138,6 +150,26 @@ def evidence(case: Material) -> Section:
         refused = rows_of(rejects, ("evidence_id", "location", "stage", "size", "reason", "sha256"))
         blocks.append(case.sheet("rejects_caption", _REJECTS, refused, len(rejects), "rejects"))
     return Section("evidence", say("evidence"), (*blocks, custody, *log))
+
+
+def _stamps(case: Material) -> list[Block]:
+    """What somebody else's clock says of the journal: the time stamps that the case keeps, or that there are none."""
+    say, table = case.say, case.table("stamps")
+    if table.empty:
+        return [Paragraph(say("stamps_none"))]
+    names = ("stamped_at", "act", "head", "authority", "by", "kept_at", "sha256")
+    rows = ((at, act, str(head)[:16], *rest) for at, act, head, *rest in rows_of(table, names))
+    reached = [int(act) for act in table["act"].dropna()]
+    blocks: list[Block] = [
+        Paragraph(say("stamps_lead", n=max(reached, default=0))),
+        case.sheet("stamps_caption", _STAMPS, rows, len(table), "stamps"),
+    ]
+    written = {act.number: act.at for act in case.acts}
+    known = table.dropna(subset=["act", "stamped_at"])
+    said = zip(known["act"], known["stamped_at"], strict=True)
+    if early := sum(act in written and stamped + _SECOND < written[act] for act, stamped in said):
+        blocks.append(Paragraph(say("stamps_early", n=early), "warning"))
+    return blocks
 
 
 def _log(case: Material) -> list[Block]:

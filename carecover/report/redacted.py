@@ -81,6 +81,7 @@ NAMES: Final[Mapping[str, str]] = {
     "ca_name": "ca",
     "decided_by": "person",
     "by": "person",
+    "authority": "authority",
     "path": "file",
     "url": "place",
 }
@@ -128,6 +129,7 @@ CODES: Final = frozenset(
     (
         "serial", "sha256", "crl_sha256", "thumbprint", "crl_number", "base_crl_number", "old_number", "new_number",
         "evidence_id", "original_sha256", "row_thumbprint", "serials", "evidence", "certificate_sha256",
+        "head",
     )
 )
 # fmt: on
@@ -136,7 +138,7 @@ _CALL: Final = re.compile(r"(prepare|revoke|undo|longer)\.cmd( [A-Za-z]{1,12}){0
 # What an edition for outsiders holds at all; evidence as it was read is none of their business.
 SHOWN: Final = (
     "evidence", "rejects", "accounting", "findings", "coverage", "activity", "owners", "impact", "decisions",
-    "outcomes", "visibility", "crls", "dummies", "crl_lint", "crl_changes",
+    "outcomes", "visibility", "crls", "dummies", "crl_lint", "crl_changes", "stamps",
 )  # fmt: skip
 
 

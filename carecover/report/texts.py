@@ -443,6 +443,19 @@ _ENGLISH: Final = {
     "printed "
     "above fixes all of it up to this report.",
     "log_caption": "Custody log: the newest acts of the journal",
+    "stamps_none": "The case keeps no time stamp of an authority (RFC 3161): when something was done, only the clock "
+    "of the machine says.",
+    "stamps_lead": "A time-stamping authority (RFC 3161) signed that the journal existed at the times below, with all "
+    "that it said until then. What came after act {n:,} has no such stamp: its times are those of the machine's clock.",
+    "stamps_caption": "Time stamps of the journal",
+    "stamps_early": "{n:,} of them is of an earlier time than the machine wrote for what it stamps: one of the two "
+    "clocks was wrong.|{n:,} of them are of an earlier time than the machine wrote for what they stamp: one of the two "
+    "clocks was wrong.",
+    "column_stamped": "Existed at (UTC)",
+    "column_up_to": "Up to act",
+    "column_head": "Head stamped, begins",
+    "column_authority": "Authority",
+    "column_kept": "Handed in (UTC)",
     "column_act": "Act",
     "column_entry": "Digest begins",
     "column_command": "Command",

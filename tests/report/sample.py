@@ -451,6 +451,11 @@ def _told() -> dict[str, pd.DataFrame]:
             {"crl_sha256": digest("crl414"), "crl_number": "414", "severity": "warning", "rule": "RFC 5280 5.3.1",
              "what": "3 entries say the reason 0 (unspecified), which should be left out."},
         ],
+        "stamps": [
+            {"act": 41, "head": digest("act 41"), "stamped_at": MADE_AT - timedelta(hours=2), "by": "Ada Analyst",
+             "authority": "CN=Example TSA,O=Example Ltd, number 2f", "sha256": digest("answer"),
+             "kept_at": MADE_AT - timedelta(hours=1)},
+        ],
     }  # fmt: skip
     return {name: TABLES[name].frame(table) for name, table in rows.items()}
 
