@@ -109,6 +109,31 @@ def test_absent_is_na_and_lists_are_lists() -> None:
     assert '"serial": null' in schema.to_json(frame)
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_columns_of_other_pandas_types_come_out_as_their_cells_would(unit: Any) -> None:
+    """A column of a million is not looked through where its type says what is in it; nobody can tell by the result."""
+    texts = ["2026-01-01 00:00:01.5+02:00", None, "1912-01-01 00:00:00.0+02:00"]
+    at = pd.to_datetime(pd.Series(texts)).dt.as_unit(unit)
+    theirs = pd.DataFrame(
+        {
+            "request_id": pd.Series([1, 2, 2**40], dtype="int64"),
+            "disposition": pd.Series([20, None, 21], dtype="Int16"),
+            "serial": pd.Series(["0a", None, "\u4e2d\U0001f600"], dtype="str"),
+            "subject": pd.Series(["CN=a", None, ""], dtype="string[python]"),
+            "submitted_at": at,
+            "not_before": at.dt.tz_convert("Asia/Tokyo"),
+        },
+        index=[5, 5, 7],
+    )
+    schema = TABLES["ca_rows"]
+    cells = [{str(name): list(theirs[name])[row] for name in theirs} for row in range(3)]
+    pd.testing.assert_frame_equal(schema.conform(theirs), schema.frame(cells))
+    flags = pd.DataFrame({"complete": [True, False]})
+    pd.testing.assert_frame_equal(
+        TABLES["views"].conform(flags), TABLES["views"].frame([{"complete": True}, {"complete": False}])
+    )
+
+
 def test_a_users_own_frame_is_brought_into_the_schema() -> None:
     mine = pd.DataFrame({"serial": ["0a", None], "request_id": [1.0, float("nan")], "colour": ["red", "blue"]})
     frame = TABLES["ca_rows"].conform(mine)
