@@ -194,6 +194,7 @@ class Case:
             return self._keep_stamps(paths, Path(authority), by)
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         files, unopened = walk(paths, self.path)
+        stamped: list[str] = []
         with self._folder.locked():
             known = self._evidence_records()
             by_digest = {r["sha256"]: r for r in reversed(known)}
@@ -204,10 +205,7 @@ class Case:
                 if progress:
                     progress(f"reading {file.name}", done, len(files))
                 if stamps.is_answer(file):
-                    unopened.append(
-                        f"{spelled(file)} is a time stamp (RFC 3161), no evidence: it was not taken. Say which "
-                        "certificates of its authority check it: carecover add CASE FILE --authority PEM."
-                    )
+                    stamped.append(spelled(file))
                     continue
                 try:
                     stored = self._store(file)
@@ -242,6 +240,7 @@ class Case:
             acts = [self._record("add", {"files": part}) for part in parts]
             if added:
                 self._void_if_changed()
+        unopened += _not_taken(stamped)
         accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress, executor))
         self._record_result(acts, {n: int(accounting[n].sum()) for n in ("units", "parsed", "duplicate", "rejected")})
         if unopened:
@@ -636,12 +635,15 @@ class Case:
         """
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         paths, unopened = walk(files, self.path)
-        plan, records = self.plan(), []
+        plan, records, stamped = self.plan(), [], list[str]()
         with tempfile.TemporaryDirectory(prefix="carecover-") as name:
             asked, failure = ([], None) if ask_ocsp is None else self._ask(plan, ask_ocsp, Path(name))
             with self._folder.locked():
                 digest = self.plan().digest
                 for path, shown, where in [*((p, spelled(p), source) for p in paths), *asked]:
+                    if stamps.is_answer(path):
+                        stamped.append(shown)
+                        continue
                     try:
                         stored = self._store(path)
                     except PathError as error:
@@ -654,6 +656,7 @@ class Case:
                     records[start : start + _FILES_PER_ENTRY] for start in range(0, len(records), _FILES_PER_ENTRY)
                 ]
                 acts = [self._record("verify", {"digest": digest, "files": part}) for part in parts]
+        unopened += _not_taken(stamped)
         outcomes = self._derived.table("outcomes")
         counted = {str(verdict): int(number) for verdict, number in outcomes["verdict"].value_counts().items()}
         self._record_result(acts, {"outcomes": _digest_of("outcomes", outcomes), "verdicts": counted})
@@ -1469,6 +1472,15 @@ def _write_out(target: Path, data: bytes) -> Path:
     except OSError as error:
         raise PathError(f"{target} cannot be written: {error.strerror or error}.") from None
     return target
+
+
+def _not_taken(stamped: Sequence[str]) -> list[str]:
+    """A sentence where time stamps were handed in like evidence."""
+    if not stamped:
+        return []
+    more = f" and {len(stamped) - 3} more" if len(stamped) > 3 else ""
+    told = "a time stamp (RFC 3161) is no evidence of the CA: it was not taken. Hand it in with the certificates of its"
+    return [f"{', '.join(stamped[:3])}{more}: {told} authority: carecover add CASE FILE --authority PEM."]
 
 
 def _of_no_use(names: Sequence[str], unused: Collection[str]) -> list[str]:

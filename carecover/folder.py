@@ -8,7 +8,7 @@ A case is a folder of plain files that any tool can read:
     decisions.jsonl            one decision a line
     plans/<digest>/            plan.json and the certificates it imports
     runs/<time>/               transcripts, CRLs, outcomes of rehearsals and runs
-    reports/                   copies of the reports handed out
+    reports/                   copies of the reports handed out; time stamps of the journal, and their authorities
     cache/                     tables as Parquet; may be deleted at any time
 
 Every write is atomic (a temporary file, then a rename), and one writer at a time holds the

@@ -301,6 +301,9 @@ def test_only_certificates_of_the_authority_come_into_the_case(
     mixed.write_bytes((authority.place / "root.key").read_bytes() + authority.root.read_bytes() * 2)
     assert b"PRIVATE KEY" in mixed.read_bytes()
     asked.case.add([asked.answer], authority=mixed)
+    der = tmp_path / "root.cer"
+    openssl("x509", "-in", authority.root, "-outform", "DER", "-out", der)
+    assert stamps.authority(der) == stamps.authority(mixed)
     (kept,) = (asked.case.path / "reports").glob("*.pem")
     assert kept.read_bytes() == authority.root.read_bytes()
     assert not any(b"PRIVATE KEY" in data for data in asked.files().values())
@@ -412,10 +415,14 @@ def test_without_an_authority_it_says_what_to_do_and_takes_the_rest(
     folder.mkdir()
     (folder / "1.eml").write_bytes(b"From: a@example.org\r\nSubject: 1\r\n\r\nhello\r\n")
     (folder / "answer.tsr").write_bytes(asked.answer.read_bytes())
-    with pytest.raises(PathError, match=r"no evidence: it was not taken.+ 1 other file\(s\) were added") as found:
+    with pytest.raises(PathError, match=r"was not taken.+ 1 other file\(s\) were added") as found:
         asked.case.add([folder])
     assert len(found.value.finished) == 1  # type: ignore[arg-type]
     assert [Path(path).name for path in asked.case.table("evidence")["path"]] == ["1.eml"]
+    for number in range(4):
+        (folder / f"{number}.tsr").write_bytes(asked.answer.read_bytes())
+    with pytest.raises(PathError, match=r"2\.tsr and 2 more: a time stamp"):
+        asked.case.add([folder])
 
 
 def test_what_only_carries_a_time_stamp_is_evidence(asked: Asked, tmp_path: Path) -> None:

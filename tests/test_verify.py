@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from carecover import proof
 from carecover.case import Case
 from carecover.cli import main
-from carecover.errors import RunError, UsageError
+from carecover.errors import PathError, RunError, UsageError
 from carecover.evidence.crl import list_parts
 from carecover.simulator import make_incident
 from tests.proof.test_outcomes import calls
@@ -98,6 +98,21 @@ def test_a_fetched_list_alone_is_not_what_the_ca_wrote(fresh: Fresh) -> None:
     outcomes = case.verify([bundle / "out" / "crl-0.crl"], fetched_from=POINT)
     assert set(outcomes["verdict"]) == {"pending"}
     assert outcomes["crl"].isna().all()
+
+
+def test_a_time_stamp_proves_no_decision_and_it_is_told_where_it_belongs(fresh: Fresh, tmp_path: Path) -> None:
+    case, bundle = fresh()
+    # RFC 3161 2.4.2: granted, then a token, here with nothing signed in it.
+    token = "301c06092a864886f70d010702a00f300d060b2a864886f70d0109100104"
+    (tmp_path / "head.tsr").write_bytes(bytes.fromhex(f"30233003020100{token}"))
+    with pytest.raises(
+        PathError, match=r"was not taken.+add CASE FILE --authority PEM.+other file\(s\) were taken"
+    ) as found:
+        case.verify([tmp_path / "head.tsr", bundle / "logs", bundle / "out"])
+    assert isinstance(found.value.finished, pd.DataFrame)
+    assert found.value.finished.attrs["notes"] == []
+    assert set(case.table("outcomes")["verdict"]) == {"proved"}
+    assert case.check() == []
 
 
 def test_an_error_page_instead_of_a_list_is_told(fresh: Fresh, tmp_path: Path) -> None:
