@@ -9,14 +9,15 @@ told as unsure, and whoever asked reads it with ``ca_row``: the table is the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from carecover.evidence import values
-from carecover.evidence.arrow import Index, spans
+from carecover.evidence.arrow import FIRST, Index, Letters, Octets, Sure, digit_bits, letters_of, strings
 from carecover.evidence.ca_row import ca_row
 
 # Columns of few different values, read once for each of them: schema column → columns of ca_rows.
@@ -35,18 +36,34 @@ TIMES: Final[Mapping[str, str]] = {
 }
 _REQUESTERS: Final = ("Request.RequesterName",)
 _SUBJECTS: Final = ("DistinguishedName", "CommonName")
-# A time without blanks around it.
-_PRINTED: Final = r"(?s)^[0-9](?:.*[^\s\x{a0}])?$"
 QUOTED: Final = frozenset({*_REQUESTERS, *_SUBJECTS, "SerialNumber", "CertificateHash"})
 """Columns of text, which certutil puts into quotes in a row dump."""
-_HEX_DIGITS: Final = 40
+_THUMBPRINT: Final = 20
 _SPACED: Final = 59
 _MAX_SERIAL: Final = 40
 # One of these is in every text that was encoded twice: a leading byte of UTF-8 and one that goes on, as letters.
 _TWICE: Final = "\ufffd|[\u00c2-\u00f4][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"  # noqa: RUF001 - those of cp1252
-Octets: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
-Sure: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
-"""True for a row that is proved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of some rows: where each value begins and ends, in the order of the text, and whether there is one."""
+
+    begin: Index
+    end: Index
+    there: Sure
+
+    def texts(self, letters: Letters) -> pa.Array:
+        """The values, null where there is none."""
+        return strings(letters.data, self.begin, self.end, self.there)
+
+
+def spared(cells: dict[str, Cells]) -> None:
+    """Leave out the second name of a subject where the first is there: nobody looks at it."""
+    first, second = (cells.get(name) for name in _SUBJECTS)
+    if first is not None and second is not None:
+        without = ~first.there | (first.begin == first.end)
+        cells[_SUBJECTS[1]] = Cells(second.begin, second.end, second.there & without)
 
 
 def columns_of(
@@ -64,8 +81,7 @@ def columns_of(
         sure &= proved
     for name in TIMES.keys() & texts.keys():
         found[TIMES[name]] = texts[name]
-        printed = pc.match_substring_regex(texts[name], _PRINTED).fill_null(True)
-        sure &= printed.to_numpy(zero_copy_only=False)
+        sure &= _printed(texts[name])
     ids = [name for name in ("Request.RequestID", "RequestID") if name in texts]
     for name in ids[:1]:
         found["request_id"], proved = request_ids(texts[name])
@@ -90,88 +106,125 @@ def columns_of(
     return found, sure
 
 
+def _printed(texts: pa.Array) -> Sure:
+    """Where a time begins with a digit and has no blank around it."""
+    letters, begin, end = letters_of(texts)
+    octets = letters.octets
+    last = octets[np.maximum(end, 1) - 1]
+    sure: Sure = (octets[begin] - np.uint8(ord("0")) < 10) & (last > ord(" ")) & (last < 0x80) & (end > begin)
+    return sure | ~_valid(texts)
+
+
 def serials(texts: pa.Array) -> Sure:
     """Where a serial number is canonical already: lower-case hex of 1 to 20 bytes, no zeros before it."""
-    begin, end, data = spans(texts)
+    letters, begin, end = letters_of(texts)
     size = end - begin
-    sure: Sure = (size % 2 == 0) & (size >= 2) & (size <= _MAX_SERIAL)
-    sure &= ~pc.starts_with(texts, "00").fill_null(False).to_numpy(zero_copy_only=False)
-    sure &= _all_hex(begin, end, data)
-    sure |= ~_valid(texts)
-    return sure
+    sure: Sure = (size % 2 == 0) & (size >= 2) & (size <= _MAX_SERIAL) & ~letters.begins(begin, b"00")
+    proved = _hex(letters.octets[: int(end[-1]) if len(end) else 0])
+    if not proved.all():
+        wrong = np.concatenate([[0], np.cumsum(~proved)])
+        sure &= wrong[begin] == wrong[end]
+    return sure | ~_valid(texts)
 
 
 def thumbprints(texts: pa.Array) -> tuple[pa.Array, Sure]:
     """SHA-1 hashes without the blanks between their bytes."""
-    begin, end, _ = spans(texts)
+    _, begin, end = letters_of(texts)
     spaced = (end - begin == _SPACED) & _valid(texts)
-    pairs = _bytes_of(texts, spaced)
-    matrix = pairs.reshape(-1, _SPACED)
-    close = np.ascontiguousarray(matrix[:, np.arange(_SPACED) % 3 != 2])
-    proved = (matrix[:, 2::3] == ord(" ")).all(axis=1) & _HEX[close].all(axis=1)
+    chosen = texts if spaced.all() else texts.filter(pa.array(spaced))
+    padded = letters_of(chosen)[0].octets
+    pairs: Any = np.ndarray((len(chosen), _THUMBPRINT), "<u2", padded, strides=(_SPACED, 3))
+    blanks: Any = np.ndarray((len(chosen), _THUMBPRINT - 1), np.uint8, padded[2:], strides=(_SPACED, 3))
+    close = np.ascontiguousarray(pairs)
+    right = (np.ascontiguousarray(blanks) == ord(" ")).all(axis=1)
+    right &= _hex(close.view(np.uint8)).all(axis=1)
     sure = ~_valid(texts)
-    sure[np.flatnonzero(spaced)[proved]] = True
+    sure[np.flatnonzero(spaced)[right]] = True
     offsets = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum(spaced * _HEX_DIGITS, out=offsets[1:])
+    np.cumsum(spaced * (2 * _THUMBPRINT), out=offsets[1:])
     plain = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(close))
-    return pc.if_else(pa.array(_valid(texts)), plain, None), sure
-
-
-def _bytes_of(texts: pa.Array, where: Sure) -> Octets:
-    """The bytes of some of the texts, one behind the other."""
-    chosen = texts.filter(pa.array(where))
-    begin, end, data = spans(chosen)
-    return np.frombuffer(data, np.uint8)[begin[0] if len(begin) else 0 : end[-1] if len(end) else 0]
+    return (plain if spaced.all() else pc.if_else(pa.array(_valid(texts)), plain, None)), sure
 
 
 def names(texts: pa.Array) -> tuple[pa.Array, Sure]:
     """Texts that stand for themselves: no blank around them, no letter that was damaged."""
-    begin, end, data = spans(texts)
-    size = end - begin
-    bytes_ = np.frombuffer(data, np.uint8)
-    full = size > 0
-    first, last = np.zeros(len(texts), np.uint8), np.zeros(len(texts), np.uint8)
-    first[full], last[full] = bytes_[begin[full]], bytes_[end[full] - 1]
-    sure = ((first > ord(" ")) & (first < 0x80) & (last > ord(" ")) & (last < 0x80)) | ~full
+    letters, begin, end = letters_of(texts)
+    octets = letters.octets
+    full = end > begin
+    first, last = octets[begin], octets[np.maximum(end, 1) - 1]
+    sure: Sure = ((first > ord(" ")) & (first < 0x80) & (last > ord(" ")) & (last < 0x80)) | ~full
     far = np.flatnonzero(full & ((first >= 0x80) | (last >= 0x80)))
     for place, text in zip(far.tolist(), texts.take(pa.array(far)).to_pylist(), strict=True):
         sure[place] = text == text.strip()
-    foreign = np.flatnonzero(~pc.string_is_ascii(texts).fill_null(True).to_numpy(zero_copy_only=False))
-    odd = pc.match_substring_regex(texts.take(pa.array(foreign)), _TWICE).to_numpy(zero_copy_only=False)
-    sure[foreign[odd]] = False
-    return pc.if_else(pa.array(full), texts, None), sure
+    # Only these can begin what was encoded twice or lost: a letter of U+00C0 to U+00FF before another, and U+FFFD.
+    foreign = np.flatnonzero(octets >= 0x80)
+    foreign = foreign[((octets[foreign] == 0xC3) & (octets[foreign + 2] >= 0x80)) | (octets[foreign] == 0xEF)]
+    maybe = np.unique(np.searchsorted(begin, foreign, "right") - 1) if len(texts) else foreign
+    maybe = maybe[maybe >= 0]
+    if len(maybe):
+        odd = pc.match_substring_regex(texts.take(pa.array(maybe)), _TWICE).fill_null(False)
+        sure[maybe[odd.to_numpy(zero_copy_only=False)]] = False
+    return (texts if (full | ~_valid(texts)).all() else pc.if_else(pa.array(full), texts, None)), sure
 
 
 def request_ids(texts: pa.Array) -> tuple[pa.Array, Sure]:
     """``0x3``, ``0xb (11)`` or ``11`` as the number."""
-    begin, end, data = spans(texts)
-    # Looking behind the last text must find something.
-    bytes_ = np.concatenate([np.frombuffer(data, np.uint8), np.zeros(2, np.uint8)])
-    hexed = (end - begin > 2) & (bytes_[begin] == ord("0")) & (bytes_[begin + 1] == ord("x"))
-    at = begin + 2 * hexed
-    number, at, width = digits(bytes_, at, end, np.where(hexed, 16, 10), np.where(hexed, 8, 10))
-    sure = (width > 0) & (number > 0) & (number < 1 << 32)
-    more = hexed & (at < end)
-    behind = np.minimum(at + 2, end)
-    again, at_end, wide = digits(bytes_, behind, end, np.full(len(at), 10), np.full(len(at), 10))
-    closed = (bytes_[np.minimum(at, end)] == ord(" ")) & (bytes_[np.minimum(at + 1, end)] == ord("("))
-    closed &= (at_end + 1 == end) & (bytes_[at_end] == ord(")")) & (wide > 0) & (again == number)
-    sure &= np.where(more, closed, at == end)
-    return pc.if_else(pa.array(_valid(texts)), pa.array(number), None), sure | ~_valid(texts)
+    letters, begin, end = letters_of(texts)
+    hexed = letters.begins(begin, b"0x") & (end - begin > 2)
+    if not hexed.any():
+        number, sure = decimals(letters, begin, end)
+    else:
+        number, wide = _hex_numbers(letters, begin + 2, end)
+        at = begin + 2 + wide
+        again, closed = decimals(letters, at + 2, end - 1)
+        closed &= (again == number) & letters.begins(at, b" (") & letters.begins(np.maximum(end, 1) - 1, b")")
+        sure = (wide > 0) & ((at == end) | closed)
+        if not hexed.all():
+            other, proved = decimals(letters, begin, end)
+            number, sure = np.where(hexed, number, other), np.where(hexed, sure, proved)
+    valid = _valid(texts)
+    sure &= (number > 0) & (number < 1 << 32)
+    return pa.array(number, mask=~valid), sure | ~valid
 
 
-def digits(bytes_: Octets, at: Index, end: Index, base: Index, most: Index) -> tuple[Index, Index, Index]:
-    """The number that begins at each place, where it ends, and how many digits it has."""
-    number, width, going = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64), np.ones(len(at), bool)
-    for _ in range(10):
-        digit = _VALUE[bytes_[np.minimum(at, end)]]
-        going &= (at < end) & (digit < base) & (width < most)
-        if not going.any():
-            break
-        number = np.where(going, number * base + digit, number)
-        width += going
-        at = at + going
-    return number, at, width
+def decimals(letters: Letters, begin: Index, end: Index) -> tuple[Index, Sure]:
+    """Numbers of up to ten decimal digits, and where nothing else stands between two places."""
+    size = end - begin
+    number, sure = _eight_digits(letters, begin, end)
+    if (long := size > 8).any():
+        rest, proved = _eight_digits(letters, begin + 8, np.where(long, end, begin + 8))
+        number = number * np.where(long, 10 ** np.clip(size - 8, 0, 2), 1) + np.where(long, rest, 0)
+        sure &= proved | ~long
+    return number, sure & (size > 0) & (size <= 10)
+
+
+def _eight_digits(letters: Letters, begin: Index, end: Index) -> tuple[Index, Sure]:
+    """The number of the first eight digits at most, and where all of them are digits."""
+    words = letters.words_until(np.maximum(begin, 0), np.maximum(end, 0))
+    size = np.clip(end - begin, 0, 8)
+    sure: Sure = digit_bits(words) == FIRST[size] & _HIGHEST
+    words = np.where(size > 0, words << np.minimum(64 - 8 * size, 63).astype(np.uint64), 0)
+    words = (words & np.uint64(0x0F0F0F0F0F0F0F0F)) * np.uint64(2561) >> np.uint64(8)
+    words = (words & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(6553601) >> np.uint64(16)
+    words = (words & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(42949672960001) >> np.uint64(32)
+    return words.astype(np.int64), sure
+
+
+def _hex_numbers(letters: Letters, begin: Index, end: Index) -> tuple[Index, Index]:
+    """The number of up to eight lower-case digits of hex at each place, and how many there are."""
+    words = letters.words_until(np.minimum(begin, end), end)
+    low = words & np.uint64(0x7F7F7F7F7F7F7F7F)
+    letter = (low + _FROM_A) & ~(low + _BEHIND_F) & ~words & _HIGHEST
+    wrong = ~(digit_bits(words) | letter) & _HIGHEST
+    # The lowest bit that is set alone is a power of two, which a float holds exactly.
+    lowest = wrong & (~wrong + np.uint64(1))
+    wide = np.where(wrong == 0, 8, (np.frexp(lowest.astype(np.float64))[1] - 1) // 8).astype(np.int64)
+    digits = (words & np.uint64(0x0F0F0F0F0F0F0F0F)) + (letter >> np.uint64(7)) * np.uint64(9)
+    digits = np.where(wide > 0, digits << np.clip(64 - 8 * wide, 0, 63).astype(np.uint64), 0)
+    digits = digits * np.uint64(0x1001) >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
+    digits = digits * np.uint64(0x1000001) >> np.uint64(16) & np.uint64(0x0000FFFF0000FFFF)
+    digits = digits * np.uint64(0x1000000000001) >> np.uint64(32) & np.uint64(0xFFFFFFFF)
+    return digits.astype(np.int64), wide
 
 
 def repeated(name: str, texts: pa.Array, said: Callable[[str, str], str | None]) -> tuple[dict[str, pa.Array], Sure]:
@@ -192,15 +245,13 @@ def _valid(texts: pa.Array) -> Sure:
     return valid
 
 
-_HEX: Final = np.zeros(256, bool)
-_HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = True
-_VALUE: Final = np.full(256, 99, np.int64)
-for _digit, _letter in enumerate(b"0123456789abcdef"):
-    _VALUE[_letter] = _digit
+def _hex(octets: Octets) -> Sure:
+    """Which bytes are lower-case digits of hex."""
+    sure: Sure = octets - np.uint8(ord("0")) < 10
+    sure |= octets - np.uint8(ord("a")) < 6
+    return sure
 
 
-def _all_hex(begin: Index, end: Index, data: Any) -> Sure:  # noqa: ANN401 - an Arrow buffer
-    """Whether every byte between two places is a lower-case digit of hex."""
-    wrong = np.concatenate([[0], np.cumsum(~_HEX[np.frombuffer(data, np.uint8)])])
-    right: Sure = wrong[begin] == wrong[end]
-    return right
+_HIGHEST: Final = np.uint64(0x8080808080808080)
+_FROM_A: Final = np.uint64(0x0101010101010101 * (0x80 - ord("a")))
+_BEHIND_F: Final = np.uint64(0x0101010101010101 * (0x80 - ord("f") - 1))

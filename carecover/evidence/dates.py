@@ -19,9 +19,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pyarrow.compute as pc
+import pandas as pd
 
 from carecover.errors import UsageError
+from carecover.evidence.arrow import Index, Sure, Words, digit_bits, letters_of
 from carecover.evidence.units import Context, PrintedTime
 from carecover.model import DateOrder
 
@@ -195,32 +196,26 @@ def _is_near(shape: _Shape, order: DateOrder, sent_at: datetime) -> bool:
         return False
 
 
-# The form of most printed dates: a day, a blank, a clock. Each of the two says the same beside whatever other.
-_DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}", re.ASCII)
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: [AP]M)?", re.ASCII)
+# A day alone, as ``parted`` writes it: what was printed beside a clock, and the zone if it says one.
+_DAY = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(?: gmt)?", re.ASCII)
+_GMT: Final = frozenset({"gmt", "utc", "z"})
+# Texts of more shapes in one column, or of longer ones, were made to be odd.
+_MAX_SHAPES: Final = 64
+_MAX_SHAPED: Final = 40
+_MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 
-
-_NOT_KNOWN: Final = -1
 _FAR: Final = -(1 << 60)
 _PROVED: Final[tuple[DateOrder | None, ...]] = (None, *_OPEN, None)
-
-
-@lru_cache(maxsize=1 << 17)
-def _clock(text: str) -> int | None:
-    """Microseconds since midnight of a clock in the common form; None for any other."""
-    shape = _shape(f"1.1.2000 {text}") if _CLOCK.fullmatch(text) else None
-    if shape is None:
-        return None
-    hour, minute, second, part = shape.clock
-    return ((hour * 60 + minute) * 60 + second) * 1_000_000 + part
 
 
 @lru_cache(maxsize=4096)
 def _day(text: str) -> tuple[int, int | None, int | None] | None:
     """What a day says: 1 where it proves day first, 2 for month first, else 0; and its start if read so and so."""
     shape = _shape(text) if _DAY.fullmatch(text) else None
-    if shape is None or shape.year_first:
+    if shape is None:
         return None
+    if shape.year_first:
+        return 0, None, None
     starts = [None if (day := naive(text, order)) is None else _since_1970(day) for order in _OPEN]
     own = shape.order()
     return (0 if own is None else 1 + _OPEN.index(own)), starts[0], starts[1]
@@ -232,7 +227,7 @@ def _since_1970(local: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """Printed times by the thousand, parted into days and clocks; ``rows`` are those that have the common form.
+    """Printed times by the thousand, parted into days and clocks; ``rows`` are those of which that can be told.
 
     ``days`` are texts, ``day`` says which of them a row has, ``since`` its microseconds since midnight; ``others`` are
     the rows of any other form.
@@ -245,21 +240,113 @@ class Parted:
     others: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the numbers stand in every text that differs from one in its digits only."""
+
+    fields: tuple[tuple[int, int], ...]
+    """Begin and end of day, month and year as printed, hour, minute, second and its fraction."""
+    separator: str
+    half: int | None
+    """Hours to add after noon; None for a clock of 24 hours."""
+    zone: str
+
+    def day(self, number: int) -> str:
+        """The text of a day, which is told by its numbers in one: 01022025."""
+        first, second, third = number // 1_000_000, number // 10_000 % 100, number % 10_000
+        widths = (end - begin for begin, end in self.fields[:3])
+        parts = (f"{n:0{width}}" for n, width in zip((first, second, third), widths, strict=True))
+        return self.separator.join(parts) + self.zone
+
+
+@lru_cache(maxsize=4096)
+def _places(text: str) -> _Places | None:
+    """The places of a text, or None for one whose numbers cannot be told by their places."""
+    plain = text.lower()
+    match = _DATE.fullmatch(plain) if text.isascii() else None
+    zone = match["zone"] if match else None
+    if match is None or _BLANKS.sub(" ", plain).strip() != plain or (zone and zone not in _GMT):
+        return None
+    if (len(match["a"]) == 4) == (len(match["c"]) == 4) or min(len(match["a"]), len(match["c"])) > 2:
+        return None
+    second, part = ("late", "latepart") if match["late"] else ("second", "part")
+    spans = tuple(match.span(name) for name in ("a", "b", "c", "hour", "minute", second, part))
+    half = match["half"] or match["early"]
+    added = None if not half else 12 if half in _PM else 0
+    return _Places(spans, match["sep"], added, " gmt" if zone else "")
+
+
+@lru_cache(maxsize=1 << 15)
+def _day_text(places: _Places, number: int) -> str:
+    return places.day(number)
+
+
 def parted(texts: Any) -> Parted:  # noqa: ANN401 - Arrow's arrays
-    """Part texts (an Arrow array) into days and clocks; each day and each clock is looked at once."""
-    both = pc.extract_regex(texts, r"^(?P<day>[0-9./-]+) (?P<clock>[0-9:]+(?: [AP]M)?)$")
-    day, clock = (both.field(name).dictionary_encode() for name in ("day", "clock"))
-    known = [_day(text) is not None for text in day.dictionary.to_pylist()]
-    since = [_NOT_KNOWN if (told := _clock(text)) is None else told for text in clock.dictionary.to_pylist()]
-    there = both.is_valid().to_numpy(zero_copy_only=False)
-    days = day.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    clocks = np.array([*since, _NOT_KNOWN], np.int64)[
-        clock.indices.fill_null(len(since)).to_numpy(zero_copy_only=False)
-    ]
-    fits = there & np.array([*known, False], bool)[days] & (clocks != _NOT_KNOWN)
+    """Part texts (an Arrow array) into days and clocks: each shape is looked at once, each day is written once."""
+    letters, begin, end = letters_of(texts)
+    size = end - begin
+    there = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False) & (size <= _MAX_SHAPED))
+    begin, end = begin[there], end[there]
+    words = [letters.words_until(begin + at, end) for at in range(0, int(size[there].max(initial=0)), 8)]
+    bits = [digit_bits(word) for word in words]
+    shapes = [word & ~((bit >> np.uint64(3)) - (bit >> np.uint64(7))) for word, bit in zip(words, bits, strict=True)]
+    which, known = _grouped([(end - begin).astype(np.uint64), *shapes])
+    days, clocks = np.zeros(len(there), np.int64), np.zeros(len(there), np.int64)
+    fits = np.zeros(len(there), bool)
+    names: list[str] = []
+    for number, example in enumerate(known[:_MAX_SHAPES]):
+        places = _places(bytes(letters.data[begin[example] : end[example]]).decode("utf-8", "replace"))
+        if places is None:
+            continue
+        rows = np.flatnonzero(which == number)
+        chosen = [word[rows] for word in words]
+        first, second, third, *clock = (_number(chosen, *field) for field in places.fields)
+        since, possible = _since_midnight(clock, places)
+        days[rows], told = pd.factorize((first * 100 + second) * 10_000 + third)
+        days[rows] += len(names)
+        names += [_day_text(places, day) for day in told.tolist()]
+        clocks[rows], fits[rows] = since, possible
     rows = np.flatnonzero(fits)
-    others = np.flatnonzero(~fits & texts.is_valid().to_numpy(zero_copy_only=False)).tolist()
-    return Parted(day.dictionary.to_pylist(), rows, days[rows], clocks[rows], others)
+    valid = texts.is_valid().to_numpy(zero_copy_only=False)
+    valid[there[rows]] = False
+    return Parted(names, there[rows], days[rows], clocks[rows], np.flatnonzero(valid).tolist())
+
+
+def _grouped(words: Sequence[Words]) -> tuple[Index, list[int]]:
+    """The number of each row's group, whose rows have all words alike (-1: of none), and a row of each group."""
+    key = np.zeros(len(words[0]), np.uint64)
+    for word in words:
+        key = (key ^ word) * _MIXER
+        key ^= key >> np.uint64(29)
+    which, groups = pd.factorize(key)
+    example = np.zeros(len(groups), np.int64)
+    example[which[::-1]] = np.arange(len(which))[::-1]
+    for word in words:
+        # Two that are not alike may have one key.
+        which = np.where(word == word[example][which], which, -1)
+    return which, example.tolist()
+
+
+def _number(words: Sequence[Words], begin: int, end: int) -> Index:
+    """The number between two places of every text; 0 where nothing stands."""
+    number = np.zeros(len(words[0]), np.uint64)
+    for place in range(max(begin, 0), end):
+        number = number * np.uint64(10) + (words[place // 8] >> np.uint64(8 * (place % 8)) & np.uint64(15))
+    found: Index = number.astype(np.int64)
+    return found
+
+
+def _since_midnight(clock: Sequence[Index], places: _Places) -> tuple[Index, Sure]:
+    """Microseconds since midnight of hours, minutes, seconds and fractions, and whether there is such a time."""
+    hour, minute, second, part = clock
+    possible = (hour <= 23) & (minute <= 59) & (second <= 59)
+    if places.half is not None:
+        possible &= (hour >= 1) & (hour <= 12)
+        hour = hour % 12 + places.half
+    begin, end = places.fields[-1]
+    # A seventh digit is cut off.
+    part = part // 10 if end - begin > 6 else part * 10 ** (6 - (end - begin))
+    return ((hour * 60 + minute) * 60 + second) * 1_000_000 + part, possible
 
 
 def orders_near(columns: Sequence[Any], sent: Any) -> list[DateOrder | None]:  # noqa: ANN401 - Arrow's and numpy's arrays
@@ -330,7 +417,7 @@ class DateReader:
         first, odd = self.read(PrintedTime(text, fallback, order))
         if first is None:
             return None
-        if self._zone is not None:
+        if self._zone is not None and shape.zone is None:
             # The zone may put its clocks forward or back on that day.
             local = (first.astimezone(self._zone)).replace(tzinfo=None)
             offsets = {(local + since).replace(tzinfo=self._zone).utcoffset() for since in _HOURS}

@@ -14,6 +14,9 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
+
 from carecover.evidence.units import Buffer
 
 _PIECE: Final = 4 * 1024 * 1024
@@ -28,6 +31,7 @@ _NUL_SHARE: Final = 0.2
 OEM: Final = "cp850"
 # Longer than any line of a certutil export but one that was made to be long.
 MAX_LINE_CHARS: Final = 1024 * 1024
+_FIRST_LOOK: Final = 64 * 1024
 
 
 def told_encoding(data: Buffer) -> tuple[str, int]:
@@ -48,14 +52,29 @@ def encoding_of(data: Buffer) -> tuple[str, int]:
     encoding, skip = told_encoding(data)
     if skip or encoding != "utf-8":
         return encoding, skip
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    return ("utf-8" if all(is_utf8(part) for part, _ in _parts(data, 0)) else OEM), 0
+
+
+def is_utf8(data: bytes) -> bool:
+    """True for well-formed UTF-8; Arrow looks at it many times as fast as a decoder makes text of it."""
+    ends = pa.py_buffer(np.array([0, len(data)], np.int32))
     try:
-        for at in range(0, len(data), _PIECE):
-            decoder.decode(bytes(data[at : at + _PIECE]))
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return OEM, 0
-    return "utf-8", 0
+        pa.StringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _parts(data: Buffer, at: int) -> Iterator[tuple[bytes, int]]:
+    """Pieces of UTF-8 that end between characters, each with the byte position that it ends at."""
+    while at < len(data):
+        part = bytes(data[at : at + _PIECE])
+        if at + len(part) < len(data):
+            # What begins a character within the last four bytes may go on behind them.
+            back = next((n for n in range(1, min(4, len(part) - 1) + 1) if not 0x80 <= part[-n] < 0xC0), 0)
+            part = part[:-back] if back and part[-back] >= 0xC0 else part
+        at += len(part)
+        yield part, at
 
 
 def head_text(head: bytes) -> str:
@@ -74,6 +93,100 @@ def pieces(data: Buffer, encoding: str, skip: int) -> Iterator[tuple[str, int]]:
         end = min(at + _PIECE, len(data))
         yield decoder.decode(bytes(data[at:end])), end
     yield decoder.decode(b"", final=True), len(data)
+
+
+def utf8_pieces(data: Buffer, encoding: str, skip: int) -> Iterator[tuple[bytes, int]]:
+    """The text as UTF-8 in pieces, each with the byte position that it ends at: what ``pieces`` gives, in bytes.
+
+    Only that a line may also end in CR LF, which no piece parts: to take the CRs out of a file costs more than
+    to find its lines.
+    """
+    held = b""
+    for part, done in _encoded(data, encoding, skip):
+        piece = held + part
+        held = b"\r" if piece.endswith(b"\r") else b""
+        piece = _without_lone_cr(piece[: len(piece) - len(held)])
+        if piece:
+            yield piece, done
+    if held:
+        yield b"\n", len(data)
+
+
+def _encoded(data: Buffer, encoding: str, skip: int) -> Iterator[tuple[bytes, int]]:
+    if encoding == "utf-8":
+        for part, done in _parts(data, skip):
+            # Behind a byte order mark nobody has looked yet.
+            yield (part if not skip or is_utf8(part) else part.decode("utf-8", "replace").encode()), done
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for at in range(skip, len(data), _PIECE):
+        end = min(at + _PIECE, len(data))
+        yield decoder.decode(bytes(data[at:end])).encode(), end
+    yield decoder.decode(b"", final=True).encode(), len(data)
+
+
+def _without_lone_cr(piece: bytes) -> bytes:
+    """A CR without an LF behind it ends a line, too; where there is one, all lines end in LF."""
+    letters = np.frombuffer(piece, np.uint8)
+    cr = np.flatnonzero(letters == ord("\r"))
+    if not len(cr) or (cr[-1] + 1 < len(piece) and (letters[cr + 1] == ord("\n")).all()):
+        return piece
+    return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+class Window:
+    """A text as UTF-8 that slides by: what ``utf8_pieces`` gives, from where one is."""
+
+    def __init__(self, data: Buffer, encoding: str, skip: int) -> None:
+        self._pieces = utf8_pieces(data, encoding, skip)
+        self._text = b""
+        self._at = 0
+        self._passed = 0
+        self.ended = False
+        """Nothing follows what is ahead."""
+        self.bytes_done = 0
+        """How far the file was read."""
+
+    @property
+    def passed(self) -> int:
+        """How many bytes of the text lie behind."""
+        return self._passed + self._at
+
+    def reach(self, size: int) -> int:
+        """Make sure that so many bytes are ahead, or all that is left; how many are."""
+        while len(self._text) - self._at < size and not self.ended:
+            piece, done = next(self._pieces, (b"", self.bytes_done))
+            self.ended = not piece
+            self.bytes_done = done
+            self._passed += self._at
+            self._text = self._text[self._at :] + piece
+            self._at = 0
+        return len(self._text) - self._at
+
+    def ahead(self) -> bytes:
+        """All that was reached."""
+        self._passed += self._at
+        self._text = self._text[self._at :]
+        self._at = 0
+        return self._text
+
+    def skip(self, size: int) -> None:
+        """Go on by so many bytes."""
+        self._at += size
+
+    def line(self) -> str | None:
+        """The next line with its LF, or the first ``MAX_LINE_CHARS`` of a longer one; None at the end."""
+        size = _FIRST_LOOK
+        while (end := self._text.find(b"\n", self._at)) < 0 and not self.ended and size <= 4 * MAX_LINE_CHARS:
+            size = 2 * max(self.reach(size), size)
+        stop = len(self._text) if end < 0 else end + 1
+        part = self._text[self._at : min(stop, self._at + 4 * MAX_LINE_CHARS)]
+        text = part.decode("utf-8", "ignore").replace("\r\n", "\n")
+        if len(text) > MAX_LINE_CHARS or self._at + len(part) < stop:
+            text = text[:MAX_LINE_CHARS]
+            stop = self._at + len(text.encode())
+        self._at = stop
+        return text or None
 
 
 def lines(data: Buffer, encoding: str, skip: int) -> Iterator[str]:

@@ -13,25 +13,26 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from carecover.evidence import ca_columns, crl_view
+from carecover.evidence import ca_columns, crl_view, csv_runs
+from carecover.evidence.arrow import Index
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
-from carecover.evidence.text import OEM, encoding_of, head_text, lines
+from carecover.evidence.text import OEM, Window, encoding_of, head_text
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
-from carecover.evidence.views import Extent, columns_asked, is_command, restriction_of, table_of
+from carecover.evidence.views import Extent, Table, columns_asked, is_command, restriction_of, table_of
 
 # Prompts, dates and comments that stand before the header in real captures.
 _LINES_BEFORE_HEADER: Final = 20
 _ENOUGH: Final = 512
-# Rows that are read together, and how few are not worth it.
-_TOGETHER: Final = 8192
+# How much text is looked at at once for rows that are read together, and how few rows are not worth it.
+_PIECE: Final = 4 * 1024 * 1024
 _WORTH: Final = 8
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
 # Extensions and attributes name no certificate by themselves; they are known to be told apart.
@@ -53,9 +54,6 @@ _FOLDED: Final = {
 _WANTED: Final = NEEDED | crl_view.NEEDED
 # Numbers, dates and hashes: a word without a digit there is no value, in whatever language.
 _WITH_DIGITS: Final = _WANTED - {"Request.RequesterName", "DistinguishedName", "CommonName", "CertificateTemplate"}
-_WORD = re.compile(r"[^\W\d_]{2,30}")
-# A serial number may have no digit but letters of hex.
-_HEX_WORD = re.compile(r"(?:[0-9a-f]{2})+", re.IGNORECASE | re.ASCII)
 _TRAILER = re.compile(r"(?:(\d{1,9})\s+[^\W\d_]+|\S[^:]*:\s*\d{1,9})\s*")
 _MAX_TRAILER: Final = 200
 EXPORT_ADVICE: Final = (
@@ -138,158 +136,184 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         )
         yield Rejected.of("line 1", "parse", reason, source.data)
         return
-    before, labels, names = header.number, header.labels, header.names
     encoding, skip = encoding_of(source.data)
-    flags = ("encoding_guessed",) if encoding == OEM else ()
-    following = lines(source.data, encoding, skip)
+    text = _Lines(Window(source.data, encoding, skip))
     restriction = None
-    for _ in range(before + 1):
-        restriction = restriction_of(next(following)) or restriction
-    table = table_of(names)
-    reader = csv.reader(following)
-    rejected = done = 0
-    complete: bool | None = None
-    claimed: int | None = None
-    extent = Extent()
-    waiting: list[tuple[int, list[str]]] = []
-    while True:
-        line_number = before + 2 + reader.line_num
-        location = f"line {line_number}"
+    for _ in range(header.number + 1):
+        restriction = restriction_of(next(text)) or restriction
+    rows = _Rows(header, restriction, ("encoding_guessed",) if encoding == OEM else ())
+    rest = True
+    while rest:
+        yield from _quickly(text, rows, progress)
+        rest = yield from _carefully(text, rows, source, progress)
+    yield from rows.summary()
+
+
+class _Lines:
+    """The lines of a text, each with its LF, and the number of the next one."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.number = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.window.line()
+        if line is None:
+            raise StopIteration
+        self.number += 1
+        return line
+
+
+def _quickly(text: _Lines, rows: _Rows, progress: Callable[[int], None]) -> Iterator[Unit]:
+    """The rows that are proved a piece at a time, up to the first record that is not proved to be one."""
+    while rows.table == "requests" and text.window.reach(_PIECE):
+        records = csv_runs.records_of(text.window.ahead())
+        if not len(records):
+            return
+        yield from rows.together(records, text.number)
+        text.window.skip(int(records.stop[-1]))
+        text.number += records.lines
+        progress(text.window.bytes_done)
+        if not records.whole:
+            return
+
+
+def _carefully(
+    text: _Lines, rows: _Rows, source: Source, progress: Callable[[int], None]
+) -> Generator[Unit, None, bool]:
+    """The records that were looked at and not proved, by the csv module; whether there is more behind them."""
+    until = text.window.passed + text.window.reach(1)
+    reader = csv.reader(text)
+    while text.window.passed < until or rows.table != "requests":
+        number = text.number
         try:
             cells = next(reader)
         except StopIteration:
-            break
+            return False
         except csv.Error as error:
-            rejected += 1
-            yield from _together(names, waiting, flags, extent)
+            rows.rejected += 1
             reason = f"From here on the csv cannot be split into rows ({error}). {EXPORT_ADVICE}"
-            yield Rejected.of(location, "split", reason, source.data)
-            break
+            yield Rejected.of(f"line {number}", "split", reason, source.data)
+            return False
+        yield from rows.take(number, cells)
+        progress(text.window.bytes_done)
+    return text.window.reach(1) > 0
+
+
+@dataclass
+class _Rows:
+    """What the records of a csv are, one after the other, and what is known of all of them."""
+
+    header: _Header
+    restriction: str | None
+    flags: tuple[str, ...]
+    extent: Extent = field(default_factory=Extent)
+    rejected: int = 0
+    complete: bool | None = None
+    claimed: int | None = None
+    table: Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Learn whose rows they are."""
+        self.table = table_of(self.header.names)
+
+    def take(self, number: int, cells: list[str]) -> Iterator[Unit]:
+        """One record, which begins at the line of this number."""
+        labels, names, location = self.header.labels, self.header.names, f"line {number}"
         if not cells or not any(cell.strip() for cell in cells):
-            continue
+            return
         first = cells[0].strip()
         if len(cells) < len(names) and first.casefold().startswith("certutil:"):
-            complete = "0x8" not in first
-            continue
+            self.complete = "0x8" not in first
+            return
         if cells == labels or is_command(first):
-            continue
+            return
         if len(cells) == 1 < len(names) and (trailer := _TRAILER.fullmatch(first[:_MAX_TRAILER])):
             # "12 Rows"; "Maximum Row Index: 12" says the same once more.
-            claimed = int(trailer[1]) if trailer[1] else claimed
-            continue
+            self.claimed = int(trailer[1]) if trailer[1] else self.claimed
+            return
         if len(cells) != len(names):
-            rejected += 1
-            yield from _together(names, waiting, flags, extent)
+            self.rejected += 1
             reason = f"The row has {len(cells)} columns, the header has {len(names)}. {EXPORT_ADVICE}"
             yield Rejected.of(location, "parse", reason, ",".join(cells).encode("utf-8", "replace"))
-            continue
-        done += sum(map(len, cells))
-        progress(done)
-        if table == "requests":
-            waiting.append((line_number, cells))
-            if len(waiting) == _TOGETHER:
-                yield from _together(names, waiting, flags, extent)
-            continue
-        values = _values(names, cells)
-        extent.rows += 1
-        listed = (("crl_rows", crl_view.crl_row(values, location=location)),)
-        yield Parsed(listed) if table == "crls" else Irrelevant()
-    yield from _together(names, waiting, flags, extent)
-    if extent.rows + rejected == 0:
-        yield Irrelevant()
-    if table != "requests":
-        return
-    view = {
-        "location": f"line {before + 1}",
-        "columns": [name or label for name, label in zip(names, labels, strict=True)],
-        "rows": extent.rows,
-        "rows_claimed": claimed,
-        "complete": False if rejected or (claimed is not None and claimed != extent.rows) else complete,
-        "restriction": extent.restriction(restriction),
-        "first_request_id": extent.first_id,
-        "last_request_id": extent.last_id,
-    }
-    yield Parsed((("views", view),), units=0)
+            return
+        values = self._values(cells)
+        if self.table != "requests":
+            self.extent.rows += 1
+            listed = (("crl_rows", crl_view.crl_row(values, location=location)),)
+            yield Parsed(listed) if self.table == "crls" else Irrelevant()
+            return
+        read = ca_row(values, location=location, flags=self.flags)
+        self.extent.met(read.get("request_id"), read.get("disposition"))
+        yield Parsed((("ca_rows", read),))
+
+    def together(self, records: csv_runs.Records, number: int) -> Iterator[Unit]:
+        """Records that follow each other from the line of this number: what is proved as columns, others one by one."""
+        rows, columns = _proved(self.header, records)
+        at = 0
+        # Few rows that are proved are not worth a batch of their own.
+        edges = np.flatnonzero(np.diff(rows, prepend=-2, append=-2) != 1)
+        for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            if end - begin < _WORTH:
+                continue
+            for record in range(at, rows[begin]):
+                yield from self.take(number + int(records.line[record]), records.parsed(record))
+            at = int(rows[end - 1]) + 1
+            batch = {name: column[begin:end] for name, column in columns.items()}
+            self.extent.met_all(end - begin, batch.get("request_id"), batch.get("disposition"))
+            for name in set(ca_columns.TIMES.values()) & batch.keys():
+                batch[name] = (batch[name], np.zeros(end - begin, np.int64), [(None, None)])
+            lines = pa.array(records.line[rows[begin:end]] + number).cast(pa.string())
+            batch["location"] = pc.binary_join_element_wise("line ", lines, "")
+            batch["flags"] = [self.flags] * (end - begin)
+            yield Parsed((), units=end - begin, columns=(("ca_rows", batch),))
+        for record in range(at, len(records)):
+            yield from self.take(number + int(records.line[record]), records.parsed(record))
+
+    def _values(self, cells: list[str]) -> dict[str, str | None]:
+        """The columns of one row that are wanted; None where the row says that there is none.
+
+        A name that really is a word for nothing cannot be told from an absent one in this form.
+        """
+        pairs = list(zip(self.header.names, cells, strict=True))
+        absent = csv_runs.words_for_nothing(cell for name, cell in pairs if name in _WITH_DIGITS)
+        return {name: None if cell.strip() in absent else cell for name, cell in pairs if name in _WANTED}
+
+    def summary(self) -> Iterator[Unit]:
+        """The row of ``views``."""
+        extent, header = self.extent, self.header
+        if extent.rows + self.rejected == 0:
+            yield Irrelevant()
+        if self.table != "requests":
+            return
+        short = self.claimed is not None and self.claimed != extent.rows
+        view = {
+            "location": f"line {header.number + 1}",
+            "columns": [name or label for name, label in zip(header.names, header.labels, strict=True)],
+            "rows": extent.rows,
+            "rows_claimed": self.claimed,
+            "complete": False if self.rejected or short else self.complete,
+            "restriction": extent.restriction(self.restriction),
+            "first_request_id": extent.first_id,
+            "last_request_id": extent.last_id,
+        }
+        yield Parsed((("views", view),), units=0)
 
 
-def _values(names: list[str | None], cells: list[str]) -> dict[str, str | None]:
-    """The columns of one row that are wanted; None where the row says that there is none."""
-    absent = _absent(names, cells)
-    return {
-        name: None if cell.strip() in absent else cell
-        for name, cell in zip(names, cells, strict=True)
-        if name in _WANTED
-    }
-
-
-def _together(
-    names: list[str | None], waiting: list[tuple[int, list[str]]], flags: tuple[str, ...], extent: Extent
-) -> Iterator[Unit]:
-    """The rows that wait, each with the number of its line: those that are proved as columns, each other by itself."""
-    columns, proved = _columns(names, waiting)
-    at = taken = 0
-    # Few rows that are proved are not worth a batch of their own.
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], proved, [0]]))).reshape(-1, 2)
-    for begin, end in [(b, e) for b, e in edges.tolist() if e - b >= _WORTH]:
-        yield from (_one(names, row, flags, extent) for row in waiting[at:begin])
-        taken = int(proved[:begin].sum())
-        batch = {name: column[taken : taken + end - begin] for name, column in columns.items()}
-        extent.met_all(end - begin, batch.get("request_id"), batch.get("disposition"))
-        for name in set(ca_columns.TIMES.values()) & batch.keys():
-            batch[name] = (batch[name], np.zeros(end - begin, np.int64), [(None, None)])
-        batch["flags"] = [flags] * (end - begin)
-        yield Parsed((), units=end - begin, columns=(("ca_rows", batch),))
-        at = end
-    yield from (_one(names, row, flags, extent) for row in waiting[at:])
-    waiting.clear()
-
-
-def _one(names: list[str | None], row: tuple[int, list[str]], flags: tuple[str, ...], extent: Extent) -> Unit:
-    """One row by itself."""
-    read = ca_row(_values(names, row[1]), location=f"line {row[0]}", flags=flags)
-    extent.met(read.get("request_id"), read.get("disposition"))
-    return Parsed((("ca_rows", read),))
-
-
-def _columns(names: list[str | None], waiting: list[tuple[int, list[str]]]) -> tuple[dict[str, Any], Any]:
-    """The columns of the rows that are proved, and which rows those are."""
-    wanted = [name for name in names if name in _WANTED]
-    if len(waiting) < _WORTH or len(set(wanted)) != len(wanted):
-        return {}, np.zeros(len(waiting), bool)
-    cells = {
-        name: column for name, column in zip(names, zip(*(c for _, c in waiting), strict=True), strict=True) if name
-    }
-    packed = {name: pa.array(cells[name], pa.string()) for name in wanted}
-    told = {
-        text.strip()
-        for name in _WITH_DIGITS & packed.keys()
-        for text in packed[name].filter(pc.invert(pc.match_substring_regex(packed[name], "[0-9]"))).unique().to_pylist()
-    }
-    nothing = {"EMPTY", *(cell for cell in told if _WORD.fullmatch(cell) and not _HEX_WORD.fullmatch(cell))}
-    sure = np.ones(len(waiting), bool)
-    texts: dict[str, pa.Array] = {}
-    for name in wanted:
-        column = packed[name]
-        if name not in _WITH_DIGITS:
-            # A name that is another language's word for nothing is one where the row itself uses the word.
-            foreign = pc.is_in(column, pa.array(sorted(nothing - {"EMPTY"}), pa.string()))
-            sure &= ~foreign.to_numpy(zero_copy_only=False)
-        absent = pc.is_in(column, pa.array(sorted(nothing if name in _WITH_DIGITS else {"EMPTY"})))
-        texts[name] = pc.if_else(absent, None, column)
-    found, proved = ca_columns.columns_of(texts, lambda _name, text: None if text.strip() in nothing else text)
-    sure &= proved
-    lines = pa.array([line for line, _ in waiting]).cast(pa.string())
-    found["location"] = pc.binary_join_element_wise("line ", lines, "")
-    return {name: column.filter(pa.array(sure)) for name, column in found.items()}, sure
-
-
-def _absent(names: list[str | None], cells: list[str]) -> set[str]:
-    """The words that stand for "nothing" in a row: EMPTY, and what a number or date without a digit says instead.
-
-    A name that really is that word cannot be told from an absent one in this form.
-    """
-    told = {cell.strip() for name, cell in zip(names, cells, strict=True) if name in _WITH_DIGITS}
-    return {"EMPTY", *(cell for cell in told if _WORD.fullmatch(cell) and not _HEX_WORD.fullmatch(cell))}
+def _proved(header: _Header, records: csv_runs.Records) -> tuple[Index, dict[str, pa.Array]]:
+    """Which records are proved to be rows that are what they look like, and their columns."""
+    wanted = [name for name in header.names if name in _WANTED]
+    rows = np.flatnonzero(csv_runs.rows_of(records, header.labels))
+    if len(rows) < _WORTH or len(set(wanted)) != len(wanted):
+        return rows[:0], {}
+    places = {name: place for place, name in enumerate(header.names) if name is not None and name in _WANTED}
+    columns, sure = csv_runs.columns_of(records, rows, places, _WITH_DIGITS)
+    if sure.all():
+        return rows, columns
+    return rows[sure], {name: column.filter(pa.array(sure)) for name, column in columns.items()}
 
 
 READER: Final = Reader("view_csv", _recognises, _read, alone=True)

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from carecover.evidence import ca_columns
-from carecover.evidence.arrow import Index, strings
-from carecover.evidence.ca_columns import QUOTED, REPEATED, TIMES, Sure
+from carecover.evidence.arrow import Index, Letters, Sure, strings
+from carecover.evidence.ca_columns import QUOTED, REPEATED, TIMES, decimals
 from carecover.evidence.view_cells import NAMED, cell
 
 # Values and rows beyond these are for the careful way, which has limits of its own.
@@ -113,8 +113,8 @@ class Runs:
         maybe = maybe[(maybe == 0) | empty[maybe - 1]]
         heads = maybe[self._begins(starts[maybe], head)]
         begin, end = starts[heads] + len(head), ends[heads] - 1
-        number, at, width = ca_columns.digits(buf, begin, end, np.full(len(heads), 10), np.full(len(heads), 9))
-        whole = (width > 0) & (at == end) & (buf[np.maximum(end, 0)] == ord(":")) & (buf[begin] != ord("0"))
+        number, whole = decimals(Letters(self._data), begin, end)
+        whole &= (end - begin <= 9) & (buf[np.maximum(end, 0)] == ord(":")) & (buf[begin] != ord("0"))
         self._heads, self._numbers = heads, number
         self._good = np.zeros(len(heads), bool)
         self._cells: dict[str, tuple[Index, Index, Sure]] = {}
