@@ -24,10 +24,10 @@ from carecover.analysis.cells import CLOCK_SKEW, Row, asked_after, cell_moment, 
 from carecover.analysis.dossier import Dossier, Known, add_listed, gather, mattering
 from carecover.analysis.judgement import Judge
 from carecover.analysis.layout import CaLayout, learn_layout, own_certificates
-from carecover.analysis.named import Flags, Named, Numbers, canonical, kept, name, with_ids
+from carecover.analysis.named import Flags, Named, Numbers, canonical, kept, name, picked, with_ids
 from carecover.analysis.published import CrlStates, number_findings
 from carecover.analysis.requests import Trail, follow_requests, request_findings
-from carecover.analysis.suspicion import Suspicions, learn_habits
+from carecover.analysis.suspicion import Suspicions, learn_habits, twin
 from carecover.errors import QuestionError, UsageError
 from carecover.model import (
     ACTIONABLE_KINDS,
@@ -46,6 +46,8 @@ _COMMON_NAME: Final = re.compile(r"(?:^|,)CN=((?:\\.|[^,\\+])+)")
 _MAX_NOTES: Final = 20
 # So many certificates of the database must mails speak of before their CA's name is believed.
 _ENOUGH: Final = 3
+# What tells who holds a request ID, and since when.
+_OF_HOLDERS: Final = ("request_id", "serial", "submitted_at", "not_before")
 # Local time that was read in a wrong zone may be off by as much (zones reach from -12 to +14 hours).
 _ANY_ZONE: Final = timedelta(hours=26)
 # [MS-WCCE] 3.1.1.4.1.1 SanitizedCAName: a character that is not allowed becomes !xxxx.
@@ -125,7 +127,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     layout = learn_layout(rows, own, crls, evidence.registry, backup=facts.backup, cut=cut, certificates=certs)
     published = CrlStates(crls, evidence.crl_entries, facts.failure or facts.cut)
 
-    sources = (evidence.notifications, certs, events, evidence.crl_entries, rows.iloc[_held(rows)])
+    sources = (evidence.notifications, certs, events, evidence.crl_entries, picked(rows[["serial"]], _held(rows)))
     named, numbers = name(rows["serial"], *(source["serial"] for source in sources))
     by_mail, by_certificate, by_event, by_entry, on_hold = numbers
     known = _known(rows, named, late)
@@ -141,7 +143,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     matter = mattering(mails, by_our_mail, known, rows["thumbprint"])
     looked_at = np.flatnonzero(matter | (mails["request_id"].notna().to_numpy() & (by_our_mail < 0)))
     others = _of_others(evidence.notifications, mine, by_mail, cut)
-    told = records(mails.iloc[looked_at])
+    told = records(picked(mails, looked_at))
     row_ids = _row_ids(rows, known, named.flags(by_our_mail[looked_at]) | named.flags(by_mail[others]))
     twins, holders = _rivals(told, rows, row_ids, layout, facts, born)
     suspicions = Suspicions(
@@ -155,7 +157,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
         habits=learn_habits(mails, by_our_mail, rows, named.first(in_rows[named.of]), confirmed, forwarded[ours]),
     )
     suspects, believed = _sorted_out(told, suspicions)
-    suspects += _suspects_of_others(records(evidence.notifications.iloc[others]), suspicions)
+    suspects += _suspects_of_others(records(picked(evidence.notifications, others)), suspicions)
     good = np.ones(len(mails), bool)
     good[looked_at[~believed]] = False
 
@@ -163,14 +165,16 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     dossiers = gather(telling, certs, events, by_event, known, cut)
     settled = frozenset(named.texts(known.settled & named.flags(by_entry)))
     listed = named.at[named.flags(by_entry)[named.of]]
-    add_listed(dossiers, published.says(settled, _ends(rows.iloc[listed], certs, published)))
+    add_listed(
+        dossiers, published.says(settled, _ends(picked(rows[["serial", "not_after"]], listed), certs, published))
+    )
     hard = named.flags(by_certificate) | named.flags(by_event) | named.flags(by_entry)
     present = frozenset(named.texts(known.present & ~known.reissued & hard))
     trail = follow_requests(mails, good, events, _shown(dossiers, present), rows, late, layout)
 
     wanted = named.among(dossiers) | named.flags(on_hold)
     about = named.at[(wanted & known.present)[named.of]]
-    of_serial = {row["serial"]: row for row in records(rows.iloc[about])}
+    of_serial = {row["serial"]: row for row in records(picked(rows, about))}
     lowest, newest = rows["request_id"].min(), rows["request_id"].max()
     judge = Judge(
         layout=layout,
@@ -319,7 +323,7 @@ def _row_ids(rows: pd.DataFrame, known: Known, which: Flags) -> dict[str, int | 
 
 
 def _known(rows: pd.DataFrame, named: Named, late: Flags) -> Known:
-    about = rows[["disposition", "reason", "thumbprint"]].iloc[named.at]
+    about = picked(rows[["disposition", "reason", "thumbprint"]], named.at)
     present = named.flags(named.of[_present(about)])
     revoked = (about["disposition"] == Disposition.REVOKED) & (about["reason"] != RevocationReason.CERTIFICATE_HOLD)
     reissued = named.flags(named.of[late[named.at]])
@@ -340,12 +344,12 @@ def _rivals(
     Those are request ID → serial of the certificate that the restored database has for it.
     """
     missing = {serial for mail in mails if (serial := mail["serial"]) is not None and serial not in row_ids}
-    twins = {twin.text for serial in missing if (twin := SerialNumber.parse(serial).reversed) is not None}
+    twins = {twin(serial) for serial in missing}
     ids = {i for serial in missing if (i := layout.decode(serial).request_id) is not None}
-    old = _surely_old(rows.iloc[with_ids(rows["request_id"], ids)], facts, born)
+    old = _surely_old(picked(rows[list(_OF_HOLDERS)], with_ids(rows["request_id"], ids)), facts, born)
     reversed_twins = pd.Series(sorted(twins), dtype=rows["serial"].dtype)
     named, (by_twin, by_old) = name(rows["serial"], reversed_twins, old["serial"])
-    present = named.flags(named.of[_present(rows[["disposition"]].iloc[named.at])])
+    present = named.flags(named.of[_present(picked(rows[["disposition"]], named.at))])
     held = old[present[by_old]]
     holders = {int(i): str(serial) for i, serial in zip(held["request_id"], held["serial"], strict=True)}
     return frozenset(named.texts(present & named.flags(by_twin))), holders

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import pandas as pd
@@ -226,6 +227,7 @@ def make_impact(
 # ------------------------------------------------------------------------------ one by one
 
 
+@lru_cache(maxsize=4096)
 def _plain(name: str | None) -> str:
     return re.sub(r"[^a-z0-9]", "", (name or "").casefold())
 

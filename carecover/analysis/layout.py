@@ -28,6 +28,8 @@ _SAMPLE: Final = 1000
 # Bytes of a serial behind HighSerial: index and request ID.
 _TAIL_DIGITS: Final = 12
 _MIN_DIGITS, _MAX_DIGITS = _TAIL_DIGITS + 2, 38
+# A flood of mails must not fill the memory.
+_MOST_DECODED: Final = 100_000
 # A CA is renewed a few times in its life. Index 128 is a typing error or a forgery.
 MAX_RENEWALS_LOST: Final = 8
 
@@ -53,6 +55,8 @@ class CaLayout:
     certified: frozenset[int] = frozenset()
     key_ids: Mapping[int, frozenset[str]] = field(default_factory=dict)
     signed_strings: frozenset[str] = frozenset()
+    _decoded: dict[str, SerialAnatomy] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was decoded already: everyone who looks at a serial asks again."""
 
     @property
     def newest(self) -> int:
@@ -61,6 +65,14 @@ class CaLayout:
 
     def decode(self, serial: str) -> SerialAnatomy:
         """What the serial says; read as a string layout where the CA is known to use one."""
+        known = self._decoded.get(serial)
+        if known is None:
+            if len(self._decoded) >= _MOST_DECODED:
+                self._decoded.clear()
+            known = self._decoded[serial] = self._decode(serial)
+        return known
+
+    def _decode(self, serial: str) -> SerialAnatomy:
         prefix = serial[:-_TAIL_DIGITS]
         if prefix in self.strings or prefix in self.signed_strings:
             return SerialAnatomy("string", int(serial[-8:], 16), int(serial[-_TAIL_DIGITS:-8], 16), prefix)

@@ -88,9 +88,9 @@ def name(rows: pd.Series[Any], *columns: pd.Series[Any]) -> tuple[Named, list[Nu
 
     Returns the numbers of each column's cells as well; -1 where a cell is NA.
     """
-    encoded = pa.chunked_array([chunk for c in columns for chunk in _chunks(c)], pa.large_string()).dictionary_encode()
-    whole = encoded.unify_dictionaries().combine_chunks()
-    whole = whole if isinstance(whole, pa.DictionaryArray) else whole.chunk(0)
+    # In one piece: each chunk would get a dictionary of its own.
+    chunks = [chunk for column in columns for chunk in _chunks(column)]
+    whole = pa.concat_arrays(chunks or [pa.array([], pa.large_string())]).dictionary_encode()
     numbers = np.asarray(pc.fill_null(whole.indices, -1), np.int64)
     ends = np.cumsum([len(c) for c in columns])
     at, of = _rows_with(rows, whole.dictionary)
@@ -181,7 +181,7 @@ def _canonical(texts: pa.Array) -> bool:
 
 def with_ids(column: pd.Series[Any], ids: Iterable[int] | npt.NDArray[np.int64]) -> Numbers:
     """Where the rows stand whose request ID (of ``column``) is one of these, ascending."""
-    wanted = np.unique(np.fromiter(ids, np.int64) if not isinstance(ids, np.ndarray) else ids)
+    wanted = np.fromiter(ids, np.int64) if not isinstance(ids, np.ndarray) else ids
     mask = (1 << _bits(len(wanted))) - 1
     slots = np.zeros(mask + 1, bool)
     slots[wanted & mask] = True
@@ -192,7 +192,37 @@ def with_ids(column: pd.Series[Any], ids: Iterable[int] | npt.NDArray[np.int64])
         may = np.flatnonzero(slots[values & mask] & piece.notna().to_numpy())
         where.append(first + may)
         which.append(values[may])
-    return np.concatenate(where)[np.isin(np.concatenate(which), wanted)]
+    return np.concatenate(where)[among_ids(np.concatenate(which), wanted)]
+
+
+def among_ids(ids: Numbers, wanted: Numbers) -> Flags:
+    """True for request IDs that are among these."""
+    if not len(ids):
+        return np.zeros(0, bool)
+    # A mail can give any number. Those that are asked for lie close together, and a small table tells of them.
+    return np.isin(ids, wanted[(wanted >= ids.min()) & (wanted <= ids.max())])
+
+
+def picked(table: pd.DataFrame, at: Numbers) -> pd.DataFrame:
+    """The rows in these places, which ascend; numbered anew.
+
+    pandas would join the pieces of a text column first, and so copy all of it.
+    """
+    return pd.DataFrame({name: _picked(table[name], at) for name in table.columns}, index=pd.RangeIndex(len(at)))
+
+
+def _picked(column: pd.Series[Any], at: Numbers) -> Any:  # noqa: ANN401 - an array of any of pandas' kinds
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.iloc[at].array
+    chunks = _chunks(column)
+    begins = np.cumsum([0, *map(len, chunks)])
+    places = np.split(at, np.searchsorted(at, begins[1:-1]))
+    taken = [
+        chunk.take(pa.array(mine - begin))
+        for chunk, mine, begin in zip(chunks, places, begins, strict=False)
+        if len(mine)
+    ]
+    return pd.array(pa.chunked_array(taken, pa.large_string()), dtype=column.dtype)
 
 
 def compared(column: pd.Series[Any], at: Numbers, others: pd.Series[Any]) -> tuple[Flags, Flags]:
@@ -202,9 +232,10 @@ def compared(column: pd.Series[Any], at: Numbers, others: pd.Series[Any]) -> tup
     """
     same, another = np.zeros(len(others), bool), np.zeros(len(others), bool)
     both = np.flatnonzero((at >= 0) & others.notna().to_numpy())
-    theirs = column.iloc[at[both]].array
-    equal = theirs == others.iloc[both].array
-    same[both], another[both] = equal.fillna(False), ~equal.fillna(True)
+    both = both[np.argsort(at[both], kind="stable")]
+    if len(both):
+        equal = _picked(column, at[both]) == others.iloc[both].array
+        same[both], another[both] = equal.fillna(False), ~equal.fillna(True)
     return same, another
 
 

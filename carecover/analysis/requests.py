@@ -19,7 +19,7 @@ import pandas as pd
 
 from carecover.analysis.cells import Row, cell_moment, cell_value, place, true
 from carecover.analysis.layout import CaLayout
-from carecover.analysis.named import Flags, with_ids
+from carecover.analysis.named import Flags, among_ids, picked, with_ids
 from carecover.model import Disposition, records
 
 # More IDs without a trace are counted by the coverage, not listed one by one.
@@ -189,7 +189,8 @@ def _unsettled(*tables: tuple[pd.DataFrame, Flags], rows: pd.DataFrame, late: Fl
     at = at[~true(rows["disposition"].iloc[at] == Disposition.PENDING).to_numpy()]
     settled = rows["request_id"].iloc[at].to_numpy(np.int64)
     return [
-        table.iloc[places[~np.isin(mine, settled)]] for (table, _), places, mine in zip(tables, asked, ids, strict=True)
+        picked(table, places[~among_ids(mine, settled)])
+        for (table, _), places, mine in zip(tables, asked, ids, strict=True)
     ]
 
 
@@ -221,7 +222,7 @@ def request_findings(
     is accounted for. ``late`` marks the rows of the baseline that are the restored CA's own.
     """
     at = with_ids(rows["request_id"], trail.traces)
-    again = rows.iloc[at[late[at]]].drop_duplicates("request_id").to_dict("records")
+    again = picked(rows, at[late[at]]).drop_duplicates("request_id").to_dict("records")
     taken = {int(row["request_id"]): row for row in again}
     known = frozenset(rows["request_id"].iloc[at[~late[at]]].tolist())
     settled = {layout.request_id(serial) for serial in serials} | {

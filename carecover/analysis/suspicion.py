@@ -19,7 +19,6 @@ import pandas as pd
 from carecover.analysis.cells import CLOCK_SKEW, Row, cell_moment, cell_value
 from carecover.analysis.layout import CaLayout
 from carecover.analysis.named import Flags, Numbers, compared
-from carecover.model import SerialNumber
 
 # So many confirmed mails must be there before another one can be unlike them.
 _ENOUGH: Final = 3
@@ -124,9 +123,9 @@ class Suspicions:
             yield f"Serials of this CA begin with {begins}; its serial does not."
         elif layout.absurd(anatomy):
             yield f"Its serial names CA certificate number {anatomy.ca_cert_index}; no CA is renewed so often."
-        twin = SerialNumber.parse(serial).reversed
-        if twin is not None and twin.text != serial and twin.text in self.twins:
-            yield f"Its serial is {twin} of the database with its bytes reversed."
+        turned = twin(serial)
+        if turned != serial and turned in self.twins:
+            yield f"Its serial is {turned} of the database with its bytes reversed."
 
     def _certificate(self, mail: Row) -> Iterator[str]:
         if "certificate_not_verified" not in mail["flags"] or not self.ca_known:
@@ -180,6 +179,11 @@ class Suspicions:
                 yield f"It was sent {_length(since)} {'after' if since > _NO_TIME else 'before'} NotBefore."
         elif since < -_ANY_ZONE:
             yield f"It was sent {_length(since)} before the certificate was valid."
+
+
+def twin(serial: str) -> str:
+    """The serial with its bytes reversed, in canonical form as it is (``SerialNumber.reversed``, and quicker)."""
+    return bytes.fromhex(serial)[::-1].lstrip(b"\0").hex()
 
 
 def learn_habits(
