@@ -28,7 +28,7 @@ import pandas as pd
 
 from carecover import evidence, proof, remediation
 from carecover.errors import EvidenceError, PathError, RefusedError, RunError
-from carecover.folder import hash_file, spelled, write_atomically
+from carecover.folder import hash_file, spelled, write_all, write_atomically
 from carecover.journal import Entry
 from carecover.model import TABLES, Pin, Plan, Reading, canonical_json, sha256_hex, utc_text
 from carecover.register import concat
@@ -334,17 +334,21 @@ def empty_folder(target: Path, *, archive: Path | None = None) -> Path:
 
 
 def write_files(target: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Write a bundle's files; raises PathError, naming the folder, where that fails."""
-    written = []
+    """Write a bundle's files; raises PathError, naming the folder, where that fails.
+
+    The certificates first, then the others one after the other: no script is there before what it works with.
+    """
+    placed = {target / name: data for name, data in files.items()}
     try:
-        for name, data in files.items():
-            write_atomically(target / name, data)
-            written.append(target / name)
+        write_all({path: data for path, data in placed.items() if path.parent != target})
+        for path, data in placed.items():
+            if path.parent == target:
+                write_atomically(path, data)
     except OSError as error:
         raise PathError(
             f"{target} cannot be written: {error.strerror}. The bundle is not whole: write it again."
         ) from None
-    return written
+    return list(placed)
 
 
 def archive_of(place: Path) -> Path:
@@ -500,10 +504,9 @@ def take_dummies(place: Path, files: Iterable[tuple[str, bytes]]) -> tuple[list[
                     f"{folder / name} is there already, and it is another file. It is not replaced: find out which of "
                     "the two the CA made last, and move the other away."
                 )
-        for name, data in wanted.items():
-            if not (folder / name).exists():
-                folder.mkdir(exist_ok=True)
-                write_atomically(folder / name, data)
+        if new := {folder / name: data for name, data in wanted.items() if not (folder / name).exists()}:
+            folder.mkdir(exist_ok=True)
+            write_all(new)
     except OSError as error:
         raise PathError(f"{folder} cannot be written: {error.strerror}.") from None
     return sorted(wanted), aside

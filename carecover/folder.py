@@ -28,6 +28,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -46,6 +47,8 @@ FORMAT: Final = 2
 _READABLE: Final = (1, 2)
 # A copy keeps the case whole; above this a reference with its hash must do, for the disk's sake.
 MAX_COPY_BYTES: Final = 1 << 30
+# A disk is told of so many files at once, each of which is waited for.
+_WAITING_AT_ONCE: Final = 16
 # How long a second writer waits: acts take seconds, and a notebook and a shell may share a case.
 LOCK_PATIENCE_SECONDS: Final = 20.0
 # A folder of single mails is large; a loop through a mistaken mount is larger.
@@ -163,15 +166,13 @@ class CaseFolder:
         """Close what was copied into the case to others, have it on disk; file name within ``place`` → SHA-256."""
         found: dict[str, str] = {}
         try:
-            for folder, _, names in os.walk(place, topdown=False):
-                for name in sorted(names):
-                    path = Path(folder, name)
-                    path.chmod(0o600)
-                    with path.open("rb") as stream:
-                        os.fsync(stream.fileno())
-                    found[spelled(path.relative_to(place).as_posix())] = hash_file(path)
-                _close_to_others(Path(folder))
-                sync_folder(Path(folder))
+            with ThreadPoolExecutor(_WAITING_AT_ONCE) as pool:
+                for folder, _, names in os.walk(place, topdown=False):
+                    paths = [Path(folder, name) for name in sorted(names)]
+                    for path, digest in zip(paths, pool.map(_close_and_hash, paths), strict=True):
+                        found[spelled(path.relative_to(place).as_posix())] = digest
+                    _close_to_others(Path(folder))
+                    sync_folder(Path(folder))
             sync_folder(place.parent)
         except OSError as error:
             raise self._unwritable(place, error) from None
@@ -470,6 +471,27 @@ def write_atomically(target: Path, data: bytes, *, private: bool = False) -> Non
         _make_folder(target.parent)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
+    _write_whole(target, data, private=private)
+    # The journal may speak of it next: the name must not be lost where the journal's line is not.
+    sync_folder(target.parent)
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write many files, each whole or not at all; all of them are on the disk when this returns.
+
+    What takes long is waiting for the disk, and a disk takes many requests at once: one after the other, a bundle of
+    thousands of certificates took minutes.
+    """
+    folders = dict.fromkeys(target.parent for target in files)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(_WAITING_AT_ONCE) as pool:
+        list(pool.map(_write_whole, files, files.values()))
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _write_whole(target: Path, data: bytes, *, private: bool = False) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with open(temporary, "wb", opener=owner_only if private else None) as stream:
@@ -477,8 +499,6 @@ def write_atomically(target: Path, data: bytes, *, private: bool = False) -> Non
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
-        # The journal may speak of it next: the name must not be lost where the journal's line is not.
-        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -489,6 +509,14 @@ def _make_folder(place: Path) -> None:
         _make_folder(place.parent)
         place.mkdir(mode=0o700, exist_ok=True)
         sync_folder(place.parent)
+
+
+def _close_and_hash(path: Path) -> str:
+    """Close a file to others, have it on disk; its SHA-256."""
+    path.chmod(0o600)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    return hash_file(path)
 
 
 def _close_to_others(folder: Path) -> None:
