@@ -4,7 +4,8 @@ A CA writes its mails by a format, and a mail system puts the same headers onto 
 a header block in their order, a body form the labels of a wording in theirs, one a line. Both are learned from mails
 that came; what has them is read by them as ``units_of_mail`` reads it, which a test compares on random mails. All
 else goes there: other headers, values of another shape, a certificate, an attachment, whatever is flagged. So this
-lane may refuse anything, and nothing is lost by it. Both patterns go through a mail once.
+lane may refuse anything, and nothing is lost by it. Both patterns go through a mail once; what the first finds is held
+until there are thousands, and all that follows is done to a column of them (``bulk``).
 
 The module is long because what a form takes and what is made of it must be seen beside each other.
 """
@@ -12,32 +13,33 @@ The module is long because what a form takes and what is made of it must be seen
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parseaddr
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from carecover.evidence import profiles, transport, values
-from carecover.evidence.charsets import codec_of, decoded, header_text, printable
+from carecover.evidence import bulk, profiles, transport, values
+from carecover.evidence.charsets import codec_of, header_text
 from carecover.evidence.dates import orders_near
-from carecover.evidence.mail import CARRYING, TEXTS, key_of, normal, text_of, units_of_mail
-from carecover.evidence.mime import Letter, TooMuchError, all_texts, content_type, head_of, letter_of, without_coding
-from carecover.evidence.tables import strings
+from carecover.evidence.mail import CARRYING, TEXTS, key_of, text_of, units_of_mail
+from carecover.evidence.mime import Letter, TooMuchError, all_texts, content_type, head_of, letter_of
 from carecover.evidence.units import Alike, Irrelevant, Unit
 from carecover.evidence.wording import CERTIFICATE, Wording
 from carecover.model import DateOrder
 
 # A notification without a certificate has some 1,500 bytes; no value of a smaller mail is too long.
 _MAX_BYTES: Final = profiles.MAX_VALUE
-# Mails that wait until they become columns.
-_BATCH: Final = 4096
-# Bytes of mails that were read by the other lane in the meantime.
+# Mails that wait until they become columns, and their bytes with those that the other lane read in the meantime.
+_BATCH: Final = 16_384
 _MAX_SIZE: Final = 16 * 1024 * 1024
 # A form is learned when it comes for the third time; so many of each are kept, and so many are counted.
 _TELLING: Final = 3
@@ -52,38 +54,42 @@ _READ: Final = (
 )
 _NAME: Final = re.compile(rb"[!-9;-~]{1,100}")
 _PLAIN_CODINGS: Final = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printable"})
-_SERIAL: Final = re.compile(r"(?!00)[0-9a-f]{2,40}+", re.ASCII)
-_THUMBPRINT: Final = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _TEXT_COLUMNS: Final = ("ca_name", "serial", "requester", "upn", "subject", "template", "thumbprint")
 _NUMBER_COLUMNS: Final = ("request_id", "reason")
 _TIMES: Final = ("not_before", "not_after", "revoked_at")
-_STRINGS: Final = ("event", "profile", *_TEXT_COLUMNS, *_TIMES, "sender", "message_id", "received_from", "location")
-_NUMBERS: Final = (*_NUMBER_COLUMNS, "sent_at", "thread_index_at", "received_at")
+_OF_BODIES: Final = (
+    "event",
+    "profile",
+    *(name for name in _TEXT_COLUMNS if name != "ca_name"),
+    *_NUMBER_COLUMNS,
+    *_TIMES,
+)
+_MOMENTS: Final = ("sent_at", "thread_index_at", "received_at")
+_NO_MOMENT: Final = np.iinfo(np.int64).min
+# What ends a text among others; neither a line nor a text without a zero has it within.
+_END: Final = "\n\0\n"
 _Hint: TypeAlias = tuple[timezone | None, DateOrder | None]
-
-
-class _Odd:
-    """What stands for a value that the other lane must look at."""
-
-
-_ODD: Final = _Odd()
+# Where a mail stands that has a known head, its head, its body, its title, and what was read of the head.
+_Mail: TypeAlias = "tuple[int, bytes, bytes, _Title, tuple[bytes | None, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """A head form: its pattern, the groups of what is read, and the line end."""
+    """A head form: its pattern with the line before it, the groups of what is read, and the line end."""
 
-    match: Callable[[bytes], re.Match[bytes] | None]
+    match: Callable[[bytes, int, int], re.Match[bytes] | None]
     groups: tuple[int, ...]
     line_end: bytes
-    folds: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A body form: its pattern, the columns of its groups, and the wording that it is of."""
+    """A body form: its pattern, the columns of its groups, and the wording that it is of.
 
-    fullmatch: Callable[[str], re.Match[str] | None]
+    The pattern is for many texts, each with its end behind it: of each it finds the groups, and the end where it fits.
+    """
+
+    findall: Callable[[str], list[tuple[str, ...]]]
     columns: tuple[str, ...]
     wording: Wording
     profile: str
@@ -100,22 +106,6 @@ class _Title:
     bodies: list[_Body]
 
 
-class _Mail(NamedTuple):
-    """A mail that has both forms, as it stands there, until its values are looked at with those of many others."""
-
-    body: _Body
-    raw: bytes
-    start: int
-    title: _Title
-    text: str
-    sender: bytes | None
-    date: bytes
-    message_id: bytes | None
-    received: bytes | None
-    thread: bytes | None
-    cells: tuple[str, ...]
-
-
 class Lane:
     """Reads the mails of a mailbox one after the other; what it gives comes by the thousand, in their order."""
 
@@ -126,77 +116,97 @@ class Lane:
         self._seen: Counter[object] = Counter()
         self._titles: dict[bytes, _Title | None] = {}
         self._bodies: dict[int, list[_Body]] = {}
-        self._waiting: list[_Mail | Unit] = []
-        self._mails = self._size = 0
+        self._mails: list[_Mail] = []
+        # What lies between the mails that wait, and how many of them are before it.
+        self._between: list[tuple[int, Unit]] = []
+        self._size = 0
+
+    def read(
+        self,
+        window: bytes,
+        bounds: Sequence[int],
+        base: int,
+        odd: Collection[int],
+        otherwise: Callable[[int, int], Iterable[Unit]],
+    ) -> Iterator[Unit]:
+        """Read the mails between ``bounds`` in a window that stands at ``base``, each with its "From " line.
+
+        One that begins at an ``odd`` place, or is none that this lane may read, is read ``otherwise``.
+        """
+        limit = -1 if self._wordings.looks_at_all else _MAX_BYTES
+        heads, returns = self._heads, b"\r" in window
+        for begin, end in pairwise(bounds):
+            match = None
+            if end - begin <= limit and begin not in odd:
+                for head in heads:
+                    match = head.match(window, begin, end)
+                    if match is not None:
+                        break
+            if match is None or not self._held(head, match, window, end, base + begin, returns=returns):
+                yield from otherwise(begin, end)
+        yield from self.ready()
 
     def take(self, raw: bytes, start: int) -> Sequence[Unit]:
         """Read a mail that stands so many bytes behind the start; what is ready is given back."""
-        mail = None
-        if len(raw) <= _MAX_BYTES and not self._wordings.looks_at_all:
-            mail = self._mail(raw, start)
-        if mail is not None:
-            self._waiting.append(mail)
-            self._mails += 1
-        elif self._mails:
-            self._size += len(raw)
-            self._waiting.extend(units_of_mail(raw, f"byte {start}"))
-        else:
-            return list(units_of_mail(raw, f"byte {start}"))
-        return self.rest() if len(self._waiting) >= _BATCH or self._size > _MAX_SIZE else ()
+        if len(raw) <= _MAX_BYTES and not self._wordings.looks_at_all and self._known(raw, start):
+            return self.ready()
+        return self.put(units_of_mail(raw, f"byte {start}"), len(raw))
+
+    def put(self, units: Iterable[Unit], size: int) -> Sequence[Unit]:
+        """Something that is read otherwise, of so many bytes, in its turn."""
+        if not self._mails:
+            return list(units)
+        self._size += size
+        self._between.extend((len(self._mails), unit) for unit in units)
+        return self.ready()
+
+    def ready(self) -> Sequence[Unit]:
+        """What waits, where it is enough."""
+        waiting = len(self._mails) + len(self._between)
+        return self.rest() if waiting >= _BATCH or self._size > _MAX_SIZE else ()
 
     def rest(self) -> Sequence[Unit]:
         """What waits."""
-        waiting, mails = self._waiting, self._mails
-        self._waiting, self._mails, self._size = [], 0, 0
-        return [_columns(waiting)] if mails else []
+        mails, between = self._mails, self._between
+        self._mails, self._between, self._size = [], [], 0
+        return self._columns(mails, between) if mails else []
 
     # ---------------------------------------------------------------------------------- one mail
 
-    def _mail(self, raw: bytes, start: int) -> _Mail | None:
-        found = self._headed(raw)
-        if found is None:
-            return None
-        head, match = found
-        given: Sequence[bytes | None] = match.group(*head.groups)
-        if head.folds:
-            given = [value.replace(head.line_end, b"") if value else value for value in given]
-        subject, sender, date, message_id, kind, coding, disposition, received, thread = given
-        title = self._title(subject or b"")
-        if title is None or date is None:
-            return None
-        text = _text_of(raw, match.end(), kind, coding, disposition)
-        read = None if text is None else self._body(title, text)
-        if read is None or text is None:
-            return None
-        body, cells = read
-        if body.carrying and "MI" in text and next(profiles.certificates_in(text), None) is not None:
-            return None
-        return _Mail(body, raw, start, title, text, sender, date, message_id, received, thread, cells)
+    def _held(self, head: _Head, match: re.Match[bytes], data: bytes, end: int, start: int, *, returns: bool) -> bool:
+        """Hold a mail that has a head form, where it has a title as well; ``start`` is its place in the mailbox."""
+        begin, body = match.span()
+        if returns and not _ends_alike(data, begin, body, head.line_end):
+            return False
+        given = match.group(*head.groups)
+        title = self._title(given[0] or b"")
+        if title is None or given[2] is None:
+            return False
+        self._mails.append((start, data[begin:body], data[body:end], title, given))
+        self._size += end - begin
+        return True
 
-    def _headed(self, raw: bytes) -> tuple[_Head, re.Match[bytes]] | None:
-        """The form of a mail's header block; the one that came last is tried first."""
-        for place, head in enumerate(self._heads):
-            match = head.match(raw)
+    def _known(self, raw: bytes, start: int) -> bool:
+        """Hold a mail by a head form that is known, or by its own, where that has come before."""
+        # What is before it in a mailbox is no part of it.
+        data = b"\n" + raw
+        for head in self._heads:
+            match = head.match(data, 0, len(data))
             if match is not None:
-                end = match.end()
-                if raw.find(b"\r", 0, end) >= 0 and (
-                    head.line_end == b"\n" or raw.count(b"\r", 0, end) != raw.count(b"\r\n", 0, end)
-                ):
-                    return None
-                if place:
-                    self._heads.insert(0, self._heads.pop(place))
-                return head, match
-        start = raw[:_MAX_BYTES].lower()
-        if len(self._heads) >= _MAX_FORMS or not any(word in start for word in self._wordings.title_words):
-            return None
+                return self._held(head, match, data, len(data), start, returns=True)
+        lowered = raw.lower()
+        if len(self._heads) >= _MAX_FORMS or not any(word in lowered for word in self._wordings.title_words):
+            return False
         headers, end = head_of(raw, 0, len(raw))
         names = _names(raw[:end])
         if b"subject" not in headers or names is None or not self._comes_again(names):
-            return None
+            return False
         head = _head(*names)
-        match = head.match(raw)
+        match = head.match(data, 0, len(data))
+        if match is None:
+            return False
         self._heads.insert(0, head)
-        return None if match is None else (head, match)
+        return self._held(head, match, data, len(data), start, returns=True)
 
     def _comes_again(self, form: object) -> bool:
         if form not in self._seen and len(self._seen) >= _MAX_COUNTED:
@@ -214,7 +224,7 @@ class Lane:
             return title
 
     def _new_title(self, subject: bytes) -> _Title | None:
-        text = header_text(subject)
+        text = header_text(_unfolded(subject))
         found = profiles.recognise(text)
         if found is None or found.forwarded or len(found.candidates) != 1:
             return None
@@ -224,24 +234,73 @@ class Lane:
         name = values.given(given.get("ca_name"))
         return _Title(text, each.wording.ca_name if name is None else name, each, self._bodies.setdefault(id(each), []))
 
-    def _body(self, title: _Title, text: str) -> tuple[_Body, tuple[str, ...]] | None:
-        for place, body in enumerate(title.bodies):
-            match = body.fullmatch(text)
-            if match is not None:
-                if place:
-                    title.bodies.insert(0, title.bodies.pop(place))
-                return body, match.groups()
-        if len(title.bodies) >= _MAX_FORMS:
-            return None
-        form = _labels(title.each, text)
-        if form is None or not self._comes_again((id(title.each), form)):
-            return None
-        made = _new_body(title.each, form)
-        match = made.fullmatch(text)
-        if match is None:
-            return None
-        title.bodies.insert(0, made)
-        return made, match.groups()
+    # ------------------------------------------------------------------------------ many mails
+
+    def _columns(self, mails: Sequence[_Mail], between: Sequence[tuple[int, Unit]]) -> Sequence[Unit]:
+        """Mails and the units between them, as columns; a mail of which anything is odd is read by the other lane."""
+        many = _Many.of(mails)
+        parts: list[dict[str, Any]] = []
+        kept: list[int] = []
+        for body, places, cells in self._bodied(many):
+            sound, part = _part(body, places, cells)
+            kept += sound
+            parts.append(part)
+        order = np.argsort(np.array(kept, dtype=np.int64), kind="stable")
+        kept.sort()
+        others = _in_turn(mails, kept, between)
+        if not kept:
+            return [unit for _, unit in others]
+        columns = many.columns(kept) | _together(parts, order)
+        columns |= many.times(kept, columns)
+        return [Alike(many.keys(kept), columns, tuple(_counted_together(others)))]
+
+    def _bodied(self, many: _Many) -> Iterator[tuple[_Body, list[int], list[tuple[str, ...]]]]:
+        """The mails of each body form: the form, their places, and what its groups are of each."""
+        of_titles: dict[int, list[int]] = {}
+        texts = many.texts
+        for place, (title, text) in enumerate(zip(many.titles, texts, strict=True)):
+            if text is not None:
+                of_titles.setdefault(id(title.each), []).append(place)
+        for waiting in of_titles.values():
+            title, left = many.titles[waiting[0]], waiting
+            known = list(title.bodies)
+            while left:
+                for body in known:
+                    if not left:
+                        break
+                    found = body.findall(_END.join([*(texts[place] or "" for place in left), ""]))
+                    fitting = [(place, groups) for place, groups in zip(left, found, strict=True) if groups[-2]]
+                    if fitting:
+                        title.bodies.insert(0, title.bodies.pop(title.bodies.index(body)))
+                        left = [place for place, groups in zip(left, found, strict=True) if not groups[-2]]
+                    if body.carrying:
+                        fitting = [each for each in fitting if not _carries(texts[each[0]])]
+                    if fitting:
+                        yield body, [place for place, _ in fitting], [groups for _, groups in fitting]
+                learned = self._new_bodies(title, left, texts)
+                if learned is None:
+                    break
+                known, left = learned
+
+    def _new_bodies(
+        self, title: _Title, places: Sequence[int], texts: Sequence[str | None]
+    ) -> tuple[list[_Body], list[int]] | None:
+        """The first body form that has come again among texts that have none yet, and the texts from there on."""
+        for number, place in enumerate(places):
+            if len(title.bodies) >= _MAX_FORMS:
+                return None
+            form = _labels(title.each, texts[place] or "")
+            if form is not None and self._comes_again((id(title.each), form)):
+                made = _new_body(title.each, form)
+                if made.findall(f"{texts[place]}{_END}")[0][-2]:
+                    title.bodies.insert(0, made)
+                    return [made], list(places[number:])
+        return None
+
+
+def _carries(text: str | None) -> bool:
+    """True where a certificate stands in a text, which the other lane must look at."""
+    return text is not None and "MI" in text and next(profiles.certificates_in(text), None) is not None
 
 
 # -------------------------------------------------------------------------------------- the forms
@@ -284,9 +343,8 @@ def _head(names: tuple[bytes, ...], line_end: bytes) -> _Head:
         else:
             pattern += value + line_end
     # The last group is that of what is not there.
-    compiled = re.compile(pattern + line_end + b"(?:(?!)())?")
-    folds = any(name.endswith(b" ") for name in names)
-    return _Head(compiled.match, tuple(groups.get(name, count + 1) for name in _READ), line_end, folds)
+    compiled = re.compile(rb".*\n" + pattern + line_end + b"(?:(?!)())?")
+    return _Head(compiled.match, tuple(groups.get(name, count + 1) for name in _READ), line_end)
 
 
 def _labels(each: profiles.Compiled, text: str) -> tuple[tuple[str, int | None], ...] | None:
@@ -348,27 +406,59 @@ def _new_body(each: profiles.Compiled, form: tuple[tuple[str, int | None], ...])
             lines.append(re.escape(label) + r" *(?:\?\?\?)? *")
         elif column in (*_TEXT_COLUMNS, *_NUMBER_COLUMNS, *_TIMES):
             columns.append(column)
-            lines.append(re.escape(label) + r"(.*)")
+            lines.append(re.escape(label) + r"(.*+)")
         else:
-            lines.append(re.escape(label) + r".*")
-    compiled = re.compile("\n".join(lines))
-    return _Body(compiled.fullmatch, tuple(columns), each.wording, each.profile, each.wording.event in CARRYING)
+            lines.append(re.escape(label) + r".*+")
+    # The end is found behind a text that fits; any other is passed over. Two groups more, or findall gives no tuples.
+    compiled = re.compile("(?:" + "\n".join(lines) + r"\n(\0)\n|[^\0]*\0\n)()")
+    return _Body(compiled.findall, tuple(columns), each.wording, each.profile, each.wording.event in CARRYING)
+
+
+def _ends_alike(data: bytes, begin: int, end: int, line_end: bytes) -> bool:
+    """True where every carriage return of a head is part of a line end, and those are all alike."""
+    first = data.find(b"\n", begin, end) + 1
+    returns = data.count(b"\r", first, end)
+    return not returns or (line_end == b"\r\n" and returns == data.count(b"\r\n", first, end))
+
+
+def _unfolded(value: bytes) -> bytes:
+    return value.replace(b"\r\n", b"").replace(b"\n", b"")
+
+
+def _all_unfolded(column: Sequence[bytes | None]) -> Sequence[bytes | None]:
+    """Values of headers, each in one line."""
+    if b"\n" not in b"".join([value for value in column if value is not None]):
+        return column
+    return [value if value is None else _unfolded(value) for value in column]
 
 
 # --------------------------------------------------------------------------------------- the text
 
 
-def _text_of(raw: bytes, at: int, kind: bytes | None, coding: bytes | None, disposition: bytes | None) -> str | None:
-    """The text of a mail that has nothing else; None where it has, or where something about it is odd."""
-    if disposition is not None:
-        return None
-    plan = _plan(kind, coding)
-    if plan is None:
-        return _text_in_parts(raw, at, kind, coding)
-    way, charset = plan
-    data = raw[at:]
-    text = normal(decoded(without_coding(data, way) if way else data, charset))
-    return text if text.strip() else None
+def _texts_of(
+    bodies: Sequence[bytes],
+    kinds: Sequence[bytes | None],
+    codings: Sequence[bytes | None],
+    dispositions: Sequence[bytes | None],
+) -> list[str | None]:
+    """The texts of mails that have nothing else; None for one that has, or where something about it is odd."""
+    texts: list[str | None] = [None] * len(bodies)
+    alike: dict[tuple[bytes | None, bytes | None], list[int]] = {}
+    for place, form in enumerate(zip(kinds, codings, strict=True)):
+        alike.setdefault(form, []).append(place)
+    for (kind, coding), places in alike.items():
+        plan = _plan(kind, coding)
+        # As in ``mail_at``: the empty lines behind a mail are the mailbox's.
+        chosen = [bodies[place].rstrip(b"\r\n") for place in places]
+        found: Sequence[str | None]
+        if plan is None:
+            found = [_text_in_parts(body + b"\n", kind, coding) for body in chosen]
+        else:
+            found = bulk.texts(chosen, *plan)
+        for place, body, text in zip(places, chosen, found, strict=True):
+            if text and body and "\0" not in text and not text.isspace() and dispositions[place] is None:
+                texts[place] = text
+    return texts
 
 
 @lru_cache(maxsize=1024)
@@ -386,21 +476,21 @@ def _plan(kind: bytes | None, coding: bytes | None) -> tuple[str, str] | None:
     return (way if way in ("base64", "quoted-printable") else ""), charset
 
 
-def _text_in_parts(raw: bytes, at: int, kind: bytes | None, coding: bytes | None) -> str | None:
+def _text_in_parts(body: bytes, kind: bytes | None, coding: bytes | None) -> str | None:
     """The text of a mail whose parts are all texts."""
     if kind is None or not kind.strip().lower().startswith(b"multipart/"):
         return None
     found = _boundary(kind)
     if found is None:
         return None
-    parts = all_texts(raw, at, len(raw), found)
+    parts = all_texts(body, 0, len(body), found)
     if parts is not None:
         return _first_text(Letter({}, parts))
     headers = {b"content-type": kind}
     if coding is not None:
         headers[b"content-transfer-encoding"] = coding
     try:
-        letter = letter_of(raw, (headers, at))
+        letter = letter_of(body, (headers, 0))
     except TooMuchError:
         return None
     if letter.attached or letter.files or any(part.is_attachment or part.kind not in TEXTS for part in letter.parts):
@@ -424,88 +514,134 @@ def _first_text(letter: Letter) -> str | None:
     return None if flags or not text.strip() else text
 
 
-@lru_cache(maxsize=1024)
-def _address(sender: bytes) -> str | None:
-    return parseaddr(header_text(sender))[1][:320] or None
+def _address(sender: bytes | None) -> str | None:
+    return None if sender is None else parseaddr(header_text(sender))[1][:320] or None
 
 
 # ------------------------------------------------------------------------------------ the columns
 
 
-def _columns(waiting: Sequence[_Mail | Unit]) -> Alike:
-    """Mails and the units between them, as columns; a mail of which a value is odd is read by the other lane."""
-    groups: dict[int, list[int]] = {}
-    for place, each in enumerate(waiting):
-        if isinstance(each, _Mail):
-            groups.setdefault(id(each.body), []).append(place)
-    hints: dict[_Hint, int] = {}
-    parts: list[dict[str, Any]] = []
-    kept: list[int] = []
-    keys: dict[int, bytes] = {}
-    for group in groups.values():
-        places = group
-        cells = _cells([waiting[place] for place in places])  # type: ignore[misc]
-        try:
-            part = _packed(cells, hints)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            part = None
-        needs = [cells[name] for name in cells["needs"]]
-        if part is None or (needs and not any(part[name].null_count == 0 for name in cells["needs"])):
-            lists = [column for name, column in cells.items() if name != "needs"]
-            sound = [
-                n
-                for n in range(len(places))
-                if not any(column[n] is _ODD for column in lists)
-                and (not needs or any(column[n] is not None for column in needs))
-            ]
-            places = [places[n] for n in sound]
-            cells = {name: [column[n] for n in sound] for name, column in cells.items() if name != "needs"}
-            part = _packed(cells, hints)
-        kept += places
-        keys.update(zip(places, cells["key"], strict=True))
-        parts.append(part)
-    order = np.argsort(np.array(kept, dtype=np.int64), kind="stable")
-    between: list[tuple[int, Unit]] = []
-    before = 0
-    for place, each in enumerate(waiting):
-        if place in keys:
-            before += 1
-        elif isinstance(each, _Mail):
-            between += [(before, unit) for unit in units_of_mail(each.raw, f"byte {each.start}")]
-        else:
-            between.append((before, each))
-    columns = _together(parts, order, list(hints))
-    return Alike(tuple(keys[place] for place in sorted(keys)), columns, tuple(_counted_together(between)))
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """Mails by the column: their texts (None where the other lane must look), and what their headers say."""
+
+    titles: Sequence[_Title]
+    texts: list[str | None]
+    sent: list[int | None]
+    zones: list[timezone | None]
+    told: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def of(cls, mails: Sequence[_Mail]) -> _Many:
+        """Their texts and headers, as they would be read one by one."""
+        starts, _, bodies, titles, given = zip(*mails, strict=True)
+        _, senders, dates, ids, kinds, codings, dispositions, received, threads = map(
+            _all_unfolded, zip(*given, strict=True)
+        )
+        texts = _texts_of(bodies, kinds, codings, dispositions)
+        sent, zones = transport.stamps([value or b"" for value in dates])
+        handed, hosts = transport.received_stamps(received)
+        clocks = transport.thread_stamps(threads)
+        for moments, values_given in ((sent, dates), (handed, received), (clocks, threads)):
+            if None in moments:
+                for place, (moment, value) in enumerate(zip(moments, values_given, strict=True)):
+                    if moment is None and value is not None:
+                        texts[place] = None
+        told = {
+            "ca_name": [title.ca_name for title in titles],
+            "sender": bulk.by_each(_address)(senders),
+            "message_id": bulk.printables(ids),
+            "received_from": hosts,
+            "location": [f"byte {start}" for start in starts],
+            "sent_at": sent,
+            "thread_index_at": clocks,
+            "received_at": handed,
+        }
+        return cls(titles, texts, sent, zones, told)
+
+    def columns(self, places: Sequence[int]) -> dict[str, Any]:
+        """What the headers of some of them say, packed."""
+        columns: dict[str, Any] = {}
+        for name, whole in self.told.items():
+            column = whole if len(places) == len(whole) else [whole[place] for place in places]
+            if name in _MOMENTS:
+                numbers = pa.array(column, pa.int64())
+                columns[name] = numbers.fill_null(_NO_MOMENT).to_numpy(zero_copy_only=False)
+            else:
+                columns[name] = bulk.strings(column)
+        return columns
+
+    def times(self, places: Sequence[int], columns: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of printed times, with what is known of each: the zone of its mail, and the order of its day."""
+        printed = [columns[name] for name in _TIMES if columns[name].null_count < len(places)]
+        orders = orders_near(printed, columns["sent_at"]) if printed else [None] * len(places)
+        given = list(zip([self.zones[place] for place in places], orders, strict=True))
+        hints: dict[_Hint, int] = {hint: number for number, hint in enumerate(dict.fromkeys(given))}
+        numbers = np.array([hints[hint] for hint in given], dtype=np.int64)
+        return {name: (columns[name], numbers, list(hints)) for name in _TIMES}
+
+    def keys(self, places: Sequence[int]) -> tuple[bytes, ...]:
+        """What tells each of them twice."""
+        ids, sent, titles, texts = self.told["message_id"], self.sent, self.titles, self.texts
+        return tuple([key_of(ids[n], sent[n], titles[n].text, texts[n] or "") for n in places])
 
 
-def _packed(cells: Mapping[str, list[Any]], hints: dict[_Hint, int]) -> dict[str, Any]:
-    """The values of one form as Arrow arrays; raises Arrow's errors where one is ``_ODD``."""
-    part = {name: strings(cells[name]) for name in _STRINGS if name in cells}
-    part |= {name: pa.array(cells[name], pa.int64()) for name in _NUMBERS if name in cells}
-    printed = [part[name] for name in _TIMES if name in part]
-    sent = part["sent_at"].to_numpy()
-    orders = orders_near(printed, sent) if printed else [None] * len(sent)
-    given = zip(cells["zone"], orders, strict=True)
-    part["hint"] = pa.array([hints.setdefault(hint, len(hints)) for hint in given], pa.int64())
-    part["length"] = len(sent)
-    return part
+def _part(body: _Body, places: list[int], cells: Sequence[tuple[str, ...]]) -> tuple[list[int], dict[str, Any]]:
+    """The values of mails of one body form, packed; those of which one is odd are left out."""
+    wording = body.wording
+    found: dict[str, list[Any]] = {}
+    for name, column in zip(body.columns, zip(*cells, strict=True), strict=False):
+        found[name] = _VALUES.get(name, bulk.free_texts)([text.strip() for text in column])
+    found["event"] = [wording.event] * len(places)
+    if wording.event == "revoked":
+        found["event"] = ["unrevoked" if reason == -1 else "revoked" for reason in found.get("reason", places)]
+    found["profile"] = [body.profile] * len(places)
+    needs = [name for name in wording.needs if name in found]
+    try:
+        part = {name: _packed(name, column) for name, column in found.items()}
+        if not needs or any(part[name].null_count == 0 for name in needs):
+            return places, part
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass
+    sound = [
+        n
+        for n in range(len(places))
+        if not any(column[n] is bulk.ODD for column in found.values())
+        and (not needs or any(found[name][n] is not None for name in needs))
+    ]
+    part = {name: _packed(name, [column[n] for n in sound]) for name, column in found.items()}
+    return [places[n] for n in sound], part
 
 
-def _together(parts: Sequence[dict[str, Any]], order: Any, hints: list[_Hint]) -> dict[str, Any]:  # noqa: ANN401 - numpy's arrays
+def _packed(name: str, column: list[Any]) -> Any:  # noqa: ANN401 - Arrow's arrays
+    """A column as an Arrow array; raises Arrow's errors where a value is ``ODD``."""
+    return pa.array(column, pa.int64()) if name in _NUMBER_COLUMNS else bulk.strings(column)
+
+
+def _together(parts: Sequence[dict[str, Any]], order: Any) -> dict[str, Any]:  # noqa: ANN401 - numpy's arrays
     """The columns of every form as those of all, in the order of the mails."""
     in_order = pa.array(order)
 
-    def column(name: str, kind: pa.DataType) -> Any:  # noqa: ANN401 - Arrow's arrays
-        found = [part[name] if name in part else pa.nulls(part["length"], kind) for part in parts]
+    def column(name: str) -> Any:  # noqa: ANN401 - Arrow's arrays
+        kind = pa.int64() if name in _NUMBER_COLUMNS else pa.string()
+        found = [part[name] if name in part else pa.nulls(len(part["event"]), kind) for part in parts]
         return found[0] if len(found) == 1 else pa.concat_arrays(found).take(in_order)
 
-    columns: dict[str, Any] = {name: column(name, pa.string()) for name in _STRINGS if name not in _TIMES}
-    columns |= {name: column(name, pa.int64()) for name in ("request_id", "reason")}
-    for name in ("sent_at", "thread_index_at", "received_at"):
-        moments = column(name, pa.int64()).fill_null(np.iinfo(np.int64).min)
-        columns[name] = moments.to_numpy(zero_copy_only=False)
-    numbers = column("hint", pa.int64()).to_numpy(zero_copy_only=False)
-    return columns | {name: (column(name, pa.string()), numbers, hints) for name in _TIMES}
+    return {name: column(name) for name in _OF_BODIES}
+
+
+def _in_turn(
+    mails: Sequence[_Mail], kept: Sequence[int], between: Sequence[tuple[int, Unit]]
+) -> list[tuple[int, Unit]]:
+    """Each unit that is no column's, and how many of the columns' mails are before it."""
+    odd = sorted(set(range(len(mails))).difference(kept)) if len(kept) < len(mails) else []
+    units = [(place, False, unit) for place, unit in between]
+    for place in odd:
+        start, head, body, *_ = mails[place]
+        raw = (head + body).partition(b"\n")[2].rstrip(b"\r\n") + b"\n"
+        units += [(place, True, unit) for unit in units_of_mail(raw, f"byte {start}")]
+    units.sort(key=itemgetter(0, 1))
+    return [(place - bisect_left(odd, place), unit) for place, _, unit in units]
 
 
 def _counted_together(between: Sequence[tuple[int, Unit]]) -> Iterator[tuple[int, Unit]]:
@@ -520,92 +656,11 @@ def _counted_together(between: Sequence[tuple[int, Unit]]) -> Iterator[tuple[int
         yield between[-1][0], Irrelevant(irrelevant)
 
 
-def _cells(mails: Sequence[_Mail]) -> dict[str, list[Any]]:
-    """The values of mails of one form: those of the other lane, or ``_ODD`` where that one has to look."""
-    bodies, _, starts, titles, texts, senders, dates, ids, received, threads, cells = zip(*mails, strict=True)
-    body = bodies[0]
-    wording = body.wording
-    sent = [transport.stamp(value) or (_ODD, None) for value in dates]
-    handed = [(None, None) if value is None else transport.received_stamp(value) or (_ODD, None) for value in received]
-    message_ids = [printable(value) for value in ids]
-    found: dict[str, list[Any]] = {
-        "event": [wording.event] * len(mails),
-        "profile": [body.profile] * len(mails),
-        "ca_name": [title.ca_name for title in titles],
-        "sender": [None if value is None else _address(value) for value in senders],
-        "message_id": message_ids,
-        "received_from": [host for _, host in handed],
-        "location": [f"byte {start}" for start in starts],
-        "sent_at": [moment for moment, _ in sent],
-        "zone": [zone for _, zone in sent],
-        "thread_index_at": [None if value is None else _thread(value) for value in threads],
-        "received_at": [moment for moment, _ in handed],
-        "key": [
-            key_of(message_id, moment if isinstance(moment, int) else None, title.text, text)
-            for message_id, (moment, _), title, text in zip(message_ids, sent, titles, texts, strict=True)
-        ],
-        "needs": [name for name in wording.needs if name in body.columns],
-    }
-    for name, column in zip(body.columns, zip(*cells, strict=True), strict=False):
-        found[name] = _VALUES.get(name, _texts)([text.strip() for text in column])
-    if "reason" in found and wording.event == "revoked":
-        found["event"] = ["unrevoked" if reason == -1 else wording.event for reason in found["reason"]]
-    return found
-
-
-def _thread(value: bytes) -> object:
-    moment = transport.thread_stamp(value)
-    return _ODD if moment is None else moment
-
-
-def _texts(column: Sequence[str]) -> list[Any]:
-    return [text if text and text[0] not in "E?U%" else values.given(text) for text in column]
-
-
-def _times(column: Sequence[str]) -> list[Any]:
-    return [text if text and text[0].isdigit() else values.given(text) for text in column]
-
-
-def _checked(check: Callable[[str | None], object]) -> Callable[[Sequence[str]], list[Any]]:
-    def read(column: Sequence[str]) -> list[Any]:
-        return [_value(check, text) for text in column]
-
-    return read
-
-
-def _value(check: Callable[[str | None], object], text: str) -> object:
-    try:
-        return check(text)
-    except ValueError:
-        return _ODD
-
-
-def _numbers(column: Sequence[str]) -> list[Any]:
-    return [
-        int(text)
-        if text.isdigit() and text.isascii() and len(text) < 10 and text[0] != "0"
-        else _value(values.request_id, text)
-        for text in column
-    ]
-
-
-def _serials(column: Sequence[str]) -> list[Any]:
-    canonical = _SERIAL.fullmatch
-    return [text if canonical(text) and not len(text) % 2 else _value(values.serial, text) for text in column]
-
-
-def _thumbprints(column: Sequence[str]) -> list[Any]:
-    return [
-        bare if len(text) < 100 and _THUMBPRINT.fullmatch(bare) else _value(values.thumbprint, text)
-        for text, bare in ((text, text.replace(" ", "")) for text in column)
-    ]
-
-
 _VALUES: Final[Mapping[str, Callable[[Sequence[str]], list[Any]]]] = {
-    "request_id": _numbers,
-    "serial": _serials,
-    "thumbprint": _thumbprints,
-    "reason": _checked(values.reason),
-    "template": _checked(values.template),
-    **dict.fromkeys(_TIMES, _times),
+    "request_id": bulk.numbers,
+    "serial": bulk.serials,
+    "thumbprint": bulk.thumbprints,
+    "reason": bulk.by_each(values.reason),
+    "template": bulk.by_each(values.template),
+    **dict.fromkeys(_TIMES, bulk.times),
 }

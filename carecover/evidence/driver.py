@@ -15,7 +15,7 @@ import hashlib
 import io
 import mmap
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -639,10 +639,7 @@ class _Tally:
         before: list[int] = []
         at = 0
         for place, single in (*unit.between, (len(unit.keys), None)):
-            for number in range(at, place):
-                if unit.keys[number] not in self.keys:
-                    self.keys.add(unit.keys[number])
-                    kept.append(number)
+            kept += self._first_of_their_key(unit.keys, at, place)
             at = place
             if single is not None:
                 had = table.waiting
@@ -653,6 +650,20 @@ class _Tally:
         if kept:
             columns = unit.columns if len(kept) == len(unit.keys) else taken(unit.columns, kept)
             table.add_columns(self._placed(columns), before)
+
+    def _first_of_their_key(self, keys: Sequence[bytes], start: int, stop: int) -> Iterable[int]:
+        """Which of some keys were not there before; mostly that is all of them."""
+        some = keys[start:stop]
+        new = set(some)
+        if len(new) == len(some) and self.keys.isdisjoint(new):
+            self.keys |= new
+            return range(start, stop)
+        kept: list[int] = []
+        for number, key in enumerate(some, start):
+            if key not in self.keys:
+                self.keys.add(key)
+                kept.append(number)
+        return kept
 
     def _placed(self, columns: ColumnBatch) -> ColumnBatch:
         """The columns of rows that say where they are, with what was handed in before it."""

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, pairwise
 from typing import Final, NamedTuple, Protocol
 
@@ -31,21 +33,21 @@ _FROM_LINE = re.compile(
     rb"\nFrom (?:(?<=\n\nFrom )|(?<=\n\r\nFrom )|(?=[^\n]{0,200}\d:\d\d))" + _LINE_AND_HEADER,
 )
 # The same twice: the one that begins with a line end is found by its first bytes, the other anywhere.
-_ESCAPED = re.compile(rb"\n>(>*From )")
-_ESCAPED_FROM = re.compile(rb"(?m)^>(>*From )")
+_ESCAPED = re.compile(rb"\n>(>{0,1000}From )")
+_ESCAPED_FROM = re.compile(rb"(?m)^>(>{0,1000}From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # What is read at once, and of a mapped file before it is let go; a mail of any size may lie over the edge.
 _WINDOW: Final = 4 * 1024 * 1024
-# Of a mail of so many bytes one look at all of it is the shortest way.
-_SHORT: Final = 8192
 # Where the end of a mail is looked for first.
 _TAIL: Final = 64
 # More than a "From " line and the header name behind it are long.
 _OVERLAP: Final = 4096
 # What decides whether a "From " line begins a mail stands within so many bytes.
 _LOOKED_AT: Final = 1300
+# More than stands before the blank of such a line, or of an escaped one.
+_BACK: Final = 1010
 # No blank for so long, and it is base64; what is looked at until that is asked again, at least and at most.
 _FAR: Final = 256
 _STEPS: Final = (2048, 32 * 1024)
@@ -58,19 +60,25 @@ def looks_like_mbox(head: bytes) -> bool:
 
 
 def _from_lines(data: bytes | bytearray) -> Iterator[int]:
-    """Where the lines stand that may begin a mail, but for one at the very start.
+    """Where the lines stand that may begin a mail, but for one at the very start."""
+    for start in _found(_FROM_LINE, data):
+        yield start + 1
 
-    A "From " line has a blank and base64 has none: the next blank is found many times faster than the line.
+
+def _found(lines: re.Pattern[bytes], data: bytes | bytearray) -> Iterator[int]:
+    """Where these lines stand, each with the line end before it.
+
+    They have a blank and base64 has none: the next blank is found many times faster than any line.
     """
     at, size, step = 0, len(data), _STEPS[0]
     while (blank := data.find(b" ", at)) >= 0:
         if blank - at > _FAR:
-            at, step = blank - len("\nFrom"), _STEPS[0] if blank - at > _STEPS[0] else step
+            at, step = max(at, blank - _BACK), _STEPS[0] if blank - at > _STEPS[0] else step
         stop = at + step
-        for match in _FROM_LINE.finditer(data, at, min(size, stop + _LOOKED_AT)):
-            if match.start() >= stop:
-                break
-            yield match.start() + 1
+        found = [match.start() for match in lines.finditer(data, at, min(size, stop + _LOOKED_AT))]
+        while found and found[-1] >= stop:
+            found.pop()
+        yield from found
         at, step = stop, min(2 * step, _STEPS[1])
 
 
@@ -81,13 +89,15 @@ def mail_starts(data: bytes, skip: int, *, by_length: bool, whole: bool = True) 
     ``data`` is not the ``whole``, the last place is the first that more bytes may change.
     """
     yield skip
-    until = _length_ends(data, skip, whole=whole) if by_length else 0
+    if not by_length:
+        yield from (at for at in _from_lines(data) if at > skip)
+        return
+    until = _length_ends(data, skip, whole=whole)
     for at in _from_lines(data):
         if at <= skip or at < until:
             continue
         yield at
-        if by_length:
-            until = _length_ends(data, at, whole=whole)
+        until = _length_ends(data, at, whole=whole)
 
 
 def _length_ends(data: bytes, start: int, *, whole: bool) -> int:
@@ -244,11 +254,10 @@ def _units(windows: Iterable[_Window], progress: Callable[[int], None] | None = 
     lane = Lane()
     for base, data, bounds, passed in windows:
         if passed is not None:
-            yield from lane.rest()
-            yield passed
+            yield from lane.put((passed,), 0)
         else:
-            for begin, end in pairwise(bounds):
-                yield from _unit(lane, data, begin, end, base)
+            escaped = {bounds[bisect_right(bounds, at) - 1] for at in _found(_ESCAPED, data)}
+            yield from lane.read(data, bounds, base, escaped, partial(_otherwise, lane, data, base, escaped))
         if progress is not None:
             progress(base + bounds[-1])
     yield from lane.rest()
@@ -266,14 +275,13 @@ def let_go(data: Buffer, start: int, end: int) -> int:
     return until
 
 
-def _unit(lane: Lane, data: bytes, start: int, end: int, base: int) -> Sequence[Unit]:
-    """What is ready when a mail with its "From " line is read; ``base`` is where ``data`` begins in the mailbox."""
+def _otherwise(lane: Lane, data: bytes, base: int, escaped: Collection[int], start: int, end: int) -> Sequence[Unit]:
+    """What is ready when a mail is read that the lane did not hold; ``data`` stands at ``base`` in the mailbox."""
     if end - start > MAX_MAIL_BYTES:
         pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
-        return (*lane.rest(), _too_long(base + start, pieces))
+        return lane.put((_too_long(base + start, pieces),), 0)
     raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
-    # An attachment in base64 has no ">" and mostly stands last: from the end there is a short way to what may have.
-    if (len(raw) > _SHORT or b"\n>" in raw) and _ESCAPED.search(raw, 0, raw.rfind(b">") + len(b">From ")):
+    if start in escaped:
         raw = _ESCAPED_FROM.sub(rb"\1", raw) if raw.startswith(b">") else _ESCAPED.sub(rb"\n\1", raw)
     if raw.startswith(b"From "):
         raw = raw[raw.find(b"\n") + 1 :] or b"\n"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
+
+import numpy as np
 
 # What is looked at of a Received header: host names stand at its start, the date at its end.
 MAX_RECEIVED_BYTES: Final = 1024
@@ -24,6 +26,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _FROM_1601: Final = (_EPOCH - _FILETIME_EPOCH) // _MICROSECOND
 # A reply or a forwarded mail has five more bytes for each step; its clock is the first mail's.
 _THREAD_INDEX_BYTES: Final = 22
+_THREAD_INDEX_LETTERS: Final = 32
 # AD CS and CDO are of 2000; what lies outside is no clock.
 _YEARS: Final = range(1990, 2200)
 _FIRST, _BEHIND = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (1990, 2200))
@@ -77,29 +80,86 @@ def stamp(value: bytes) -> tuple[int, timezone | None] | None:
     return None if start is None or since is None else (start[0] + since, start[1])
 
 
-def thread_stamp(value: bytes) -> int | None:
-    """The clock of a Thread-Index of the usual form in microseconds since 1970, else None."""
+def stamps(values: Sequence[bytes]) -> tuple[list[int | None], list[timezone | None]]:
+    """``stamp`` of each of many, in two columns; a moment is None where that gives none."""
+    found = [value.strip() for value in values]
+    clocks = b"".join([value[-14:-6] for value in found])
+    since = _clocks(clocks) if len(clocks) == 8 * len(found) else None
+    if since is None or max(map(len, found), default=0) > _LONGEST_STAMP:
+        each = [stamp(value) or (None, None) for value in values]
+        return [moment for moment, _ in each], [zone for _, zone in each]
+    days = [value[:-14] + value[-6:] for value in found]
+    starts = {day: _midnight(day[:-6], day[-6:]) or (None, None) for day in set(days)}
+    told = [starts[day] for day in days]
+    moments = [None if at is None else at + clock for (at, _), clock in zip(told, since, strict=True)]
+    return moments, [zone for _, zone in told]
+
+
+def _clocks(text: bytes) -> list[int] | None:
+    """Microseconds of clocks of hours, minutes and seconds, one behind the other; None where one is no such clock."""
+    digits = np.frombuffer(text, np.uint8).reshape(-1, 8).astype(np.int64) - ord("0")
+    numbers = [10 * digits[:, at] + digits[:, at + 1] for at in (0, 3, 6)]
+    places = digits[:, [0, 1, 3, 4, 6, 7]]
+    colons = digits[:, [2, 5]] == ord(":") - ord("0")
+    if not (colons.all() and ((places >= 0) & (places <= 9)).all()):
+        return None
+    hours, minutes, seconds = numbers
+    if (hours > 23).any() or (minutes > 59).any() or (seconds > 59).any():
+        return None
+    clocks: list[int] = (((hours * 60 + minutes) * 60 + seconds) * 1_000_000).tolist()
+    return clocks
+
+
+def thread_stamps(values: Sequence[bytes | None]) -> list[int | None]:
+    """The clock of each of many Thread-Index headers of the usual form in microseconds since 1970, else None."""
+    found = [None if value is None else value.strip() for value in values]
+    usual = [value for value in found if value is not None and len(value) == _THREAD_INDEX_LETTERS]
     try:
-        raw = binascii.a2b_base64(value.strip(), strict_mode=True)
+        # Three bytes in four letters: what is before the end of each is decoded as one.
+        raw = binascii.a2b_base64(b"".join([value[:-4] for value in usual]), strict_mode=True)
+        ends = {end: len(binascii.a2b_base64(end, strict_mode=True)) == 1 for end in {value[-4:] for value in usual}}
+    except binascii.Error:
+        raw, ends = b"", {b"": False}
+    if not all(ends.values()):
+        return [None if value is None else thread_stamp(value) for value in found]
+    size = _THREAD_INDEX_BYTES - 1
+    clocks = iter([int.from_bytes(raw[at : at + 6], "big") for at in range(0, len(raw), size)])
+    moments = [
+        None
+        if value is None
+        else (next(clocks) << 16) // 10 - _FROM_1601
+        if len(value) == _THREAD_INDEX_LETTERS
+        else thread_stamp(value)
+        for value in found
+    ]
+    return [moment if moment is not None and _FIRST <= moment < _BEHIND else None for moment in moments]
+
+
+def thread_stamp(value: bytes) -> int | None:
+    """The same of one."""
+    try:
+        raw = binascii.a2b_base64(value, strict_mode=True)
     except binascii.Error:
         return None
     if len(raw) != _THREAD_INDEX_BYTES:
         return None
-    moment = (int.from_bytes(raw[:6], "big") << 16) // 10 - _FROM_1601
-    return moment if _FIRST <= moment < _BEHIND else None
+    return (int.from_bytes(raw[:6], "big") << 16) // 10 - _FROM_1601
 
 
-def received_stamp(value: bytes) -> tuple[int, str | None] | None:
-    """Moment and host of a Received header of the usual form, else None.
+def received_stamps(values: Sequence[bytes | None]) -> tuple[list[int | None], list[str | None]]:
+    """Moment and host of each of many Received headers of the usual form, in two columns; else None.
 
     The host stands before what the server says of itself, and so it is the same wherever that is.
     """
-    words, colon, moment = value.rpartition(b";")
-    at = stamp(moment) if colon and len(value) <= MAX_RECEIVED_BYTES else None
-    place, using, _ = words.partition(b" with ")
-    if at is None or at[1] is None or not using or not (told := _handed_over(place)):
-        return None
-    return at[0], told[0]
+    parts = [(b"" if value is None else value).rpartition(b";") for value in values]
+    moments, zones = stamps([moment for _, _, moment in parts])
+    places = [words.partition(b" with ")[:2] for words, _, _ in parts]
+    hosts = {place: _handed_over(place[0]) if place[1] else None for place in set(places)}
+    told = [hosts[place] for place in places]
+    for number, (value, zone, host) in enumerate(zip(values, zones, told, strict=True)):
+        if value is None or zone is None or host is None or len(value) > MAX_RECEIVED_BYTES:
+            moments[number], told[number] = None, None
+    return moments, [None if host is None else host[0] for host in told]
 
 
 @lru_cache(maxsize=4096)
