@@ -180,8 +180,8 @@ def renew_lock(tree: Tree) -> int:
             sentence = "uv could not resolve the packages; requirements.lock is as it was."
             raise StartError(FAILED, sentence) from None
 
-    everything = resolved("", "build", "dev")
-    lock = compose_lock(everything, resolved(everything, "build"))
+    everything = resolved("", "build", "start", "dev")
+    lock = compose_lock(everything, resolved(everything, "build", "start"))
     tree.requirements.write_bytes(lock.encode())
     say(f"requirements.lock now names {len(blocks(lock))} packages.")
     return DONE
@@ -207,7 +207,12 @@ def is_ready(tree: Tree, part: str) -> bool:
         stamped = wanted in tree.stamp.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         return False
-    return stamped and tree.python.exists() and tree.executable("carecover").exists()
+    try:
+        return stamped and tree.python.exists() and tree.executable("carecover").exists()
+    except PermissionError as error:
+        sentence = f".venv was made by another account, whose Python this one may not use ({error.filename}): "
+        sentence += "start from a copy of this folder without .venv, or have its owner delete .venv."
+        raise StartError(SETUP_FAILED, sentence) from None
 
 
 def write_stamp(tree: Tree, *parts: str) -> None:

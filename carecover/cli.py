@@ -892,13 +892,17 @@ def check(case: Path, **elsewhere: Any) -> int:  # noqa: ANN401 - Case checks th
     return NEEDS_A_PERSON if problems else DONE
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command()
 @click.argument("case", type=_PATH, required=False)
-def lab(case: Path | None) -> int:
+@click.option("--allow-root", is_flag=True, help="Although you are root: whoever gets at the notebooks is, too.")
+def lab(case: Path | None, *, allow_root: bool) -> int:
     """JupyterLab on the notebooks, on this machine only, with a token."""
+    from carecover.folder import CaseFolder  # noqa: PLC0415
     from carecover.notebook.lab import start_lab  # noqa: PLC0415
 
-    return start_lab(case)
+    if case is not None and not CaseFolder.is_case(case):
+        click.echo(f"There is no case {case} yet: the first panel of 1-explore makes it.", err=True)
+    return start_lab(case, arguments=["--allow-root"] if allow_root else [])
 
 
 def _schema(name: str) -> Any:  # noqa: ANN401 - model.TableSchema, imported late

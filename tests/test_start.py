@@ -104,10 +104,13 @@ def test_the_lock_covers_what_pyproject_asks_for(lock: str) -> None:
 
     runtime = start.blocks(start.requirements_for(start.RUNTIME, lock)).keys()
     everything = start.blocks(start.requirements_for(start.DEVELOPMENT, lock)).keys()
-    run = names(project["project"]["dependencies"] + groups["build"] + project["build-system"]["requires"])
+    installed = groups["build"] + groups["start"]
+    run = names(project["project"]["dependencies"] + installed + project["build-system"]["requires"])
     assert run <= runtime
     assert names(groups["dev"]) <= everything
     assert {"pytest", "mypy", "ruff"} & runtime == set()
+    extras = names(project["project"]["optional-dependencies"]["pdf"])
+    assert extras <= runtime, "what the README shows works after what the README says"
 
 
 def test_the_runtime_part_ends_at_the_marker() -> None:
@@ -186,6 +189,21 @@ def test_pip_is_tried_where_uv_fails(
     assert start.is_ready(tree, start.RUNTIME)
     assert [command[0] == "/usr/bin/uv" for command in installer.commands] == [True, True, False, False, False]
     assert "trying with pip" in capsys.readouterr().err
+
+
+def test_a_venv_of_another_account_is_told_in_a_sentence(
+    tree: start.Tree, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One made by root points to a Python in root's home, which nobody else may even look at."""
+    start.make_ready(tree, start.RUNTIME, installer)
+
+    def exists(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    with pytest.raises(start.StartError, match=r"another account.*without \.venv") as refusal:
+        start.make_ready(tree, start.RUNTIME, installer)
+    assert refusal.value.exit_code == start.SETUP_FAILED
 
 
 def forget_stamp(tree: start.Tree) -> None:

@@ -15,7 +15,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
-from carecover.errors import PathError
+from carecover.errors import PathError, UsageError
 from carecover.folder import write_atomically
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
@@ -23,6 +23,7 @@ FIRST_NOTEBOOK: Final = "1-explore.ipynb"
 # A file handed over in the browser is one message; Tornado's own limit of 10 MB closes the connection.
 MAX_MESSAGE_BYTES: Final = 256 << 20
 
+_AS_ROOT: Final = "--allow-root"
 _SETTINGS: Final = Path(__file__).with_name("settings")
 
 Runner = Callable[[Sequence[str], Mapping[str, str]], int]
@@ -40,8 +41,14 @@ def start_lab(
 
     ``notebooks`` is the folder to work in: by default ``CASE-notebooks`` beside the case, or
     ``carecover-notebooks`` here. Notebooks that are missing there are put there; one that is
-    there already is a person's own and stays as it is. Raises PathError where that fails.
+    there already is a person's own and stays as it is. Raises PathError where that fails, and
+    UsageError for root without ``--allow-root`` (Jupyter's own rule) among the arguments.
     """
+    if os.name == "posix" and os.geteuid() == 0 and _AS_ROOT not in arguments:
+        raise UsageError(
+            "JupyterLab is not meant to be run by root: whoever gets at the notebooks gets at the machine. Start it as "
+            f"the person who works on the case, from a folder of their own, or add {_AS_ROOT}."
+        )
     case = case.expanduser().resolve() if case else None
     folder = notebooks or (case.with_name(f"{case.name}-notebooks") if case else Path("carecover-notebooks"))
     folder = folder.expanduser().resolve()
@@ -83,6 +90,8 @@ def command(folder: Path) -> list[str]:
         "--ip=127.0.0.1",
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}",
+        # The address is told all the same; what else a server says hides it.
+        "--ServerApp.log_level=WARN",
         # Nothing calls home: neither for news nor for a newer version.
         "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

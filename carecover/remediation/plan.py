@@ -501,13 +501,15 @@ def _last_crl_numbers(
 
 def _refuse_undecided(actionable: pd.DataFrame, last: pd.DataFrame, waivers: _Waivers) -> None:
     made = last.loc[(last["action"] != "undecided").fillna(value=True), "finding_id"]
-    open_ = [str(serial) for serial in actionable.loc[~among(actionable["finding_id"], made), "serial"]]
-    if open_ and not waivers.covers("undecided"):
-        more = f" and {len(open_) - MAX_NAMED} more" if len(open_) > MAX_NAMED else ""
+    left = actionable[~among(actionable["finding_id"], made)]
+    if len(left) and not waivers.covers("undecided"):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in left["kind"].value_counts().sort_index().items())
+        serials = [str(serial) for serial in left["serial"].iloc[:MAX_NAMED]]
+        more = f" and {len(left) - MAX_NAMED} more" if len(left) > MAX_NAMED else ""
         raise RefusedError(
-            f"{len(open_)} of {len(actionable)} findings are not decided "
-            f"({', '.join(open_[:MAX_NAMED])}{more}): decide "
-            "them, 'leave' included, or have it waived in writing: 'undecided: why'."
+            f"{len(left)} of {len(actionable)} findings are not decided ({kinds}: {', '.join(serials)}{more}): decide "
+            "each kind, then one by one what that leaves out, 'leave' included; or have it waived in writing: "
+            "'undecided: why'."
         )
 
 

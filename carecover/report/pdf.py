@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
+from typing import Final
 
 from carecover.errors import UsageError
 from carecover.model import canonical_json, sha256_hex
 from carecover.report.as_json import body
 from carecover.report.document import Document
 from carecover.report.html import render_html
+
+_INSTALL: Final = f'"{sys.executable}" -m pip install weasyprint'
+_OTHERWISE: Final = (
+    "Or write the report as .html, and hand that in or print it to a PDF file in a browser: it is made for paper, too."
+)
 
 
 def render_pdf(document: Document) -> bytes:
@@ -18,10 +25,12 @@ def render_pdf(document: Document) -> bytes:
     """
     try:
         import weasyprint  # noqa: PLC0415 - an extra, and slow to load
-    except (ImportError, OSError):
+    except ImportError:
+        raise UsageError(f"A PDF needs WeasyPrint: {_INSTALL}. {_OTHERWISE}") from None
+    except OSError as error:
         raise UsageError(
-            "A PDF needs the extra 'pdf' (WeasyPrint) and the system's Pango. Write the report as .html instead and "
-            "hand that in, or print it to a PDF file in a browser."
+            f"A PDF needs Pango, a library of the system that is not there ({error}); on Debian and Ubuntu it "
+            f"is in the packages libpango-1.0-0 and libpangoft2-1.0-0. {_OTHERWISE}"
         ) from None
     for name in ("weasyprint", "fontTools"):
         # What it says of style sheets and fonts is of no use to somebody who writes a report.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from carecover.errors import PathError
+from carecover.errors import PathError, UsageError
 from carecover.notebook.lab import MAX_MESSAGE_BYTES, lay_out, start_lab
 from tests.conftest import REPOSITORY
 
 NAMES = ["1-explore.ipynb", "2-revoke-and-publish.ipynb", "3-report.ipynb"]
+
+
+@pytest.fixture(autouse=True)
+def _a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may be run by root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
 
 
 class Runner:
@@ -39,6 +46,18 @@ def test_lab_listens_here_only_and_asks_nobody(tmp_path: Path) -> None:
     assert not any("token" in part for part in runner.line), "Jupyter makes one, and no process list shows it"
     assert runner.environment["CARECOVER_CASE"] == str(tmp_path / "night")
     assert not (tmp_path / "night").exists(), "the notebook makes the case, when a person says so"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no root")
+def test_root_is_told_what_to_do_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    runner = Runner()
+    with pytest.raises(UsageError, match=r"the person who works on the case.*--allow-root"):
+        start_lab(tmp_path / "night", runner=runner)
+    assert not runner.line
+    assert not list(tmp_path.iterdir()), "no folder is left of it"
+    assert start_lab(tmp_path / "night", runner=runner, arguments=["--allow-root"]) == 0
+    assert "--allow-root" in runner.line
 
 
 def test_without_a_case_the_notebooks_lie_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

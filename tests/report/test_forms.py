@@ -352,6 +352,31 @@ def test_json_says_what_stood_there_and_hides_nothing() -> None:
     assert json.loads(text)["ca_name"] == EVIL[1]
 
 
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        (ModuleNotFoundError("No module named 'weasyprint'"), "-m pip install weasyprint"),
+        (OSError("cannot load library 'libpango-1.0-0'"), "libpango-1.0-0"),
+    ],
+)
+def test_what_a_pdf_lacks_is_named_with_what_to_do(
+    missing: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lacking:
+        """Stands before every way to import."""
+
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "weasyprint":
+                raise missing
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Lacking(), *sys.meta_path])
+    with pytest.raises(UsageError, match=re.escape(told)) as refusal:
+        render(made("empty")[0], ".pdf", {})
+    assert ".html" in str(refusal.value), "and there is a way without"
+
+
 @pytest.mark.parametrize("form", [THOROUGH[".pdf"]])
 def test_markup_in_a_pdf_stays_text(form: str, tmp_path: Path) -> None:
     data = written(form, "hostile, brief")
