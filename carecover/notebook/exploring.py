@@ -51,8 +51,15 @@ def open_case(path: str | Path | None = None) -> Case:
     # A case that is still to be made can be passed to every panel: each says that it is not there yet.
     case = Case.open(place) if CaseFolder.is_case(place) else Case(CaseFolder(place))
     script = resources.files(__package__).joinpath("panel.js").read_text(encoding="utf-8")
-    display(OpenPanel(case), Javascript(script))  # type: ignore[no-untyped-call] # IPython has no types
+    display(OpenPanel(case), _Guard(script))  # type: ignore[no-untyped-call] # IPython has no types
     return case
+
+
+class _Guard(Javascript):
+    """A script that says nothing where it may not run."""
+
+    def __repr__(self) -> str:
+        return ""
 
 
 class OpenPanel(Panel):
@@ -81,11 +88,13 @@ class OpenPanel(Panel):
         steps = _progress(self)
         following = next((name for name, done, _ in steps if not done), None)
         rows = "".join(
-            f"<dt>{'✓' if done else '○'} {name}</dt><dd>{markup.text(told)}</dd>" for name, done, told in steps
+            f'<li class="{"next" if name == following else "known"}"><b>{"✓" if done else "○"} {name}</b> '
+            f"<span>{markup.text(told)}</span></li>"
+            for name, done, told in steps
         )
         ahead = f"Next: {following}." if following else "Every step is done."
-        where = f'<p>{markup.code(self.case.path)}</p><dl aria-label="steps">{rows}</dl><p><b>{ahead}</b></p>'
-        self.steps.value = markup.block(where)
+        where = f'<p>{markup.code(self.case.path)}</p><ul class="cc-progress" aria-label="steps">{rows}</ul>'
+        self.steps.value = markup.block(f"{where}<p><b>{ahead}</b></p>")
 
     def _make(self) -> None:
         def verb() -> str:
@@ -252,7 +261,7 @@ class FilesPanel(Panel):
         )  # fmt: skip
         self.hand_in = button(self.action, self._hand_in, main=True)
         self.advance = Advance()
-        return [self.upload, self.paths, self.hand_in, self.advance, *self.build_result()]
+        return [self.upload, self.paths, self.hand_in, self.advance, self.message, *self.build_result()]
 
     def build_result(self) -> Sequence[widgets.Widget]:
         """What is shown below the controls."""

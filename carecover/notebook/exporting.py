@@ -72,7 +72,8 @@ class BatchPanel(FolderPanel):
         self.source = widgets.HTML()
         self.on_change(self._read, self.pick)
         return [
-            self.folder_entry(), self.export, self.exported, self.hand_out, self.files, self.pick, self.source,
+            self.folder_entry(), self.export, self.message, self.exported, self.hand_out, self.files, self.pick,
+            self.source,
         ]  # fmt: skip
 
     def show(self) -> None:

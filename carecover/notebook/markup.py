@@ -7,6 +7,7 @@ comma serve where the notebook runs elsewhere.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
@@ -47,6 +48,7 @@ _TONES: Final[Mapping[str, Tone]] = {
     "unknown": "warning",
     "medium": "warning",
     "undecided": "warning",
+    "infrastructure": "warning",
     "failed": "bad",
     "contradicted": "bad",
     "gap": "bad",
@@ -190,9 +192,14 @@ def frame(page: str, title: str) -> str:
     return block(f'<iframe sandbox="" title="{escape(clean(title))}" srcdoc="{escape(page)}"></iframe>')
 
 
-def picture(svg: str) -> str:
-    """A picture made by ourselves, on the white ground that its colours were chosen for."""
-    return block(f'<div class="cc-picture">{svg}</div>')
+def picture(svg: str, told: str) -> str:
+    """A picture made by ourselves, on the white ground that its colours were chosen for, and what it shows in words.
+
+    As an image: viewers that trust nobody take the elements of a drawing out, and leave a heap of its words.
+    """
+    source = b64encode(svg.encode()).decode()
+    shown = f'<img src="data:image/svg+xml;base64,{source}" alt="{escape(clean(told, 5_000))}">'
+    return block(f'<div class="cc-picture">{shown}</div>')
 
 
 _COMMENT = re.compile(r"\s*(?:rem\b|::)", re.IGNORECASE)
@@ -232,7 +239,7 @@ def _cell(value: Any, kind: Kind, is_figure: bool, name: str) -> str:  # noqa: A
     if not isinstance(value, list) and pd.isna(value):
         value = None
     if kind == "badge":
-        return f"<td{name}>{badge(value)}</td>"
+        return f"<td{name}>{text(None) if value is None else badge(value)}</td>"
     if kind == "code":
         # No separators in numbers that are names, such as request IDs.
         return f'<td{name} class="code">{text(None if value is None else str(value))}</td>'

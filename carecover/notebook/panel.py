@@ -7,6 +7,7 @@ inside the panel, where the user looks.
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ _LABEL: Final = {"description_width": "130px"}
 _SAVED: Final = markup.block('<p class="cc-quiet">As it was shown last. Run the cells of this notebook to go on.</p>')
 
 
+_WORDS: Final = re.compile(r'<(t[dh])\b(?![^>]* class="figure")')
+
 NO_NAME: Final = "Write your name: the journal says which person did this."
 
 
@@ -66,13 +69,14 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._state, self._strip = widgets.HTML(), widgets.HTML()
         head = f"<h3>{self.title}</h3>" + (f'<p class="cc-quiet">{self.hint}</p>' if self.hint else "")
         # A frame around the controls: what a subclass hides itself stays hidden.
-        self._controls = [widgets.VBox(list(self.build()))]
+        built = list(self.build())
+        self._controls = [widgets.VBox(built)]
         self._elsewhere = widgets.HTML()
         self._anew = button("Show it as it is now", self.desk.changed)
         self._anew.layout.display = "none"
         self._title = widgets.HTML(markup.STYLE + markup.block(head))
         around = [self._title, self._strip, self._elsewhere, self._anew, self._state]
-        self.children = [*around, *self._controls, self.message]
+        self.children = [*around, *self._controls, *([] if self.message in built else [self.message])]
         self.desk.take(type(self).__name__, self)
         self.refresh()
         presence.watch(self)
@@ -85,7 +89,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     # ------------------------------------------------------------------ for subclasses
 
     def build(self) -> Sequence[widgets.Widget]:
-        """The controls, made once."""
+        """The controls, made once; ``message`` among them where a sentence at the foot would be out of sight."""
         raise NotImplementedError
 
     def show(self) -> None:
@@ -211,7 +215,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             ) from None
 
     def say(self, sentence: str, tone: str = "plain") -> None:
-        """Show a sentence at the foot of the panel; it goes away when the case has become another since."""
+        """Show a sentence where the panel has its ``message``; it goes away when the case has become another since."""
         self._said_at = self.desk.state
         self.message.value = markup.note(sentence, tone)  # type: ignore[arg-type] # one of Tone
 
@@ -241,7 +245,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         return {**(super()._repr_mimebundle_() or {}), **self._still()}
 
     def _still(self) -> dict[str, str]:
-        still = "".join(_still(self))
+        # Where styles are taken out, JupyterLab sets words in tables to the right.
+        still = _WORDS.sub(r'<\1 style="text-align: left"', "".join(_still(self)))
         page = f'<div class="carecover cc-still">{_SAVED}{still}</div>'
         return {"text/plain": f"carecover: {self.title}", "text/html": page}
 

@@ -6,8 +6,10 @@ installed package, through the kernel: nothing is asked of a CDN.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from html import escape, unescape
 from typing import Any, Final
 
 import altair as alt
@@ -36,11 +38,21 @@ class Picture(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             return
         self._svg = drawn
         self.add_class("cc-chart")
-        self.children = [live(timeline(tables, facts, width=_WIDTH, around=around))]
+        self.children = [live(timeline(tables, facts, width=_WIDTH, around=around)), self._words()]
 
     def still(self) -> str:
         """The picture for viewers without a kernel."""
-        return markup.picture(self._svg)
+        return markup.picture(self._svg, _told(self._svg))
+
+    def _words(self) -> widgets.HTML:
+        """What the picture shows, for whoever cannot see it."""
+        return widgets.HTML(markup.folded("In words", f"<p>{escape(_told(self._svg))}</p>"))
+
+
+def _told(drawn: str) -> str:
+    """The description that the picture brings along."""
+    told = re.search(r"<desc[^>]*>(.*?)</desc>", drawn, re.DOTALL)
+    return unescape(told[1]) if told else ""
 
 
 def live(chart: alt.TopLevelMixin) -> alt.JupyterChart:
@@ -54,6 +66,8 @@ def live(chart: alt.TopLevelMixin) -> alt.JupyterChart:
         _lower_labels(views[0]["layer"])
         first["params"] = [{"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}]
     for layer in _layers(views):
+        # Read aloud, bar after bar without a name would say nothing: the description below does.
+        layer["mark"]["aria"] = False
         _answer(layer)
     alt.JupyterChart.enable_offline()
     kind = alt.VConcatChart if views else alt.Chart
@@ -86,8 +100,8 @@ def _layers(views: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _answer(layer: dict[str, Any]) -> None:
     """Let a bar or mark say from when to when it reaches, and how many it stands for."""
-    mark, encoding = layer.get("mark", {}), layer.get("encoding", {})
-    if not isinstance(mark, dict) or mark.get("type") not in ("rect", "point"):
+    mark, encoding = layer["mark"], layer.get("encoding", {})
+    if mark["type"] not in ("rect", "point"):
         return
     mark["clip"] = True
     if "y" not in encoding:

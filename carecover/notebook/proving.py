@@ -70,8 +70,8 @@ class VerifyPanel(FilesPanel):
             tooltip="The distribution point or responder that all of these files were fetched at", options=(),
             ensure_option=False, style={"description_width": "130px"},
         )  # fmt: skip
-        upload, paths, *rest = super().build()
-        return [upload, paths, self.fetched, *rest]
+        upload, paths, hand_in, advance, *rest = super().build()
+        return [upload, paths, self.fetched, hand_in, advance, self._build_asking(), *rest]
 
     def build_result(self) -> Sequence[widgets.Widget]:
         self.notes, self.clock = widgets.HTML(), widgets.HTML()
@@ -82,7 +82,7 @@ class VerifyPanel(FilesPanel):
             "until when clients may believe old answers", edge="state",
         )  # fmt: skip
         self.outcomes = Outcomes()
-        return [self.notes, self.outcomes, self.clock, self.places, self._build_asking()]
+        return [self.notes, self.outcomes, self.clock, self.places]
 
     def _build_asking(self) -> widgets.Accordion:
         """What asking an OCSP responder would do, and how it is asked: never but by an act of its own."""

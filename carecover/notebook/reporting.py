@@ -76,12 +76,14 @@ class Lessons(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         return "\n".join(lines)
 
     def _row(self, one: Lesson) -> widgets.HBox:
-        what = entry("Lesson", placeholder="what changes", layout={"flex": "1 1 290px"})
-        owner = entry("Owner", placeholder="who sees to it", layout={"flex": "1 1 180px"})
-        due = entry("Due", placeholder="2026-12-31", layout={"flex": "0 1 140px"})
+        what = entry("Lesson", placeholder="what changes", layout={"flex": "1 1 290px", "min_width": "0"})
+        owner = entry("Owner", placeholder="who sees to it", layout={"flex": "1 1 180px", "min_width": "0"})
+        due = entry("Due", placeholder="2026-12-31", layout={"flex": "0 1 150px", "min_width": "0"})
         for part, width, value in ((what, "130px", one.what), (owner, "55px", one.owner), (due, "40px", one.due)):
             part.style.description_width, part.value = width, value or ""
-        return row(what, owner, due)
+        line = row(what, owner, due)
+        line.layout.max_width = WIDE["max_width"]
+        return line
 
 
 class ReportPanel(Panel):
@@ -124,8 +126,8 @@ class ReportPanel(Panel):
         made = widgets.HTML(markup.block("<h4>For whom, and how</h4>"))
         chosen = [self.audience, self.language, self.edition, self.form, self.file]
         return [
-            told, *self.texts.values(), self.lessons, *self.lines.values(), made, *chosen, self.write, self.hand_out,
-            self.written, self.page,
+            told, *self.texts.values(), self.lessons, *self.lines.values(), made, *chosen, self.write, self.message,
+            self.hand_out, self.written, self.page,
         ]  # fmt: skip
 
     def show(self) -> None:

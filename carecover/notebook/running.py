@@ -55,7 +55,7 @@ class RunPanel(FolderPanel):
         # Without a loop nobody would see it move: a notebook that is run by a program, or a test.
         with contextlib.suppress(RuntimeError):
             self._ticking = asyncio.get_running_loop().create_task(self._look_now_and_then())
-        return [self.going, self.cancel, self.cut, self.summary, self.outcomes, self.whole]
+        return [self.message, self.going, self.cancel, self.cut, self.summary, self.outcomes, self.whole]
 
     def show_last(self) -> None:
         """The last time, as the case keeps it; or what is going on."""

@@ -34,6 +34,8 @@ FLAGS: Final = (
 PATIENCE_SECONDS: Final = 180
 WIDE: Final = (1600, 1000)
 NARROW: Final = (900, 1000)
+# A notebook whose first cell is this one works as it does where the grid was never built.
+_UNBUILT: Final = "from carecover.notebook import grid; grid.BUNDLE = grid.BUNDLE / 'never built'"
 # What is drawn from the address bar or made by the page itself; everything else is a request.
 _OF_THE_PAGE: Final = frozenset({"data", "blob", "about"})
 # JupyterLab asks for a workspace or settings that nobody saved yet, and says so itself; and a kernel that is restarted
@@ -290,6 +292,14 @@ def begun(tab: Tab) -> None:
     drawn = tab.page.locator('.ccg[data-ready="1"]')
     drawn.wait_for(timeout=PATIENCE_SECONDS * 1000)
     drawn.scroll_into_view_if_needed()
+
+
+def unbuild(notebook: Path) -> None:
+    """Let a notebook work as it does where the grid was never built."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))
+    code = next(cell for cell in cells["cells"] if cell["cell_type"] == "code")
+    code["source"] = [f"{_UNBUILT}\n", *code["source"]]
+    notebook.write_text(json.dumps(cells), encoding="utf-8")
 
 
 @contextmanager

@@ -15,12 +15,10 @@ from carecover.model import ACTIONABLE_KINDS, sha256_hex
 from carecover.notebook import grid
 from carecover.simulator import Scenario, make_incident
 from tests.big_case import make_big_case
-from tests.browser.lab import NARROW, PATIENCE_SECONDS, Desktop, Panel, Tab, begun
+from tests.browser.lab import NARROW, PATIENCE_SECONDS, Desktop, Panel, Tab, begun, unbuild
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
 _SECOND = "2-revoke-and-publish.ipynb"
-# A notebook whose first cell is this one works as it does where the grid was never built.
-_UNBUILT = "from carecover.notebook import grid; grid.BUNDLE = grid.BUNDLE / 'never built'"
 
 
 @pytest.fixture(scope="package")
@@ -81,10 +79,7 @@ def test_two_people_decide_sign_and_export_and_a_change_voids_both_signatures(
 @pytest.mark.thorough
 def test_without_the_grid_the_same_work_is_done(desktop: Desktop, read_once: Path, album: Path) -> None:
     folder = desktop.lay_out("unbuilt", case=read_once)
-    notebook = json.loads((folder / _SECOND).read_text(encoding="utf-8"))
-    code = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    code["source"] = [f"{_UNBUILT}\n", *code["source"]]
-    (folder / _SECOND).write_text(json.dumps(notebook), encoding="utf-8")
+    unbuild(folder / _SECOND)
     tab = desktop.tab(folder / _SECOND)
     tab.run_all()
     assert tab.page.locator(".ccg").count() == 0

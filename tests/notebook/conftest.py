@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -167,3 +169,9 @@ def message(
     told = [{"id": number, "name": name, "size": size, "offset": at} for number, name, size, at, _ in parts]
     said: dict[str, object] = {"kind": "parts", "view": view, "turn": turn, "ahead": ahead, "parts": told}
     return said, [piece for *_, piece in parts]
+
+
+def drawn(still: str) -> str:
+    """The drawing of a picture as a saved notebook holds it."""
+    (source,) = re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", still)
+    return base64.b64decode(source).decode()

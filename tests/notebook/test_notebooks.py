@@ -24,12 +24,12 @@ WORDS = {
         "The facts",
         "ca-mailbox.mbox",
         "nothing to ask",
-        "<svg",
+        "data:image/svg+xml;base64,",
         "request IDs in the gap",
         "orphaned",
     ],
     "2-revoke-and-publish": ["undecided", "are not decided", "There is no plan yet"],
-    "3-report": ["<svg", "request IDs in the gap", "The report"],
+    "3-report": ["data:image/svg+xml;base64,", "request IDs in the gap", "The report"],
 }
 SIGNED = {
     "1-explore": ["Next: rehearse it."],

@@ -44,7 +44,7 @@ from carecover.notebook.dropping import MAX_UPLOAD_BYTES
 from carecover.notebook.exploring import OpenPanel, TimelinePanel
 from carecover.notebook.panel import Advance
 from carecover.simulator import Incident, SimulatedCA, SimulatedHost
-from tests.notebook.conftest import ANALYST, REVIEWER, every, hand_over, press, put, said
+from tests.notebook.conftest import ANALYST, REVIEWER, drawn, every, hand_over, press, put, said
 
 PANELS = [
     first_steps,
@@ -94,11 +94,11 @@ def steps(*rows: tuple[str, str]) -> pd.DataFrame:
 def test_the_picture_shows_the_hours_around_a_time_that_is_known(case: Case) -> None:
     panel = timeline(case)
     assert isinstance(panel, TimelinePanel)
-    whole = panel.picture.still()
+    whole = drawn(panel.picture.still())
     assert [value for _, value in panel.view.options] == ["", "backup", "failure", "restored"]
     assert panel.view.label == "the whole incident", "no list box stands there empty"
     panel.view.value = "backup"
-    assert "per hour" in panel.picture.still() != whole
+    assert "per hour" in drawn(panel.picture.still()) != whole
     panel.refresh()
     assert panel.view.value == "backup", "what is looked at stays, whatever else changes"
 
@@ -163,12 +163,14 @@ def test_findings_are_counted_by_kind_and_by_what_tells_them_apart(case: Case) -
 
 def test_the_picture_has_the_mails_of_each_day(case: Case) -> None:
     still = timeline(case).picture.still()
-    assert "mails a day" in still
-    assert "Mails per day" in still
+    assert "mails a day" in drawn(still)
+    assert "Mails per day" in drawn(still)
+    assert "Mails per day" in still.partition(" alt=")[2], "in words where no picture can be seen"
 
 
 def test_the_picture_moves_and_asks_nobody(case: Case) -> None:
-    (chart,) = timeline(case).picture.children
+    chart, words = timeline(case).picture.children
+    assert "Mails per day" in words.value, "whoever cannot see it reads it"
     spec = json.dumps(chart.spec)
     assert '"bind": "scales"' in spec
     assert '"tooltip"' in spec
@@ -216,7 +218,7 @@ def test_from_an_empty_folder_to_the_report(
     assert certificates[0].name in said(taken)
 
     assert "nothing to ask" in said(baseline(case))
-    assert "<svg" in timeline(case).picture.still()
+    assert "<svg" in drawn(timeline(case).picture.still())
     assert "request IDs in the gap" in said(coverage(case))
     rows = case.table("coverage")
     badges = re.findall(r">(gap|unknown|good)<", said(coverage(case)))
