@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import Row, cell_moment, cell_value, forward, place, true, until
-from carecover.analysis.named import Flags, Named, Numbers, compared
+from carecover.analysis.named import Named, compared
+from carecover.analysis.numbering import Flags, Numbers
 from carecover.analysis.published import Listed
 from carecover.model import RevocationReason, records
 
@@ -68,7 +69,10 @@ class Dossier:
 
 
 def _dossier(dossiers: dict[str, Dossier], serial: str) -> Dossier:
-    return dossiers.setdefault(serial, Dossier(serial))
+    known = dossiers.get(serial)
+    if known is None:
+        known = dossiers[serial] = Dossier(serial)
+    return known
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,13 @@ class Situation:
         """Every decision is proved."""
         return bool(len(self.outcomes)) and bool((self.outcomes["verdict"] == "proved").all())
 
+    def renewed(self, key: int) -> bool:
+        """A CRL of this key that the CA signed after the work was handed in; of a key without decisions, of any."""
+        keys = self.findings.set_index("finding_id")["ca_key_index"].reindex(self.outcomes["finding_id"])
+        mine = (keys == key).fillna(value=False).to_numpy(dtype=bool)
+        shown = self.outcomes["crl"].notna().to_numpy(dtype=bool)
+        return bool((shown & mine).any() if mine.any() else shown.any())
+
     def verdict(self, name: str) -> str:
         """The coverage's verdict on an aspect; empty where it has none."""
         found = self.coverage.loc[self.coverage["aspect"] == name, "verdict"]
@@ -290,11 +297,13 @@ def _all_decided(s: Situation) -> bool:
 
 
 def _emergency_crl(s: Situation) -> Iterator[dict[str, Any]]:
-    if s.proved or len(s.outcomes):
+    if s.proved:
         return
     since = s.published_since
     if len(since):
         newest = since.sort_values("this_update", kind="stable").iloc[-1]
+        if s.renewed(key_of(newest.to_dict()) or 0):
+            return
         number, at = shown_value(newest["crl_number"], 50), when(cell_moment(newest["this_update"]))
         yield _step(
             "now",
@@ -305,7 +314,7 @@ def _emergency_crl(s: Situation) -> Iterator[dict[str, Any]]:
         return
     for crl in _newest_bases(s.published_before):
         ends = cell_moment(crl["next_update"])
-        if ends is None:
+        if ends is None or s.renewed(key_of(crl) or 0):
             continue
         number, key = shown_value(crl["crl_number"], 50), key_of(crl) or 0
         cut = s.facts.cut

@@ -24,7 +24,8 @@ from carecover.analysis.cells import CLOCK_SKEW, Row, asked_after, cell_moment, 
 from carecover.analysis.dossier import Dossier, Known, add_listed, gather, mattering
 from carecover.analysis.judgement import Judge
 from carecover.analysis.layout import CaLayout, learn_layout, own_certificates
-from carecover.analysis.named import Flags, Named, Numbers, canonical, kept, name, picked, with_ids
+from carecover.analysis.named import Named, canonical, kept, name, picked, with_ids
+from carecover.analysis.numbering import Flags, Numbers
 from carecover.analysis.published import CrlStates, number_findings
 from carecover.analysis.requests import Trail, follow_requests, request_findings
 from carecover.analysis.suspicion import Suspicions, learn_habits, twin

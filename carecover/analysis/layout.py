@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import cell_moment, cell_value, true
@@ -25,6 +24,7 @@ from carecover.model import Disposition, SerialAnatomy, SerialNumber, among
 
 # The layout changes only with the CA's configuration: the first and last thousand rows tell.
 _SAMPLE: Final = 1000
+_AT_A_TIME: Final = 1 << 16
 # Bytes of a serial behind HighSerial: index and request ID.
 _TAIL_DIGITS: Final = 12
 _MIN_DIGITS, _MAX_DIGITS = _TAIL_DIGITS + 2, 38
@@ -169,9 +169,8 @@ def _learn_from_signed(certificates: pd.DataFrame, firsts: dict[str, frozenset[s
 
 def _forms(rows: pd.DataFrame) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
     """Layouts with their constant beginnings, and the beginnings of string layouts."""
-    made = true(rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED])) & rows["serial"].notna()
-    known = np.flatnonzero(made)
-    sample = rows[["serial", "request_id"]].iloc[np.concatenate([known[:_SAMPLE], known[-_SAMPLE:]])]
+    rows = rows[["serial", "request_id", "disposition"]]
+    sample = pd.concat([_issued(rows, last=False), _issued(rows, last=True)])
     ids: dict[str, set[int]] = {}
     for serial, request_id in zip(sample["serial"], sample["request_id"], strict=True):
         if not _MIN_DIGITS <= len(serial) <= _MAX_DIGITS or pd.isna(request_id):
@@ -189,6 +188,21 @@ def _forms(rows: pd.DataFrame) -> tuple[dict[str, frozenset[str]], frozenset[str
         anatomy = SerialNumber.parse(str(serial)).anatomy
         firsts.setdefault(anatomy.layout, set()).add(anatomy.prefix or "")
     return {layout: frozenset(prefixes) for layout, prefixes in firsts.items()}, strings
+
+
+def _issued(rows: pd.DataFrame, *, last: bool) -> pd.DataFrame:
+    """The first or last thousand rows that hold a certificate; of a large database little else is looked at."""
+    found, count = [rows.iloc[:0]], 0
+    begins = range(0, len(rows), _AT_A_TIME)
+    for begin in reversed(begins) if last else begins:
+        part = rows.iloc[begin : begin + _AT_A_TIME]
+        part = part[true(part["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED])) & part["serial"].notna()]
+        found.append(part)
+        count += len(part)
+        if count >= _SAMPLE:
+            break
+    whole = pd.concat(reversed(found) if last else found)
+    return whole.tail(_SAMPLE) if last else whole.head(_SAMPLE)
 
 
 def _lost_certificates(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Flags: TypeAlias = npt.NDArray[np.bool_]
-Numbers: TypeAlias = npt.NDArray[np.int64]
+from carecover.analysis.numbering import Flags, Numbers, Texts, number
 
 # So many rows at a time: what is made on the way stays in the cache, and small beside the tables.
 _PIECE: Final = 1 << 18
-# The last characters of a serial: of an AD CS serial they are the request ID.
-_TAIL: Final = 8
-# Slots for every serial that is named, so that few others fall into one of theirs; and at most 32 MB of them.
+# Slots for every request ID that is asked for, so that few others fall into one of theirs; and at most 32 MB of them.
 _SPARSE: Final = 32
 _MOST_BITS: Final = 25
-# An odd number near 2^64 divided by the golden ratio: neighbours fall far apart (Knuth, 6.4).
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _HEX: Final = b"0123456789abcdef"
 _MAX_DIGITS: Final = 40
 
@@ -88,13 +83,11 @@ def name(rows: pd.Series[Any], *columns: pd.Series[Any]) -> tuple[Named, list[Nu
 
     Returns the numbers of each column's cells as well; -1 where a cell is NA.
     """
-    # In one piece: each chunk would get a dictionary of its own.
     chunks = [chunk for column in columns for chunk in _chunks(column)]
-    whole = pa.concat_arrays(chunks or [pa.array([], pa.large_string())]).dictionary_encode()
-    numbers = np.asarray(pc.fill_null(whole.indices, -1), np.int64)
+    numbering, numbers = number(pa.concat_arrays(chunks or [pa.array([], pa.large_string())]))
+    at, of = numbering.find(_pieces(rows)) if len(numbering.serials) else (numbers[:0], numbers[:0])
     ends = np.cumsum([len(c) for c in columns])
-    at, of = _rows_with(rows, whole.dictionary)
-    return Named(whole.dictionary, at, of), np.split(numbers, ends[:-1])
+    return Named(numbering.serials, at, of), np.split(numbers, ends[:-1])
 
 
 def _chunks(column: pd.Series[Any]) -> list[pa.Array]:
@@ -112,59 +105,13 @@ def _pieces(column: pd.Series[Any]) -> Iterator[tuple[int, pa.Array]]:
         begin += len(chunk)
 
 
-def _rows_with(rows: pd.Series[Any], serials: pa.Array) -> tuple[Numbers, Numbers]:
-    """Where the rows stand that have one of these serials, and which.
-
-    Looking a text up costs a hash of it and a miss of the cache, ten million times. So rows are
-    passed over first whose last characters are nobody's who is named.
-    """
-    bits = _bits(len(serials))
-    slots = np.zeros(1 << bits, bool)
-    slots[_slots(serials, bits)] = True
-    where: list[Numbers] = [np.empty(0, np.int64)]
-    texts: list[pa.Array] = []
-    for begin, piece in _pieces(rows):
-        may = slots[_slots(piece, bits)]
-        where.append(begin + np.flatnonzero(may))
-        texts.append(piece.filter(pa.array(may)))
-    number = pc.index_in(pa.chunked_array(texts, pa.large_string()), value_set=serials, skip_nulls=True)
-    of = np.asarray(pc.fill_null(number, -1), np.int64)
-    return np.concatenate(where)[of >= 0], of[of >= 0]
-
-
-def _bits(count: int) -> int:
-    """How many bits make a slot's number, where so many things have one."""
-    return min(max((_SPARSE * count).bit_length(), 1), _MOST_BITS)
-
-
-def _slots(texts: pa.Array, bits: int) -> Numbers:
-    """A slot for each text, by its last eight bytes; what is shorter shares one."""
-    _, _, data = texts.buffers()
-    ends = _offsets(texts)
-    if data is None or data.size < _TAIL:
-        return np.zeros(len(texts), np.int64)
-    # Every place of the buffer as the word that begins there.
-    words: npt.NDArray[np.uint64] = np.ndarray((data.size - _TAIL + 1,), np.uint64, data, strides=(1,))
-    short = np.diff(ends) < _TAIL
-    tails = words[np.where(short, 0, ends[1:] - _TAIL)]
-    tails[short] = 0
-    return ((tails * _SPREAD) >> np.uint64(64 - bits)).astype(np.int64)
-
-
-def _offsets(texts: pa.Array) -> Numbers:
-    """Where each text begins in the buffer, and where the last one ends."""
-    if not len(texts):
-        return np.zeros(1, np.int64)
-    return np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-
-
 def canonical(serials: pd.Series[Any]) -> bool:
     """True where all that is not NA is canonical hex for certain (``SerialNumber.text``); False says nothing."""
     return all(_canonical(piece) for _, piece in _pieces(serials))
 
 
 def _canonical(texts: pa.Array) -> bool:
-    ends = _offsets(texts)
+    ends = Texts(texts).ends
     lengths = np.diff(ends)
     # NA takes no place; an empty text does neither and is no serial.
     if int((lengths == 0).sum()) != texts.null_count or (lengths % 2).any() or (lengths > _MAX_DIGITS).any():
@@ -182,7 +129,7 @@ def _canonical(texts: pa.Array) -> bool:
 def with_ids(column: pd.Series[Any], ids: Iterable[int] | npt.NDArray[np.int64]) -> Numbers:
     """Where the rows stand whose request ID (of ``column``) is one of these, ascending."""
     wanted = np.fromiter(ids, np.int64) if not isinstance(ids, np.ndarray) else ids
-    mask = (1 << _bits(len(wanted))) - 1
+    mask = (1 << min((_SPARSE * len(wanted)).bit_length(), _MOST_BITS)) - 1
     slots = np.zeros(mask + 1, bool)
     slots[wanted & mask] = True
     where, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

@@ -19,7 +19,8 @@ import pandas as pd
 
 from carecover.analysis.cells import Row, cell_moment, cell_value, place, true
 from carecover.analysis.layout import CaLayout
-from carecover.analysis.named import Flags, among_ids, picked, with_ids
+from carecover.analysis.named import among_ids, picked, with_ids
+from carecover.analysis.numbering import Flags
 from carecover.model import Disposition, records
 
 # More IDs without a trace are counted by the coverage, not listed one by one.

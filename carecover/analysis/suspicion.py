@@ -18,7 +18,8 @@ import pandas as pd
 
 from carecover.analysis.cells import CLOCK_SKEW, Row, cell_moment, cell_value
 from carecover.analysis.layout import CaLayout
-from carecover.analysis.named import Flags, Numbers, compared
+from carecover.analysis.named import compared
+from carecover.analysis.numbering import Flags, Numbers
 
 # So many confirmed mails must be there before another one can be unlike them.
 _ENOUGH: Final = 3
