@@ -882,7 +882,7 @@ TABLES: Final[dict[str, TableSchema]] = {
             ("act", "integer", "the act of the journal up to which all is stamped"),
             ("head", "text", "what is stamped: the SHA-256 of that act's line"),
             ("stamped_at", "time", "when that existed, by the authority's clock"),
-            ("authority", "text", "the certificate that signed it: its issuer and number"),
+            ("authority", "text", "the certificate that signed it: its issuer, and in brackets its serial number"),
             ("sha256", "text", "SHA-256 of the answer; it lies in reports/ under the first 16 digits"),
             ("by", "text", "who handed it in, where somebody was named"),
             ("kept_at", "time", "when it was handed in, by the clock of the machine"),

@@ -87,6 +87,8 @@ def read(data: bytes) -> Stamp:
 def verify(data: bytes, certificates: bytes, named: str | Path) -> str:
     """Check an answer against the certificates of its authority, as ``authority`` gives them; return who signed it.
 
+    That is the issuer of the certificate that signed, and in brackets its serial number.
+
     The certificates need only have been valid when it was made. Whether they were revoked is not looked up.
     Raises RefusedError where it does not hold; ``named`` says in it where the certificates are from.
     """
@@ -98,7 +100,7 @@ def verify(data: bytes, certificates: bytes, named: str | Path) -> str:
             builder = builder.add_root_certificate(certificate)
         builder.build().verify(answer, answer.tst_info.message_imprint.message)
         signer = next(iter(answer.signed_data.signer_infos))
-        return f"{signer.issuer.rfc4514_string()[:_MAX_NAME]}, number {signer.serial_number:x}"
+        return f"{signer.issuer.rfc4514_string()[:_MAX_NAME]} ({signer.serial_number:x})"
     except (client.VerificationError, StopIteration, *_UNREADABLE) as error:
         raise RefusedError(f"The time stamp does not hold under {named}: {str(error)[:200]}.") from None
 

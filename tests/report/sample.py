@@ -453,7 +453,7 @@ def _told() -> dict[str, pd.DataFrame]:
         ],
         "stamps": [
             {"act": 41, "head": digest("act 41"), "stamped_at": MADE_AT - timedelta(hours=2), "by": "Ada Analyst",
-             "authority": "CN=Example TSA,O=Example Ltd, number 2f", "sha256": digest("answer"),
+             "authority": "CN=Example TSA,O=Example Ltd (2f)", "sha256": digest("answer"),
              "kept_at": MADE_AT - timedelta(hours=1)},
         ],
     }  # fmt: skip

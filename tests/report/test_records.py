@@ -33,7 +33,7 @@ def test_a_stamp_is_listed_with_its_time_its_authority_and_what_it_is_of() -> No
     (row,) = table.rows
     shown = dict(zip((heading.title for heading in table.columns), row, strict=True))
     assert shown["Existed at (UTC)"] == f"{sample.MADE_AT - timedelta(hours=2):%Y-%m-%d %H:%M}"
-    assert shown["Authority"] == "CN=Example TSA,O=Example Ltd, number 2f"
+    assert shown["Authority"] == "CN=Example TSA,O=Example Ltd (2f)"
     assert (shown["Up to act"], shown["Person"]) == ("41", "Ada Analyst")
     assert any("What came after act 41 has no such stamp" in block.text for block in told)
 
