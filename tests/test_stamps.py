@@ -442,7 +442,9 @@ def test_the_command_tells_what_is_kept(asked: Asked, authority: Authority, caps
     assert "no evidence of the CA" in capsys.readouterr().err
     assert main([*words, "--by", "Ada Analyst"]) == 0
     told = capsys.readouterr().out
-    assert re.fullmatch(r"Kept as reports/[0-9a-f]{16}\.tsr: the journal up to act 2 existed at .+ root \([0-9a-f]+\)\.\n", told)
+    assert re.fullmatch(
+        r"Kept as reports/[0-9a-f]{16}\.tsr: the journal up to act 2 existed at .+ root \([0-9a-f]+\)\.\n", told
+    )
     assert main(["check", str(asked.case.path)]) == 0
     assert told.removeprefix("Kept as ") in capsys.readouterr().out
     assert main(words) == 4
