@@ -168,6 +168,7 @@ class Handed:
     name: str
     url: str | None = None
     at: datetime | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -196,12 +197,73 @@ class Returned:
 _PROVING: Final = ("crls", "crl_entries", "ocsp_responses")
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """A rehearsal, or a run on the simulator: when it ended, and what it is called in a sentence."""
+
+    at: datetime
+    told: str
+
+
+_SOME_SIMULATION: Final = "a rehearsal, or a run on the simulator"
+_EMPTY: Final = sha256_hex(b"")
+
+
+def simulated_files(entries: Iterable[Entry]) -> dict[str, Simulated]:
+    """What the simulated CAs of this case left, SHA-256 → the first run that did."""
+    found: dict[str, Simulated] = {}
+    for entry in entries:
+        # Only a CA that was made from the evidence has assumptions.
+        if entry.act not in ("rehearsal", "run") or not entry.details.get("assumptions"):
+            continue
+        at = datetime.fromisoformat(entry.at)
+        kind = "the rehearsal" if entry.act == "rehearsal" else "the run on the simulator"
+        left = Simulated(at, f"{kind} of {at:%Y-%m-%d %H:%M} UTC")
+        for name, digest in entry.details.get("files", {}).items():
+            if name.partition("/")[0] in _KEPT and digest != _EMPTY:
+                found.setdefault(digest, left)
+    return found
+
+
+def simulation_of(file: Path, known: Mapping[str, Simulated]) -> str | None:
+    """What a file is of that a simulated CA left, in words; None where it may be a CA's own, or cannot be read."""
+    try:
+        if file.stat().st_size > proof.MAX_TRANSCRIPT_BYTES:
+            return None
+        if known and (left := known.get(hash_file(file))) is not None:
+            return left.told
+        with file.open("rb") as stream:
+            head = stream.read(1 << 16)
+            if proof.is_transcript(head) and proof.read_transcript(head + stream.read()).simulated:
+                return _SOME_SIMULATION
+    except (OSError, EvidenceError):
+        pass
+    return None
+
+
+def of_simulations(files: Mapping[str, str]) -> list[str]:
+    """A sentence for each simulated run of which files (name → that run) were handed in."""
+    named: dict[str, list[str]] = {}
+    for name, told in files.items():
+        named.setdefault(told, []).append(Path(name).name)
+    sentences = []
+    for told, names in named.items():
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        sentences.append(
+            f"{', '.join(names[:3])}{more}: this is what {told} left, on a simulated CA. It says nothing of your CA, "
+            "and nothing of it is used. Hand in what the CA's own folders logs and out hold."
+        )
+    return sentences
+
+
 def read_back(
-    files: Iterable[Handed], context: evidence.Context, signers: pd.DataFrame, baseline: Collection[str] = ()
-) -> Returned:
+    files: Iterable[Handed], context: evidence.Context, signers: pd.DataFrame, baseline: Collection[str] = (),
+    simulated: Mapping[str, Simulated] | None = None,
+) -> Returned:  # fmt: skip
     """Read what came back; lists and answers count as the CA's only under the certificates in ``signers``.
 
-    ``baseline`` are the SHA-256 of the baseline's files: handed in once more they are no later view.
+    ``baseline`` are the SHA-256 of the baseline's files: handed in once more they are no later view. ``simulated`` are
+    files that simulated runs left before (None: what is read is of such a run); they are told, and used for nothing.
     """
     transcripts: list[proof.Transcript] = []
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in (*_PROVING, "cdp_crls")}
@@ -210,14 +272,24 @@ def read_back(
     unused: set[str] = set()
     seen: set[str] = set()
     views = _Views()
+    aside: dict[str, str] = {}
     for file in dict.fromkeys(files):
+        left = (simulated or {}).get(file.sha256 or "")
+        if left is not None and (file.at is None or left.at <= file.at):
+            aside[file.name] = left.told
+            continue
         with file.place.open("rb") as stream:
             head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
         if proof.is_transcript(head):
             try:
-                transcripts.append(proof.read_transcript(head))
+                transcript = proof.read_transcript(head)
             except EvidenceError as error:
                 notes.append(f"{file.name}: {error}")
+                continue
+            if transcript.simulated and simulated is not None:
+                aside[file.name] = _SOME_SIMULATION
+            else:
+                transcripts.append(transcript)
             continue
         reading = evidence.read(file.place, context)
         for name in _PROVING:
@@ -242,6 +314,7 @@ def read_back(
             fetched += fetched_rows(file.url, file.at, reading.tables, after_work=True) or [
                 {**_nothing(file, reading), "after_work": True}
             ]
+    notes += of_simulations(aside)
     view, whole = views.together()
     tables = {name: concat("crls" if name == "cdp_crls" else name, kept) for name, kept in frames.items()}
     lists = (tables[name].drop_duplicates("crl_sha256", ignore_index=True) for name in ("crls", "cdp_crls"))

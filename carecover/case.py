@@ -195,6 +195,7 @@ class Case:
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         files, unopened = walk(paths, self.path)
         stamped: list[str] = []
+        made, simulated = bundles.simulated_files(self._journal.entries()), dict[str, str]()
         with self._folder.locked():
             known = self._evidence_records()
             by_digest = {r["sha256"]: r for r in reversed(known)}
@@ -206,6 +207,9 @@ class Case:
                     progress(f"reading {file.name}", done, len(files))
                 if stamps.is_answer(file):
                     stamped.append(spelled(file))
+                    continue
+                if told := bundles.simulation_of(file, made):
+                    simulated[spelled(file)] = told
                     continue
                 try:
                     stored = self._store(file)
@@ -240,7 +244,7 @@ class Case:
             acts = [self._record("add", {"files": part}) for part in parts]
             if added:
                 self._void_if_changed()
-        unopened += _not_taken(stamped)
+        unopened += [*_not_taken(stamped), *bundles.of_simulations(simulated)]
         accounting = self._added(added, {r["sha256"] for r in known}, self._readings(progress, executor))
         self._record_result(acts, {n: int(accounting[n].sum()) for n in ("units", "parsed", "duplicate", "rejected")})
         if unopened:
@@ -636,6 +640,7 @@ class Case:
         source = {} if fetched_from is None else {"fetched_from": check_place(fetched_from)}
         paths, unopened = walk(files, self.path)
         plan, records, stamped = self.plan(), [], list[str]()
+        made, simulated = bundles.simulated_files(self._journal.entries()), dict[str, str]()
         with tempfile.TemporaryDirectory(prefix="carecover-") as name:
             asked, failure = ([], None) if ask_ocsp is None else self._ask(plan, ask_ocsp, Path(name))
             with self._folder.locked():
@@ -643,6 +648,9 @@ class Case:
                 for path, shown, where in [*((p, spelled(p), source) for p in paths), *asked]:
                     if stamps.is_answer(path):
                         stamped.append(shown)
+                        continue
+                    if told := bundles.simulation_of(path, made):
+                        simulated[shown] = told
                         continue
                     try:
                         stored = self._store(path)
@@ -656,7 +664,7 @@ class Case:
                     records[start : start + _FILES_PER_ENTRY] for start in range(0, len(records), _FILES_PER_ENTRY)
                 ]
                 acts = [self._record("verify", {"digest": digest, "files": part}) for part in parts]
-        unopened += _not_taken(stamped)
+        unopened += [*_not_taken(stamped), *bundles.of_simulations(simulated)]
         outcomes = self._derived.table("outcomes")
         counted = {str(verdict): int(number) for verdict, number in outcomes["verdict"].value_counts().items()}
         self._record_result(acts, {"outcomes": _digest_of("outcomes", outcomes), "verdicts": counted})
@@ -1182,7 +1190,7 @@ class Case:
             now=self._clock(),
             behaviour=behaviour,
         )
-        host = simulator.SimulatedHost(ca)
+        host = simulator.SimulatedHost(ca, says_so=True)
         with (
             _room_for(kind),
             self._screen(kind, show) as (screen, target),
@@ -1378,13 +1386,17 @@ class Case:
         """Everything that was handed to ``verify``, read once."""
         acts, own = list(self._acts("verify")), self._derived.own
         files = [
-            bundles.Handed(self._folder.unchanged(file), file["path"], file.get("fetched_from"), moment(act.at))
+            bundles.Handed(
+                self._folder.unchanged(file), file["path"], file.get("fetched_from"), moment(act.at), file["sha256"]
+            )
             for act in acts
             for file in act.details["files"]
         ]
         made_of = (files, self._context, sorted(own["certificate_sha256"]), self._derived.baseline_files)
         if self._read_back is None or self._read_back[0] != made_of:
-            self._read_back = (made_of, bundles.read_back(files, self._context, own, self._derived.baseline_files))
+            simulated = bundles.simulated_files(self._journal.entries())
+            read = bundles.read_back(files, self._context, own, self._derived.baseline_files, simulated)
+            self._read_back = (made_of, read)
         return self._read_back[1]
 
     def _last_run(self, kind: str, plan: Plan | None) -> Execution | None:

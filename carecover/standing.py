@@ -16,6 +16,8 @@ from carecover.model import ROLES, Plan, SignOff
 
 # Backends that reach a real CA; a run on the simulator proves nothing about it.
 _REAL: Final = ("local", "ssh")
+# What table ``outcomes`` says where no log shows that anything was done.
+_NOT_LOGGED: Final = ("not in the log", "nothing to do")
 _PUBLISHED: Final = ("revoke.cmd publish: 0", "revoke.cmd publish: 1")
 
 
@@ -47,8 +49,8 @@ def steps(
         _sign(plan, sign_offs, entries),
         _rehearse(mine, entries),
         _export(mine, entries),
-        _pin(plan, mine),
-        _run(mine, outcomes),
+        pin := _pin(plan, mine),
+        _run(mine, outcomes, pin),
         _prove(outcomes),
     )
 
@@ -114,13 +116,20 @@ def _pin(plan: Plan | None, mine: Sequence[Entry]) -> Step:
     return Step("pin", False, f"{dummies:,} to come" if dummies else "not yet", ahead)
 
 
-def _run(mine: Sequence[Entry], outcomes: pd.DataFrame) -> Step:
+def _run(mine: Sequence[Entry], outcomes: pd.DataFrame, pin: Step) -> Step:
+    if _prove(outcomes).done:
+        return Step("run", True, "as the new CRL shows", "")
     ahead = "carry the bundle out on the CA: by hand, as its README.txt says, or from here by SSH"
     runs = [e for e in mine if e.act == "run"]
     real = [e for e in runs if e.details["backend"] in _REAL]
-    if any(phase in _PUBLISHED for e in real for phase in e.details["phases"]):
+    published = any(phase in _PUBLISHED for e in real for phase in e.details["phases"])
+    logged = bool((outcomes["transcript"].notna() & ~outcomes["transcript"].isin(_NOT_LOGGED)).any())
+    if (published or logged) and pin.needed and not pin.done:
+        # No revoke.cmd of this plan has carried it out: there is none before the dummies are pinned.
+        return Step("run", False, "before the dummies were pinned", "pin the dummies, then carry the bundle out")
+    if published:
         return Step("run", True, f"by {real[-1].details['backend']}", "")
-    if len(outcomes) and bool(outcomes["transcript"].notna().any()):
+    if logged:
         return Step("run", True, "its log came back", "")
     if real:
         return Step("run", False, "begun", "run the rest of it, to revoke.cmd publish")

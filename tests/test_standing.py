@@ -112,6 +112,27 @@ def test_a_run_by_hand_is_known_by_its_log() -> None:
     assert told(proof=outcomes("pending", transcript="revoked"))["run"].told == "its log came back"
 
 
+def test_a_log_in_which_nothing_was_done_is_no_run() -> None:
+    """Only prepare ran, or the log is of an older plan; a certificate that is left as it is needs no log."""
+    for words in ("not in the log", "nothing to do"):
+        assert not told(proof=outcomes("pending", transcript=words))["run"].done
+
+
+def test_nothing_was_carried_out_while_dummies_are_still_to_be_pinned() -> None:
+    plan = a_plan("dummy")
+    logged, mine = outcomes("pending", transcript="done"), {"digest": plan.digest}
+    early = told(plan=plan, proof=logged)["run"]
+    assert (early.done, early.told) == (False, "before the dummies were pinned")
+    ran = act("run", backend="ssh", phases=["revoke.cmd publish: 0"], **mine)
+    assert not told(ran, plan=plan)["run"].done
+    assert told(act("pin", by="Rob", pins={"01": "x"}, **mine), plan=plan, proof=logged)["run"].done
+
+
+def test_what_is_proved_was_carried_out_however_that_was_done() -> None:
+    known = told(plan=a_plan("dummy"), proof=outcomes("proved"))["run"]
+    assert (known.done, known.told) == (True, "as the new CRL shows")
+
+
 def test_done_means_proved() -> None:
     half = told(proof=outcomes("proved", "pending"))["prove"]
     assert (half.done, half.told) == (False, "1 of 2")

@@ -115,6 +115,68 @@ def test_a_time_stamp_proves_no_decision_and_it_is_told_where_it_belongs(fresh: 
     assert case.check() == []
 
 
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed case whose exported bundle ran on the simulator, and that was rehearsed; the bundle beside it."""
+    place = tmp_path_factory.mktemp("rehearsed")
+    case = Story.begin(place / "story").copy("signed", place)
+    case.batch(place / "bundle")
+    case.run(place / "bundle")
+    case.rehearse()
+    return place
+
+
+@pytest.mark.parametrize("kind", ["run", "rehearsal"])
+def test_what_a_simulated_run_left_is_not_the_cas(rehearsed: Path, tmp_path: Path, kind: str) -> None:
+    shutil.copytree(rehearsed / "case", tmp_path / "case")
+    case = Case.open(tmp_path / "case")
+    (left,) = case.path.glob(f"runs/*-{kind}")
+    first, before = list(case.table("first_steps")["step"]), len(list(case._journal.entries()))
+    assert any(step.startswith("The last CRL of key 0 ") for step in first)
+    named = "the rehearsal" if kind == "rehearsal" else "the run on the simulator"
+    with pytest.raises(PathError, match=rf"this is what {named} of .+ UTC left, on a simulated CA") as found:
+        case.verify([left / "logs", left / "out"])
+    assert "Hand in what the CA's own folders logs and out hold. 0 other file(s) were taken." in str(found.value)
+    assert len(list(case._journal.entries())) == before, "nothing of it is in the case"
+    assert case.table("outcomes").empty
+    assert list(case.table("first_steps")["step"]) == first
+    with pytest.raises(PathError, match="It says nothing of your CA"):
+        case.add([left / "logs", left / "out"])
+    assert case.check() == []
+
+
+def test_a_log_of_another_simulated_ca_says_so_itself(fresh: Fresh, rehearsed: Path) -> None:
+    case, bundle = fresh()
+    (left,) = (rehearsed / "case").glob("runs/*-rehearsal")
+    with pytest.raises(PathError, match="a rehearsal, or a run on the simulator") as found:
+        case.verify([left / "logs"])
+    assert isinstance(found.value.finished, pd.DataFrame)
+    outcomes = case.verify([bundle / "logs", bundle / "out"])
+    assert set(outcomes["verdict"]) == {"proved"}, "a simulated CA that stands for the real one counts as one"
+
+
+def test_what_an_older_version_took_of_a_simulated_run_is_used_for_nothing(
+    rehearsed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(rehearsed / "case", tmp_path / "case")
+    case = Case.open(tmp_path / "case")
+    (left,) = case.path.glob("runs/*-rehearsal")
+    first = list(case.table("first_steps")["step"])
+    with monkeypatch.context() as older:
+        older.setattr("carecover.bundles.simulation_of", lambda *_: None)
+        outcomes = case.verify([left / "logs", left / "out"])
+    assert outcomes["transcript"].isin(["nothing to do"]).sum() == outcomes["transcript"].notna().sum()
+    assert outcomes["database"].isna().all()
+    notes = outcomes.attrs["notes"]
+    assert any("this is what the rehearsal of" in note for note in notes)
+    # What both left, a row that is as it was, is of the first.
+    assert all("on a simulated CA. It says nothing of your CA" in note for note in notes), notes
+    assert [s for s in first if s.startswith("The last CRL")] == [
+        s for s in case.table("first_steps")["step"] if s.startswith("The last CRL")
+    ]
+    assert case.check() == []
+
+
 def test_an_error_page_instead_of_a_list_is_told(fresh: Fresh, tmp_path: Path) -> None:
     case, bundle = fresh()
     (tmp_path / "ca.crl").write_text("<html><h1>404 Not Found</h1></html>", encoding="ascii")

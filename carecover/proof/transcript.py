@@ -7,6 +7,7 @@
     @@CR crl <round> <code>               certutil -crl ended so
     @@CR end <code> …                     the call ended; without it, it was interrupted
     @@CR <word> …                         anything else that the batch noted
+    @@CR simulated                        written behind a call by a simulated CA that was made from the evidence
 
 A transcript says what was tried. It never proves anything by itself: whoever can write the
 log can write these lines, and certutil's output between them can carry text from requests.
@@ -37,6 +38,8 @@ _STEP: Final = re.compile(
 )
 _CRL: Final = re.compile(r"@@CR crl [0-9]{1,3} (-?[0-9]{1,10})")
 _END: Final = re.compile(r"@@CR end (-?[0-9]{1,10})(?: [!-~]{1,80}){0,8}")
+# What the simulator writes behind each call on a CA that is none.
+_SIMULATED: Final = "@@CR simulated"
 _NOTE: Final = re.compile(r"@@CR (?!(?:plan|phase|crl|end) )[a-z][a-z0-9_-]{0,31}(?: [!-~]{1,80}){0,8}")
 
 
@@ -73,12 +76,13 @@ class Transcript:
     """One log file: its SHA-256 and the calls it holds, oldest first.
 
     ``damaged`` counts lines that begin like a marker and are none, or that stand before any
-    plan: a torn write, or an edit.
+    plan: a torn write, or an edit. ``simulated``: the log says itself that it is of no CA.
     """
 
     sha256: str
     runs: tuple[Run, ...]
     damaged: int = 0
+    simulated: bool = False
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ def read_transcript(data: bytes) -> Transcript:
     runs: list[_Open] = []
     run: _Open | None = None
     damaged = 0
+    line = ""
     for line in _marker_lines(data):
         if plan := _PLAN.fullmatch(line):
             run = _Open(plan[1])
@@ -138,7 +143,8 @@ def read_transcript(data: bytes) -> Transcript:
             "This is no transcript of a carecover bundle: it has no line '@@CR plan' with the digest of a plan. "
             "Hand in the files of the bundle's folder logs."
         )
-    return Transcript(sha256_hex(data), tuple(one.closed() for one in runs), damaged)
+    # The last word only: a request may carry any words into what certutil prints, but nothing behind the batch's own.
+    return Transcript(sha256_hex(data), tuple(one.closed() for one in runs), damaged, line == _SIMULATED)
 
 
 def _marker_lines(data: bytes) -> Iterator[str]:

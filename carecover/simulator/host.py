@@ -17,6 +17,8 @@ from carecover.simulator.cmd import Script, run
 from carecover.simulator.commandline import UnsupportedCallError
 from carecover.simulator.windows import CallResult, Folder, Program, fc, find, reg, tzutil, wevtutil, whoami
 
+# As carecover.proof.transcript knows it.
+_MARK: Final = b"@@CR simulated\r\n"
 _CERT_ENROLL: Final = "C:\\Windows\\System32\\CertSrv\\CertEnroll\\"
 
 
@@ -26,6 +28,7 @@ class SimulatedHost:
     ``elevated`` tells how the command prompt was opened, ``administrator`` whether its account is one, ``environment``
     which variables were set in it (COMPUTERNAME is the CA's server), ``logs`` what its event logs hold (channel →
     XML), ``enrolled`` what lies in CertEnroll (file name → bytes), ``cluster`` whether it is a node of a cluster.
+    ``says_so``: its logs end with a line by which anybody can tell them from those of a CA.
     """
 
     name: Final = "simulator"
@@ -40,10 +43,12 @@ class SimulatedHost:
         logs: Mapping[str, bytes] | None = None,
         enrolled: Mapping[str, bytes] | None = None,
         cluster: bool = False,
+        says_so: bool = False,
     ) -> None:
         self._ca = ca
         self._whoami = whoami(elevated=elevated, administrator=administrator)
         self._cluster = cluster
+        self._says_so = says_so
         self._environment = {"COMPUTERNAME": ca.computer, **(environment or {})}
         self._logs = dict(logs or {})
         self._outside = {_CERT_ENROLL + name: data for name, data in (enrolled or {}).items()}
@@ -64,6 +69,7 @@ class SimulatedHost:
             data = (directory / script).read_bytes()
         except OSError as error:
             raise PathError(f"{directory / script} cannot be read: {error.strerror}. Write the bundle again.") from None
+        before = _sizes(directory)
         try:
             return run(
                 Script.parse(data, script),
@@ -78,6 +84,13 @@ class SimulatedHost:
             raise RunError(f"{script} did not come back in time: {error}") from None
         except KilledError as error:
             raise RunError(f"{script} was interrupted: {error} Run it again; it goes on where the CA stands.") from None
+        finally:
+            if self._says_so:
+                for log, size in _sizes(directory).items():
+                    if size != before.get(log):
+                        with log.open("ab") as file:
+                            # A line that was cut off must not swallow it.
+                            file.write(b"\r\n" + _MARK)
 
     @property
     def programs(self) -> Mapping[str, Program]:
@@ -98,3 +111,8 @@ class SimulatedHost:
         except UnsupportedCallError as error:
             # A batch has to live with any answer; the words stay in its log.
             return CallResult(known.signed(known.INVALID_PARAMETER), str(error).encode("ascii", "replace") + b"\r\n")
+
+
+def _sizes(directory: Path) -> dict[Path, int]:
+    """The logs of a bundle as they are now."""
+    return {log: log.stat().st_size for log in (directory / "logs").glob("*.log")}

@@ -214,6 +214,18 @@ def test_each_key_has_its_deadline_and_the_nearest_comes_first() -> None:
     assert ["of key 1" in told[0][1], "of key 0" in told[1][1]] == [True, True]
 
 
+def test_only_a_crl_that_the_ca_signed_after_the_work_takes_the_deadline_away() -> None:
+    crls = [LAST, {**LAST, "crl_number": "7", "ca_version": 1 << 16 | 1}]
+    found = [finding("orphaned", 1, ca_key_index=0), finding("orphaned", 2, ca_key_index=1)]
+    shown: Rows = [{"finding_id": f["finding_id"], "verdict": "pending", "transcript": "done"} for f in found]
+    pending: dict[str, Any] = {"crls": crls, "findings": found}
+    assert asked("The last CRL of key 0", outcomes=shown, **pending), "a log is no CRL"
+    shown[0]["crl"] = "CRL 104: listed, reason 1"
+    assert not asked("The last CRL of key 0", outcomes=shown, **pending)
+    assert asked("The last CRL of key 1", outcomes=shown, **pending), "each key has its own"
+    assert not asked("The last CRL of key 1", crls=crls, findings=found[:1], outcomes=shown[:1])
+
+
 def test_a_crl_that_the_restored_ca_published_is_looked_at_instead() -> None:
     since = {**LAST, "crl_number": "98", "this_update": FAILURE + timedelta(hours=3)}
     assert "published CRL 98 at 2026-11-20T03:00:00Z" in one("Look at what the restored CA has", crls=[LAST, since])[2]
