@@ -146,11 +146,14 @@ class Lane:
                 yield from otherwise(begin, end)
         yield from self.ready()
 
-    def take(self, raw: bytes, start: int) -> Sequence[Unit]:
-        """Read a mail that stands so many bytes behind the start; what is ready is given back."""
+    def take(self, raw: bytes, start: int, *, seen: bool = False) -> Sequence[Unit]:
+        """Read a mail that stands so many bytes behind the start; what is ready is given back.
+
+        ``seen`` is what ``units_of_mail`` is told.
+        """
         if len(raw) <= _MAX_BYTES and not self._wordings.looks_at_all and self._known(raw, start):
             return self.ready()
-        return self.put(units_of_mail(raw, f"byte {start}"), len(raw))
+        return self.put(units_of_mail(raw, f"byte {start}", seen=seen), len(raw))
 
     def put(self, units: Iterable[Unit], size: int) -> Sequence[Unit]:
         """Something that is read otherwise, of so many bytes, in its turn."""
@@ -639,7 +642,7 @@ def _in_turn(
     for place in odd:
         start, head, body, *_ = mails[place]
         raw = (head + body).partition(b"\n")[2].rstrip(b"\r\n") + b"\n"
-        units += [(place, True, unit) for unit in units_of_mail(raw, f"byte {start}")]
+        units += [(place, True, unit) for unit in units_of_mail(raw, f"byte {start}", seen=True)]
     units.sort(key=itemgetter(0, 1))
     return [(place - bisect_left(odd, place), unit) for place, _, unit in units]
 

@@ -33,8 +33,6 @@ _CODECS: Final[dict[str, str]] = (
     | {"gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030", "cp936": "gb18030", "x-gbk": "gb18030"}
     | {"big5": "cp950", "ks-c-5601-1987": "cp949", "euc-kr": "cp949", "windows-949": "cp949"}
 )
-# Letters that are plain in a text of these need not be plain in its bytes.
-_HIDING: Final = frozenset({"utf-16", "utf-16le", "utf-16be", "utf-32", "utf-7", "hz"})
 # Windows-1252 has letters where ISO 8859-1 has controls that no mail has.
 _CONTROLS: Final = bytes(range(0x80, 0xA0))
 
@@ -47,11 +45,6 @@ def codec_of(charset: str) -> str | None:
 @lru_cache(maxsize=256)
 def _codec(charset: str) -> str | None:
     return _CODECS.get(charset.strip().strip("\"'").lower().replace("_", "-"))
-
-
-def hides_letters(charset: str) -> bool:
-    """True where ASCII text in this charset may be other bytes than ASCII's."""
-    return codec_of(charset) in _HIDING
 
 
 def decoded(data: bytes, charset: str, flags: list[str] | None = None) -> str:

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from itertools import islice
 from typing import Final
 
-from carecover.evidence import pkcs7, profiles, transport
-from carecover.evidence.charsets import decoded, header_text, hides_letters, printable
+from carecover.evidence import ordinary, pkcs7, profiles, transport
+from carecover.evidence.charsets import decoded, header_text, printable
 from carecover.evidence.markup import text_of_html
 from carecover.evidence.mime import (
-    MAX_HEADER_BYTES,
     MAX_NESTING,
     Letter,
     Part,
     TooMuchError,
-    content_type,
     head_of,
     letter_of,
 )
@@ -42,6 +40,8 @@ MAX_BODY_CHARS: Final = 1024 * 1024
 MAX_TEXT_BYTES: Final = 4 * MAX_BODY_CHARS
 # Attachments that are looked at for the certificate of a notification, and certificates in one of them.
 _MAX_ATTACHMENTS: Final = 20
+# What of an attachment says that it is none: as sent, before a line of an encoding may end.
+_TELLING: Final = 60
 TEXTS: Final = ("text/plain", "text/html")
 # Mails that are about a certificate.
 CARRYING: Final = frozenset({"issued", "retrieve_pending", "imported", "revoked", "unrevoked"})
@@ -71,17 +71,19 @@ def key_of(message_id: str | None, sent: int | None, subject: str, body: str) ->
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
-def units_of_mail(raw: bytes, location: str) -> Iterator[Unit]:
-    """The units of one mail: itself and the mails that it carries as attachments."""
+def units_of_mail(raw: bytes, location: str, *, seen: bool = False) -> Iterator[Unit]:
+    """The units of one mail: itself and the mails that it carries as attachments.
+
+    Where it was ``seen`` already, somebody asked ``cannot_matter``, and nothing was proved.
+    """
     if len(raw) > MAX_MAIL_BYTES:
         yield Rejected.of(location, "parse", f"The mail has more than {MAX_MAIL_BYTES} bytes.", raw)
         return
-    headers, body = head_of(raw, 0, len(raw))
-    if body <= MAX_HEADER_BYTES and _cannot_matter(raw, headers):
+    if not seen and ordinary.cannot_matter(raw, 0, len(raw)):
         yield Irrelevant()
         return
     try:
-        letter = letter_of(raw, (headers, body))
+        letter = letter_of(raw)
     except TooMuchError as error:
         yield Rejected.of(location, "parse", str(error), raw)
         return
@@ -189,6 +191,10 @@ def _beyond(letter: Letter, body: str) -> Iterator[bytes]:
     yield from profiles.certificates_in(body)
     attached = (part for part in letter.parts if part.is_attachment or part.kind not in TEXTS)
     for part in islice(attached, _MAX_ATTACHMENTS):
+        start = part.decoded(_TELLING)
+        if not start.startswith(b"0") and not start.isascii():
+            # Neither DER nor text: a picture, a document.
+            continue
         data = part.decoded(2 * profiles.MAX_CERTIFICATE_TEXT)
         if pkcs7.content_type(data) is not None:
             try:
@@ -201,32 +207,6 @@ def _beyond(letter: Letter, body: str) -> Iterator[bytes]:
             yield der
         elif data.isascii():
             yield from profiles.certificates_in(data.decode("ascii"))
-
-
-# ------------------------------------------------------------------ what is cheap and complete
-
-
-def _cannot_matter(raw: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """True where the raw bytes prove that a mail is no notification and carries none.
-
-    Complete, because a title must stand in the subject, and a subject that is plain ASCII
-    shows its words; the wording of a body is only looked for where the body is plain text
-    too, and attached mails need a Content-Type. Everything else is looked at closely.
-    """
-    subject = headers.get(b"subject", b"").lower()
-    wordings = profiles.in_use()
-    if wordings.looks_at_all or b"=?" in subject or not subject.isascii():
-        return False
-    if any(word in subject for word in wordings.title_words):
-        return False
-    if b"content-type" in headers or b"content-transfer-encoding" in headers:
-        kind, parameters = content_type(headers)
-        coding = headers.get(b"content-transfer-encoding", b"7bit").strip().lower()
-        if kind != "text/plain" or coding not in (b"7bit", b"8bit") or b"name" in headers.get(b"content-type", b""):
-            return False
-        if b"content-disposition" in headers or hides_letters(parameters("charset") or ""):
-            return False
-    return not any(word in raw for word in wordings.raw_words)
 
 
 # ---------------------------------------------------------------------------------- the text

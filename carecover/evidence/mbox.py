@@ -22,7 +22,8 @@ from typing import Final, NamedTuple, Protocol
 from carecover.evidence.alike import Lane
 from carecover.evidence.mail import MAX_MAIL_BYTES, leading
 from carecover.evidence.mime import MAX_HEADER_BYTES
-from carecover.evidence.units import Buffer, Reader, Rejected, Source, Unit
+from carecover.evidence.ordinary import cannot_matter
+from carecover.evidence.units import Buffer, Irrelevant, Reader, Rejected, Source, Unit
 
 # A "From " line names a sender and a date; a longer one is prose.
 _LINE_AND_HEADER: Final = rb"(?=[^\r\n]{0,1000}\r?\n[!-9;-~]{1,100}[ \t]{0,100}:)"
@@ -32,14 +33,13 @@ _HEADER_BEHIND = re.compile(_HEADER_FOLLOWS)
 _FROM_LINE = re.compile(
     rb"\nFrom (?:(?<=\n\nFrom )|(?<=\n\r\nFrom )|(?=[^\n]{0,200}\d:\d\d))" + _LINE_AND_HEADER,
 )
-# The same twice: the one that begins with a line end is found by its first bytes, the other anywhere.
 _ESCAPED = re.compile(rb"\n>(>{0,1000}From )")
-_ESCAPED_FROM = re.compile(rb"(?m)^>(>{0,1000}From )")
 _LENGTH = re.compile(rb"(?i)\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r?\n")
 _NEXT_MAIL = re.compile(rb"(?:\r?\n){0,2}(?:\Z|" + _HEADER_FOLLOWS + rb")")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 # What is read at once, and of a mapped file before it is let go; a mail of any size may lie over the edge.
 _WINDOW: Final = 4 * 1024 * 1024
+_NOTHING: Final = (Irrelevant(),)
 # Where the end of a mail is looked for first.
 _TAIL: Final = 64
 # More than a "From " line and the header name behind it are long.
@@ -280,12 +280,22 @@ def _otherwise(lane: Lane, data: bytes, base: int, escaped: Collection[int], sta
     if end - start > MAX_MAIL_BYTES:
         pieces = (data[at : min(end, at + _WINDOW)] for at in range(start, end, _WINDOW))
         return lane.put((_too_long(base + start, pieces),), 0)
-    raw = mail_at(data, data.find(b"\n", start, end) + 1 or start, end)
+    begin = data.find(b"\n", start, end) + 1 or start
+    if start not in escaped and cannot_matter(data, begin, end):
+        return lane.put(_NOTHING, 0)
+    raw = mail_at(data, begin, end)
     if start in escaped:
-        raw = _ESCAPED_FROM.sub(rb"\1", raw) if raw.startswith(b">") else _ESCAPED.sub(rb"\n\1", raw)
+        raw = _unescaped(raw)
     if raw.startswith(b"From "):
         raw = raw[raw.find(b"\n") + 1 :] or b"\n"
-    return lane.take(raw, base + start)
+    return lane.take(raw, base + start, seen=start not in escaped)
+
+
+def _unescaped(raw: bytes) -> bytes:
+    """A mail of which each escaped "From " line has lost the first of its ">"."""
+    data = b"\n" + raw
+    places = [at + 1 for at in _found(_ESCAPED, data)]
+    return b"".join(data[start + 1 : end] for start, end in pairwise((0, *places, len(data))))
 
 
 def mail_at(data: bytes, begin: int, end: int) -> bytes:

@@ -39,6 +39,7 @@ MAX_LINES: Final = 5000
 _MAX_BEGINNINGS: Final = 20
 # Fewer known labels than this, and a body is somebody's prose.
 _TELLING: Final = 3
+_REMEMBERED: Final = 2048
 # A word that a body is looked through for; shorter ones are everywhere.
 _SHORTEST_WORD: Final = 5
 _TIMES: Final = ("not_before", "not_after", "revoked_at")
@@ -127,9 +128,9 @@ class Wordings:
         bodies = [_longest_word(_first_label(c)) for c in self.known if len(c.heads) >= _TELLING]
         self.title_words: Final = tuple(sorted({word.encode() for word in titles if word.isascii()}))
         self.body_words: Final = tuple(sorted(set(bodies)))
-        # Labels begin with a capital or not: the first letter is left out.
-        self.raw_words: Final = tuple(word[1:].encode() for word in self.body_words)
+        self.label_words: Final = tuple(word.encode() for word in self.body_words)
         self._plain_words = all(word.isascii() for word in self.body_words)
+        self.recognised: Final[dict[str, Recognised | None]] = {}
         self.unexplained: Callable[[str, str, str, str], None] | None = None
         # A wording without a word of its own to look for has every mail looked at.
         unlike = any(len(word) < _SHORTEST_WORD or not word.isascii() for word in bodies)
@@ -209,11 +210,21 @@ def is_answer(subject: str) -> bool:
 
 def recognise(subject: str) -> Recognised | None:
     """The wordings whose title this subject is; None where there is none."""
-    text, forwarded = plain(subject), False
-    if text.isascii() and not in_use().may_be_title(text):
+    text, wordings = plain(subject), in_use()
+    if text.isascii() and not wordings.may_be_title(text):
         return None
+    # The subjects of answers to answers come again.
+    if text not in wordings.recognised:
+        if len(wordings.recognised) >= _REMEMBERED:
+            wordings.recognised.clear()
+        wordings.recognised[text] = _recognised(text, wordings)
+    return wordings.recognised[text]
+
+
+def _recognised(text: str, wordings: Wordings) -> Recognised | None:
+    forwarded = False
     for _ in range(_MAX_PREFIXES):
-        fitting = [(each, _laid_over(each.wording.title, text)) for each in in_use().known if each.titled]
+        fitting = [(each, _laid_over(each.wording.title, text)) for each in wordings.known if each.titled]
         candidates = tuple((each, given) for each, given in fitting if given is not None)
         if candidates:
             return Recognised(candidates, forwarded)
@@ -318,7 +329,12 @@ def _bare(label: str) -> str:
 def label_of(line: str) -> str:
     """What stands before the first colon of a line, case folded; empty where nothing does."""
     head, colon, _ = line[:MAX_LABEL].partition(":")
-    return plain(head).casefold() if colon else ""
+    return _folded(head) if colon else ""
+
+
+@lru_cache(maxsize=4096)
+def _folded(head: str) -> str:
+    return plain(head).casefold()
 
 
 def line_at(each: Compiled, line: str) -> tuple[int, str] | None:
