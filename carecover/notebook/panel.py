@@ -246,7 +246,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _still(self) -> dict[str, str]:
         # Where styles are taken out, JupyterLab sets words in tables to the right.
-        still = _WORDS.sub(r'<\1 style="text-align: left"', "".join(_still(self)))
+        still = _WORDS.sub(r'<\1 style="text-align: left; vertical-align: top"', "".join(_still(self)))
         page = f'<div class="carecover cc-still">{_SAVED}{still}</div>'
         return {"text/plain": f"carecover: {self.title}", "text/html": page}
 
