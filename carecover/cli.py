@@ -403,7 +403,7 @@ def _show_accounting(opened: Case, accounting: pd.DataFrame, *, as_json: bool) -
     shown = accounting.merge(opened.table("evidence")[["evidence_id", "kind", "path"]], on="evidence_id", how="left")
     if as_json:
         click.echo(_schema("accounting").to_json(accounting), nl=False)
-    else:
+    elif len(shown):
         width, counts = _columns(), ["units", "parsed", "irrelevant", "duplicate", "rejected"]
         room = _WIDTH
         if width is not None and width < 130:

@@ -322,8 +322,10 @@ def stamp_details(entries: Sequence[Entry], data: bytes, certificates: bytes, na
 
     Raises RefusedError where the answer does not hold, stamps what nobody asked about here, or is kept already.
     """
-    said, signer = stamps.read(data), stamps.verify(data, certificates, named)
     sha256 = sha256_hex(data)
+    if any(e.act == "stamp-request" and e.details["sha256"] == sha256 for e in entries):
+        raise RefusedError("This is the request, no answer: send it to the authority, and hand in what comes back.")
+    said, signer = stamps.read(data), stamps.verify(data, certificates, named)
     for entry in entries:
         if entry.act == "stamp" and entry.details["sha256"] == sha256:
             raise RefusedError(f"The case keeps this very time stamp already: act {entry.number} of its journal.")

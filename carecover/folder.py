@@ -118,8 +118,9 @@ class CaseFolder:
         # True counts as 1, but is none.
         if not isinstance(body, dict) or body.get("format") not in _READABLE or body["format"] is True:
             raise CaseError(
-                f"{self.path} is a case of another format than {' and '.join(map(str, _READABLE))}, which are those "
-                "that this carecover reads. Use the version that made it."
+                f"{self.path / 'case.json'} says no format that this carecover reads, which are "
+                f"{' and '.join(map(str, _READABLE))}. Use the version that made the case; where the file was changed, "
+                "restore it from a copy."
             )
         return body
 

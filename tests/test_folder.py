@@ -47,7 +47,13 @@ def test_a_case_takes_nobody_elses_place(tmp_path: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"{", "cannot be read"), (b"[]", "format"), (b'{"format": 3}', "format"), (b"\xff\xfe", "cannot be read")],
+    [
+        (b"{", "case.json cannot be read"),
+        (b"[]", "case.json says no format"),
+        (b'{"format": 3}', "case.json says no format"),
+        (b'{"formaT": 2}', "case.json says no format"),
+        (b"\xff\xfe", "case.json cannot be read"),
+    ],
 )
 def test_a_head_that_is_none_is_told(case: CaseFolder, content: bytes, said: str) -> None:
     (case.path / "case.json").write_bytes(content)

@@ -344,6 +344,10 @@ def _garbage(asked: Asked) -> tuple[Path, Path]:
     return asked.place / "junk.tsr", asked.authority.root
 
 
+def _request(asked: Asked) -> tuple[Path, Path]:
+    return asked.place / "head.tsq", asked.authority.root
+
+
 def _refusal(asked: Asked) -> tuple[Path, Path]:
     # TimeStampResp of PKIStatusInfo alone: rejection (RFC 3161 2.4.2).
     (asked.place / "no.tsr").write_bytes(bytes.fromhex("30053003020102"))
@@ -381,6 +385,7 @@ Wrong = Callable[[Asked], tuple[Path, Path]]
         (_twice, "keeps this very time stamp already: act 4", RefusedError),
         (_garbage, "no time stamp that could be read", RefusedError),
         (_refusal, "The authority refused", RefusedError),
+        (_request, "the request, no answer: send it", RefusedError),
         (_huge, "no time stamp that could be read", RefusedError),
         (_no_certificate, "holds no certificate", UsageError),
         (_nowhere, "does not exist", PathError),
