@@ -2,6 +2,7 @@
 
     CarecoverError            one sentence: what, where, what to do
     ├── UsageError            the call itself is wrong: call again, corrected
+    │   └── FactError         so is what was said of the incident; ``facts`` names it
     ├── PathError             a path cannot be opened: give another, or repair it
     ├── EvidenceError         a file is not what it should be: hand in another one
     ├── QuestionError         carecover will not guess: a person must answer first
@@ -32,6 +33,17 @@ class UsageError(CarecoverError):
     """The call is wrong: an unknown name, a missing argument, a value outside its list."""
 
     exit_code = 2
+
+
+class FactError(UsageError):
+    """What was said is no such fact, or contradicts another.
+
+    ``facts`` are the names of those that are meant, as ``CaseFacts`` has them.
+    """
+
+    def __init__(self, text: str, *facts: str) -> None:
+        super().__init__(text)
+        self.facts = facts
 
 
 class PathError(CarecoverError):

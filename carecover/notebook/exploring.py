@@ -17,7 +17,8 @@ import pandas as pd
 from IPython.display import Javascript, display
 
 from carecover.case import Case
-from carecover.errors import QuestionError, UsageError
+from carecover.errors import FactError, QuestionError, UsageError
+from carecover.facts import LABELS
 from carecover.folder import CaseFolder
 from carecover.journal import Journal
 from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
@@ -178,13 +179,13 @@ _URGENCY: Final = ("stop", "before_start", "now", "later")
 # --------------------------------------------------------------------------------- facts
 
 
-_FACTS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "ca": ("CA name", "Corp Issuing CA 1", "The CA's common name, as in its certificate"),
-    "config": ("CA configuration", r"SERVER\Corp Issuing CA 1", r"HOST\CA name, as certutil -config takes it"),
-    "time_zone": ("Time zone", "Europe/Berlin", "Time zone of the CA server (IANA name)"),
-    "backup": ("Last backup", "2026-11-20 22:00", "When the backup was made that was restored"),
-    "failure": ("Failure", "2026-11-23 03:10", "When the CA was lost"),
-    "restored": ("Restored", "2026-11-23 09:40", "When the restored CA first ran"),
+_FACTS: Final[Mapping[str, tuple[str, str]]] = {
+    "ca": ("Corp Issuing CA 1", "The CA's common name, as in its certificate"),
+    "config": (r"SERVER\Corp Issuing CA 1", r"HOST\CA name, as certutil -config takes it"),
+    "time_zone": ("Europe/Berlin", "Time zone of the CA server (IANA name)"),
+    "backup": ("2026-11-20 22:00", "When the backup was made that was restored"),
+    "failure": ("2026-11-23 03:10", "When the CA was lost"),
+    "restored": ("2026-11-23 09:40", "When the restored CA first ran"),
 }
 # No option may stand for None: a list box shows nothing then.
 _BY_EVIDENCE: Final = ""
@@ -201,42 +202,61 @@ class FactsPanel(Panel):
     title = "The facts"
     hint = (
         "What you know, as exactly as you know it; leave empty what nobody knows. Times are those of the time zone, "
-        "unless they say otherwise (2026-11-23T04:30+01:00)."
+        "unless they say otherwise (2026-11-23 04:30+01:00)."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
         self.fields = {
-            name: entry(label, placeholder=f"e.g. {like}", tooltip=tip) for name, (label, like, tip) in _FACTS.items()
+            name: entry(LABELS[name], placeholder=f"e.g. {like}", tooltip=tip) for name, (like, tip) in _FACTS.items()
         }
-        self.date_order = choice("Dates are written", _DATE_ORDERS)
-        self.key_exposed = choice("CA key exposed?", [(word, word) for word in ("unknown", "no", "yes")],
+        self.date_order = choice(LABELS["date_order"], _DATE_ORDERS)
+        self.key_exposed = choice(LABELS["key_exposed"], [(word, word) for word in ("unknown", "no", "yes")],
                                   tooltip="May somebody else have the CA's private key?")  # fmt: skip
         self.save = button("Save the facts", self._save, main=True)
-        return [*self.fields.values(), self.date_order, self.key_exposed, self.save]
+        self.boxes = {**self.fields, "date_order": self.date_order, "key_exposed": self.key_exposed}
+        # What was drawn last: a box that holds something else was touched, and is the person's until it is saved.
+        self._drawn = {name: box.value for name, box in self.boxes.items()}
+        return [*self.boxes.values(), self.save]
 
     def show(self) -> None:
-        facts = self.case.facts
-        for name, shown in _shown(facts).items():
-            self.fields[name].value = shown
-        self.date_order.value, self.key_exposed.value = facts.date_order or _BY_EVIDENCE, facts.key_exposed
+        known = _shown(self.case.facts)
+        for name, box in self.boxes.items():
+            if box.value == self._drawn[name]:
+                box.value = known[name]
+        self._drawn = known
 
     def _save(self) -> None:
         def verb() -> str:
-            before, now = _shown(self.case.facts), {n: f.value.strip() for n, f in self.fields.items()}
-            if emptied := [_FACTS[n][0] for n in now if before[n] and not now[n]]:
-                raise UsageError(f"{', '.join(emptied)}: a fact can be corrected, but not emptied again.")
-            changes: dict[str, Any] = {n: v for n, v in now.items() if v != before[n]}
-            changes |= {"date_order": self.date_order.value or None, "key_exposed": self.key_exposed.value}
-            Case.create(self.case.path, **changes)
+            typed = {name: box.value.strip() for name, box in self.boxes.items()}
+            wrong: tuple[str, ...] = ()
+            try:
+                self._write(typed)
+                # What was said stands in the case now: it is drawn as the case tells it.
+                self._drawn = {name: box.value for name, box in self.boxes.items()}
+            except FactError as error:
+                wrong = error.facts
+                raise
+            finally:
+                for name, box in self.boxes.items():
+                    (box.add_class if name in wrong else box.remove_class)("cc-wrong")
             return "Saved."
 
         self.act(verb, self.save)
+
+    def _write(self, typed: Mapping[str, str]) -> None:
+        """Change what was typed and is not known yet; raises FactError for what is none."""
+        known = _shown(self.case.facts)
+        if emptied := [name for name in typed if known[name] and not typed[name]]:
+            was = ", ".join(f"{LABELS[name]} (it is {known[name]})" for name in emptied)
+            raise FactError(f"{was}: a fact can be corrected, but not emptied again.", *emptied)
+        changes: dict[str, Any] = {name: said for name, said in typed.items() if said and said != known[name]}
+        Case.create(self.case.path, **changes)
 
 
 def _shown(facts: CaseFacts) -> dict[str, str]:
     """The facts as they are typed: times in the case's zone, with its offset."""
     zone = ZoneInfo(facts.time_zone or "UTC")
-    shown: dict[str, Any] = {name: getattr(facts, name) or "" for name in _FACTS}
+    shown: dict[str, Any] = {name: getattr(facts, name) or "" for name in (*_FACTS, "date_order", "key_exposed")}
     for name in _TIMES:
         if shown[name]:
             local = shown[name].astimezone(zone)

@@ -426,7 +426,7 @@ def test_facts_change_only_what_was_typed(case: Case) -> None:
     assert "Saved." in press(known, "Save the facts")
     assert case.facts == before
     put(known.fields["backup"], value="yesterday")
-    assert "ISO 8601" in press(known, "Save the facts")
+    assert "Write it as 2026-11-23 04:30" in press(known, "Save the facts")
     put(known.fields["backup"], value="")
     assert "not emptied" in press(known, "Save the facts")
     assert case.facts == before
