@@ -134,6 +134,7 @@ class VerifyPanel(FilesPanel):
 
     def _show_asking(self) -> None:
         number = len(self._planned())
+        nothing = markup.block("<p>There is no plan yet: nothing could be asked.</p>")
         told = (
             f"One request by HTTP for each of the {number:,} serial numbers of the plan. What leaves the machine: the "
             "serial number, and hashes of the CA's name and key; whoever sees this network sees that you ask. Nothing "
@@ -144,7 +145,7 @@ class VerifyPanel(FilesPanel):
             "From an isolated machine: download what to ask, carry it to a machine that reaches the responder, and "
             "hand the answers in above, with the responder's address as the place where they were fetched."
         )
-        self.asking.value = markup.block(f"<p>{told}</p><p>{elsewhere}</p>")
+        self.asking.value = markup.block(f"<p>{told}</p><p>{elsewhere}</p>") if number else nothing
         self.by_hand.label = "Download what to ask" if number else ""
         self._ready_to_ask()
 

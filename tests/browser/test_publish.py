@@ -16,9 +16,11 @@ from carecover.notebook import grid
 from carecover.simulator import Scenario, make_incident
 from tests.big_case import make_big_case
 from tests.browser.lab import NARROW, PATIENCE_SECONDS, Desktop, Panel, Tab, begun, unbuild
+from tests.browser.reading import complaints
 
 ANALYST, REVIEWER = "Ada Analyst", "Rob Reviewer"
 _SECOND = "2-revoke-and-publish.ipynb"
+_FIRST_BOX = '.ccg .ag-row[row-index="0"] .ag-selection-checkbox input'
 
 
 @pytest.fixture(scope="package")
@@ -54,7 +56,7 @@ def test_two_people_decide_sign_and_export_and_a_change_voids_both_signatures(
     first = case.plan().digest
 
     # Something is changed after all: both signatures are void, and both people see it.
-    picked = other.page.locator('.ccg .ag-row[row-index="0"] .ag-cell[col-id="kind"]')
+    picked = other.page.locator(_FIRST_BOX)
     begun(other)
     acted(other, picked.click, decide=("leave", "second thoughts", REVIEWER))
     assert case.plan().digest != first
@@ -65,6 +67,8 @@ def test_two_people_decide_sign_and_export_and_a_change_voids_both_signatures(
     tab.panel("Two signatures").says(re.compile(f"{REVIEWER} decided about 1 of the findings"))
     signed(tab, ANALYST, "analyst", case)
     signed(tab, REVIEWER, "reviewer", case)
+    for title in ("Decide", "The plan", "Two signatures"):
+        assert complaints(tab.panel(title)) == [], title
     tab.panel("The plan").picture(album / "plan-light-wide.png")
     tab.panel("Two signatures").picture(album / "signed-light-wide.png")
     exported(tab, folder, album)
@@ -154,7 +158,7 @@ def decide_in_the_grid(tab: Tab) -> None:
     undecided.click()
     acted(tab, every.click, decide=("leave", "nobody knows its owner", ANALYST))
     while shown := int(page.locator(".ccg").get_attribute("data-shown") or 0):
-        first = page.locator('.ccg .ag-row[row-index="0"] .ag-cell[col-id="kind"]')
+        first = page.locator(_FIRST_BOX)
         acted(tab, first.click, decide=("leave", "others depend on it", ANALYST))
         assert int(page.locator(".ccg").get_attribute("data-shown") or 0) == shown - 1
 
