@@ -14,8 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from carecover.evidence import values
-from carecover.evidence.charsets import codec_of, decoded, printable
-from carecover.evidence.mail import normal
+from carecover.evidence.charsets import codec_of, decoded, normal, printable
 from carecover.evidence.mime import without_coding
 from carecover.evidence.tables import strings as packed
 

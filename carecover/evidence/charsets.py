@@ -61,6 +61,14 @@ def decoded(data: bytes, charset: str, flags: list[str] | None = None) -> str:
     return data.decode(codec, "replace")
 
 
+def normal(text: str) -> str:
+    """A text with line feeds alone, and blanks that are blanks."""
+    text = text.rstrip("\0")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.isascii() else text.replace("\u00a0", " ")
+
+
 def header_text(value: bytes) -> str:
     """A header as text: RFC 2047 words in charsets of mails, else UTF-8, else Latin-1."""
     text = utf8_or_latin1(value[:MAX_HEADER_TEXT_BYTES].strip())

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from carecover.evidence import ordinary, pkcs7, profiles, transport
-from carecover.evidence.charsets import decoded, header_text, printable
+from carecover.evidence.charsets import decoded, header_text, normal, printable
 from carecover.evidence.markup import text_of_html
 from carecover.evidence.mime import (
     MAX_NESTING,
@@ -237,14 +237,6 @@ def _text(part: Part, flags: list[str]) -> str:
         flags.append("body_cut")
         text = text[:MAX_BODY_CHARS]
     return normal(text)
-
-
-def normal(text: str) -> str:
-    """A text with line feeds alone, and blanks that are blanks."""
-    text = text.rstrip("\0")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text if text.isascii() else text.replace("\u00a0", " ")
 
 
 # ------------------------------------------------------------------------------------- files

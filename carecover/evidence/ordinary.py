@@ -2,9 +2,9 @@
 
 Most of a mailbox is that, so it is told without taking a mail apart: from its place in a window, nothing copied but its
 header and its texts. The proof is complete. A title must stand in the subject, which is decoded where it is not plain
-ASCII without a word of any. Else the wording must stand in a text, each of which is decoded and shows a word of every
-wording's first label, in whatever case. Whatever may hold another mail, or is of a form not known here, proves nothing
-and is looked at closely; a test compares both ways on every kind of mail.
+ASCII without a word of any. Else the wording must stand in a text, each of which is decoded: either it shows no word of
+any wording's first label, in whatever case, or it has not the labels of one. Whatever may hold another mail, or is of a
+form not known here, proves nothing and is looked at closely; a test compares both ways on every kind of mail.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from carecover.evidence import profiles
-from carecover.evidence.charsets import codec_of, decoded, header_text
+from carecover.evidence.charsets import codec_of, decoded, header_text, normal
 from carecover.evidence.mime import (
     Budget,
     TooMuchError,
@@ -47,9 +47,9 @@ _PLAIN: Final = re.compile(r"us-ascii|utf-8|iso-8859-\d+|cp125\d")
 
 
 class _Form(NamedTuple):
-    """What a part is by its header: texts in a transfer encoding and charset, other parts, nothing to read, or odd."""
+    """What a part is by its header: text in a transfer encoding and charset, other parts, nothing to read, or odd."""
 
-    kind: Literal["text", "parts", "nothing", "odd"]
+    kind: Literal["text", "page", "parts", "nothing", "odd"]
     coding: str = ""
     charset: str = ""
     boundary: str = ""
@@ -113,7 +113,7 @@ def _says_nothing(data: bytes, begin: int, end: int, form: _Form, wordings: prof
         seen += 1
         if form.kind == "odd" or seen > _MAX_PARTS or depth > _MAX_DEPTH:
             return False
-        if form.kind == "text" and not _no_word(data[begin:end], form, wordings):
+        if form.kind in ("text", "page") and not _is_prose(data[begin:end], form, wordings):
             return False
         if form.kind == "parts":
             for start, stop in parts_of(data, begin, end, form.boundary, budget):
@@ -124,7 +124,7 @@ def _says_nothing(data: bytes, begin: int, end: int, form: _Form, wordings: prof
     return True
 
 
-def _no_word(data: bytes, form: _Form, wordings: profiles.Wordings) -> bool:
+def _is_prose(data: bytes, form: _Form, wordings: profiles.Wordings) -> bool:
     if len(data) > _MAX_TEXT:
         return False
     if form.coding:
@@ -132,8 +132,11 @@ def _no_word(data: bytes, form: _Form, wordings: profiles.Wordings) -> bool:
     codec = codec_of(form.charset)
     if data.isascii() and (codec is None or _PLAIN.fullmatch(codec)):
         lowered = data.lower()
-        return not any(word in lowered for word in wordings.label_words)
-    return not wordings.may_have_labels(decoded(data, form.charset))
+        if not any(word in lowered for word in wordings.label_words):
+            return True
+    elif not wordings.may_have_labels(decoded(data, form.charset)):
+        return True
+    return form.kind == "text" and not profiles.looks_like_notification(normal(decoded(data, form.charset)))
 
 
 def _part(data: bytes, start: int, stop: int) -> tuple[int, int, _Form] | None:
@@ -189,7 +192,7 @@ def _new_form(kind: bytes | None, coding: bytes | None, disposition: bytes | Non
     if way not in _CODINGS:
         return _ODD
     way = way if way in ("base64", "quoted-printable") else ""
-    return _Form("text", way, "us-ascii" if charset is None else charset)
+    return _Form("text" if told == "text/plain" else "page", way, "us-ascii" if charset is None else charset)
 
 
 _known_form = lru_cache(maxsize=1024)(_new_form)
