@@ -13,8 +13,8 @@ from carecover.analysis import sources
 from carecover.analysis.activity import believed, direct, find_owed, list_days, mails_of
 from carecover.analysis.baseline import Baseline, is_window
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
-from carecover.analysis.gap import plain_ca_name
 from carecover.analysis.layout import CaLayout, learn_layout
+from carecover.analysis.naming import mails_of_other_cas, other_name
 from carecover.analysis.published import key_of
 from carecover.analysis.requests import Trail, follow_requests
 from carecover.analysis.settings import read_settings
@@ -69,6 +69,7 @@ def assess_coverage(
     days = list_days(dated, events, rows, owed, facts=facts)
     known = sources.read_service(dated, events, facts)
     told = [
+        *other_name(notifications, ca_certificates, found, layout, facts),
         _baseline(baseline),
         *_limits(baseline, views, facts),
         *_older_than_said(findings, trail, layout),
@@ -79,7 +80,7 @@ def assess_coverage(
         sources.service(known, dated, events, facts),
         *_ca_certificates(ca_certificates, rows),
         *_request_ids(trail, layout),
-        *_others(notifications, mails_of(notifications, facts), layout),
+        *mails_of_other_cas(notifications, mails_of(notifications, facts), layout),
         *sources.mailbox(mails, dated, facts, known),
         *sources.daily(days, facts),
         *sources.loss_rate(dated, owed),
@@ -192,30 +193,6 @@ def _impossible(rows: pd.DataFrame, facts: CaseFacts) -> Iterable[dict[str, Any]
         "wrong. What such a page lists does not look lost."
     )
     yield aspect("rows of the gap", many(len(inside), "row"), "gap" if far else "unknown", why)
-
-
-def _others(notifications: pd.DataFrame, own: pd.DataFrame, layout: CaLayout) -> Iterable[dict[str, Any]]:
-    """Mails in another CA's name: no finding follows from them, but they are counted."""
-    # Of a mail that lies in two mailboxes ``own`` holds one copy: the other is no other CA's.
-    mine = {plain_ca_name(str(name)) for name in own["ca_name"].dropna().unique()}
-    theirs = [name for name in notifications["ca_name"].dropna().unique() if plain_ca_name(str(name)) not in mine]
-    others = notifications[notifications["ca_name"].isin(theirs)]
-    if not len(others):
-        return
-    told = others[others["serial"].map(lambda s: isinstance(s, str) and layout.native(layout.decode(s)))]
-    names = ", ".join(sorted({_printable(str(n)) for n in told["ca_name"].head(_MAX_NAMED)}))
-    why = "They are kept, and no finding follows from them."
-    if len(told):
-        why = (
-            f"{len(told)} of them have serial numbers made as this CA's are (from {names}): where it was renamed, or "
-            "its name in the case is wrong, say so: carecover init CASE --ca NAME"
-        )
-    yield aspect("mails of other CAs", f"{len(others)}", "unknown" if len(told) else "good", why)
-
-
-def _printable(text: str) -> str:
-    """A name out of a mail, fit for a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:60])
 
 
 def _older_than_said(findings: pd.DataFrame, trail: Trail, layout: CaLayout) -> Iterable[dict[str, Any]]:

@@ -7,7 +7,7 @@ decided, an outcome proved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -16,6 +16,7 @@ import pandas as pd
 
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
 from carecover.analysis.layout import CaLayout
+from carecover.analysis.naming import NAME_OF_CA
 from carecover.analysis.published import key_of
 from carecover.analysis.settings import Settings, read_settings
 from carecover.analysis.sources import length, many, shown_value, when
@@ -156,7 +157,7 @@ def list_first_steps(situation: Situation) -> pd.DataFrame:
     schema = TABLES["first_steps"]
     if situation.facts.key_exposed == "yes":
         return schema.frame([_key_at_risk()])
-    makers = (
+    makers: tuple[Callable[[Situation], Iterator[dict[str, Any]]], ...] = (
         _ask_for_the_key,
         _question,
         _string_serials,
@@ -176,6 +177,9 @@ def list_first_steps(situation: Situation) -> pd.DataFrame:
         _full_backup,
         _check_again,
     )
+    if situation.verdict(NAME_OF_CA) == "gap":
+        # What is missing, and what does not add up, follows from the name: the rest would be wrong advice.
+        makers = (_name_of_the_ca, _ask_for_the_key, _copy_database, _replay_logs, _no_issuing)
     steps = [step for make in makers for step in make(situation)]
     return schema.frame(sorted(steps, key=lambda step: _ORDER.index(step["when"])))
 
@@ -205,6 +209,16 @@ def _ask_for_the_key(s: Situation) -> Iterator[dict[str, Any]]:
             "it surely is not: carecover init CASE --key-exposed no",
             "If it may be, everything below is the wrong answer: a thief signs serial numbers that nobody knows.",
         )
+
+
+def _name_of_the_ca(s: Situation) -> Iterator[dict[str, Any]]:
+    row = s.coverage[true(s.coverage["aspect"] == NAME_OF_CA)].iloc[0]
+    of = row["figure"] or "another"
+    yield _step(
+        "now" if s.started else "before_start",
+        f"Set the CA's name right: what was handed in is of {of}, and in the case it is {s.facts.ca}.",
+        str(row["why"]),
+    )
 
 
 def _question(s: Situation) -> Iterator[dict[str, Any]]:

@@ -133,7 +133,7 @@ def investigate(evidence: Evidence, *, facts: CaseFacts, baseline_at: datetime |
     by_mail, by_certificate, by_event, by_entry, on_hold = numbers
     known = _known(rows, named, late)
     in_rows = named.flags(named.of)
-    mine = _of_this_ca(evidence.notifications, in_rows[by_mail], facts.ca, _own_name(own))
+    mine = _of_this_ca(evidence.notifications, in_rows[by_mail], facts.ca, own_name(own))
     forwarded = np.array(["forwarded" in flags for flags in evidence.notifications["flags"]], bool)
     mails = _as_sent_by_the_ca(evidence.notifications, forwarded)
     ours = mine & until(mails["sent_at"], cut).to_numpy()
@@ -287,8 +287,8 @@ def _witnesses(mails: pd.DataFrame, in_rows: Flags, named: Iterable[str], ca_nam
     return int(mails.loc[in_rows & mails["ca_name"].isin(_spellings(named, ca_name)), "serial"].nunique())
 
 
-def _own_name(own: pd.DataFrame) -> str | None:
-    """The CA's common name by its own certificates, where they agree on one."""
+def own_name(own: pd.DataFrame) -> str | None:
+    """The CA's common name by these certificates of it, where they agree on one."""
     names = {match[1] for subject in own["subject"].dropna() if (match := _COMMON_NAME.search(str(subject)))}
     return names.pop() if len(names) == 1 else None
 

@@ -67,6 +67,26 @@ LATE = {"request_id": 9, "disposition": 20, "submitted_at": RESTORED + timedelta
 ROW = {"request_id": 1, "disposition": 20, "submitted_at": BACKUP - timedelta(days=1)}
 
 
+# ---------------------------------------------------------------- the name
+
+
+def test_a_misspelled_ca_is_the_first_step_and_what_follows_from_it_is_no_advice() -> None:
+    facts = CaseFacts(ca="Exmaple CA", backup=BACKUP, failure=FAILURE)
+    wrong = {**gap("name of the CA", "200 mails bear another"), "figure": "Example CA"}
+    told = steps(
+        facts=facts, exported=True, findings=[finding("suspect_notification", n) for n in range(3)],
+        coverage=[wrong, gap("CA certificate"), gap("notifications"), gap("last published CRL")],
+    )  # fmt: skip
+    assert told[0] == (
+        "now",
+        "Set the CA's name right: what was handed in is of Example CA, and in the case it is Exmaple CA.",
+        "200 mails bear another",
+    )
+    starts = ("Hand in", "Look at", "Copy every CRL")
+    assert not [step for _, step, _ in told if step.startswith(starts)]
+    assert any(step.startswith("Copy the old database") for _, step, _ in told), "what is overwritten cannot wait"
+
+
 # ---------------------------------------------------------------- the key
 
 

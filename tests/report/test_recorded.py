@@ -26,7 +26,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "carecover"
 # The modules that write what the report shows of its tables.
 WRITERS: Final = (
     *(f"analysis/{name}" for name in ("activity", "coverage", "first_steps", "gap", "history", "impact", "judgement")),
-    *(f"analysis/{name}" for name in ("published", "requests", "sources", "suspicion")),
+    *(f"analysis/{name}" for name in ("naming", "published", "requests", "sources", "suspicion")),
     *(f"proof/{name}" for name in ("answers", "changes", "lists", "outcomes", "visibility")),
     "evidence/lint",
     "simulator/behaviour",
