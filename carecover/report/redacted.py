@@ -107,8 +107,9 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
             "events that are mailed", "evidence read", "failure and restore", "filter of the view",
             "holes in the view", "last delta CRL", "last published CRL", "later CRLs", "mails day by day",
             "mails of other CAs", "mails that could not be sent", "name of the CA", "notifications",
-            "request IDs in the gap", "request IDs without a trace", "requests after the restore", "requests with a mail",
-            "rows of the gap", "rows that look imported", "Security log", "start and stop of the service", "time zone", "verdict",
+            "request IDs in the gap", "request IDs without a trace", "requests after the restore",
+            "requests with a mail", "rows of the gap", "rows that look imported", "Security log",
+            "start and stop of the service", "time zone", "verdict",
             "views of the database", "template", "requester", "validity left", "use", "revocation date", "CRL",
         )
     ),
