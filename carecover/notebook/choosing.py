@@ -27,9 +27,10 @@ PAGE_ROWS: Final = 200
 # What a saved notebook holds of the findings: as many as a person sees at once.
 STILL_ROWS: Final = 14
 _STILL: Final = (
-    Head("decision", "decision"), Head("serial", "serial number", "code"), Head("kind", "kind"),
-    Head("subject", "subject"), Head("template", "template"), Head("issued_at", "issued (UTC)"),
+    Head("decision", "decision"), Head("marks", "marks", "badge"), Head("serial", "serial number", "code"),
+    Head("kind", "kind"), Head("subject", "subject"),
 )  # fmt: skip
+_INFRASTRUCTURE: Final = "infrastructure"
 _EVERY: Final = ""
 _NARROW: Final = {"width": "330px"}
 
@@ -37,6 +38,7 @@ _COLUMNS: Final = (
     ("decision", 27),
     ("serial number", 20),
     ("kind", 17),
+    ("marks", 16),
     ("subject", 30),
     ("template", 18),
     ("issued (UTC)", 18),
@@ -111,10 +113,8 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         shown = self._rows[self._rows["finding_id"].isin(self.matching[:STILL_ROWS])]
         if shown.empty:
             return ""
-        shown = shown.assign(decision=[decision(finding) for _, finding in shown.iterrows()])
-        more = len(self.matching) - len(shown)
-        told = f"<p>The first {len(shown):,} of {len(self.matching):,} findings.</p>" if more else ""
-        return markup.table(shown, _STILL, caption="findings") + markup.block(told)
+        told = [decision(finding) for _, finding in shown.iterrows()]
+        return still(shown, told, len(self.matching))
 
     def choose_all(self) -> None:
         """Select everything on this page but what only its serial number may decide."""
@@ -165,11 +165,34 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._on_choice()
 
 
+def still(shown: pd.DataFrame, decisions: Sequence[str], total: int) -> str:
+    """The first findings of ``total`` as a plain table, each with what is decided; infrastructure is a word."""
+    marks = pd.Series(_INFRASTRUCTURE, index=shown.index).where(careful(shown, _INFRASTRUCTURE))
+    told_of = shown.assign(decision=decisions, marks=marks)
+    table = markup.table(told_of, _STILL, caption="findings", edge="marks")
+    more = total - len(shown)
+    told = f"<p>The first {len(shown):,} of {total:,} findings.</p>" if more else ""
+    return table + markup.block(told)
+
+
 def careful(rows: pd.DataFrame, why: str | None = None) -> pd.Series[Any]:
     """Findings that no act on many at once may take: infrastructure, and what is of low confidence."""
     infrastructure = rows["infrastructure"].fillna(value=False).astype(bool)
     low = (rows["confidence"] == "low").fillna(value=False).astype(bool)
     return {"infrastructure": infrastructure, "low confidence": low}.get(why or "", infrastructure | low)
+
+
+def _mark(finding: pd.Series[Any]) -> str:
+    marked = finding["infrastructure"]
+    return _INFRASTRUCTURE if not pd.isna(marked) and bool(marked) else ""
+
+
+def by_themselves(rows: pd.DataFrame) -> str:
+    """What of these many at once never take, in a few words; empty where there is none."""
+    marked = int(careful(rows, _INFRASTRUCTURE).sum())
+    low = int(careful(rows).sum()) - marked
+    told = [f"{marked:,} infrastructure"] * bool(marked) + [f"{low:,} of low confidence"] * bool(low)
+    return ", ".join(told)
 
 
 def decision(finding: pd.Series[Any]) -> str:
@@ -183,9 +206,31 @@ def decision(finding: pd.Series[Any]) -> str:
 
 def details(finding: pd.Series[Any]) -> str:
     """Everything known about one finding, as HTML; ``EvidenceView`` shows the mail, row or list behind it."""
+    return summary(finding) + fields(finding)
+
+
+def summary(finding: pd.Series[Any]) -> str:
+    """Which finding it is, what stands or is suggested for it and why, and what a revocation would hit."""
+    badges = f" {markup.badge(mark)}" if (mark := _mark(finding)) else ""
+    decided = None if pd.isna(finding["action"]) or finding["action"] == "undecided" else decision(finding)
+    known = [
+        ("decided", decided),
+        ("… by", finding["decided_by"] if decided else None),
+        ("… because", finding["note"] if decided else None),
+        ("suggested", _suggested(finding)),
+        ("confidence", finding["confidence"]),
+        ("why", finding["why"]),
+        *(("what tells it apart", CIRCUMSTANCES[c]) for c in finding["circumstances"] if c in CIRCUMSTANCES),
+        ("what a revocation hits", finding["blast_radius"]),
+    ]
+    title = f"<h4>{markup.text(spaced(finding['kind']))}{badges}</h4>"
+    return markup.block(title + f"<p>{markup.code(cell(finding['serial']))}</p>") + markup.terms(known)
+
+
+def fields(finding: pd.Series[Any]) -> str:
+    """The certificate itself, field by field."""
     reason = finding["original_reason"]
     known = [
-        ("serial number", finding["serial"]),
         ("subject", finding["subject"]),
         ("requester", finding["requester"]),
         ("template", finding["template"]),
@@ -194,14 +239,15 @@ def details(finding: pd.Series[Any]) -> str:
         ("issued (UTC)", finding["issued_at"]),
         ("revoked before (UTC)", finding["original_revoked_at"]),
         ("… with reason", None if pd.isna(reason) else _reason(int(reason))),
-        ("confidence", finding["confidence"]),
-        ("why", finding["why"]),
-        *(("what tells it apart", CIRCUMSTANCES[c]) for c in finding["circumstances"] if c in CIRCUMSTANCES),
-        ("what a revocation hits", finding["blast_radius"]),
         ("original found", finding["original_sha256"]),
     ]
-    title = f"{spaced(finding['kind'])} {cell(finding['serial'])}"
-    return markup.block(f"<h4>{markup.text(title)}</h4>") + markup.terms(known)
+    return markup.terms(known)
+
+
+def _suggested(finding: pd.Series[Any]) -> str:
+    if pd.isna(finding["suggested_action"]):
+        return "nothing: a person must decide unaided"
+    return suggestion(finding["suggested_action"], finding["suggested_reason"])
 
 
 class EvidenceView(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -303,6 +349,7 @@ def _line(finding: pd.Series[Any]) -> str:
         decision(finding),
         serial if len(serial) <= 19 else f"{serial[:10]}…{serial[-8:]}",
         spaced(finding["kind"]),
+        _mark(finding),
         subject,
         cell(finding["template"]),
         cell(finding["issued_at"]),

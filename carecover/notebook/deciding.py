@@ -10,11 +10,11 @@ import pandas as pd
 
 from carecover.case import Case
 from carecover.errors import UsageError
-from carecover.model import ACTIONABLE_KINDS, RevocationReason
+from carecover.model import RevocationReason
 from carecover.notebook import grid, markup
-from carecover.notebook.choosing import EvidenceView, FindingList, careful, details
+from carecover.notebook.choosing import EvidenceView, FindingList, by_themselves, careful, fields, summary
 from carecover.notebook.panel import Panel, button, choice, entry, person_in, row
-from carecover.notebook.reviewing import ReviewPanel
+from carecover.notebook.reviewing import ReviewPanel, of_all
 
 _ACTIONS: Final = (
     ("revoke: import it where it is missing, then revoke it", "revoke"),
@@ -36,7 +36,8 @@ class DecidePanel(Panel):
     step = "decide"
     hint = (
         "Filter, select one or many, choose what is to be done. A later decision replaces an earlier one; all of them "
-        "are kept. Any change voids the signatures under the plan."
+        "are kept. Any change voids the signatures under the plan. Many at once never take what is marked as "
+        "infrastructure, nor what is of low confidence."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -48,7 +49,7 @@ class DecidePanel(Panel):
             tooltip="Select all that are shown, without infrastructure and low confidence",
         )
         self.none = button("Select none", self.list.choose_none)
-        self.detail, self.evidence = widgets.HTML(), EvidenceView(self)
+        self.detail, self.evidence, self.fields = widgets.HTML(), EvidenceView(self), widgets.HTML()
         self.scope = choice("Applies to", [("what is selected", _SELECTED), ("all that match the filter", _MATCHING)])
         self.action = choice("Action", [("choose …", None), *_ACTIONS])
         self.reason = choice(
@@ -66,7 +67,8 @@ class DecidePanel(Panel):
         self._explain()
         return [
             self.counts, self.list, row(self.all, self.none), self.scope, self.action, self.reason, self.meaning,
-            self.note, self.by, row(self.save, self.suggest), self.detail, self.evidence,
+            self.note, self.by, row(self.save, self.suggest), self.message, self.detail, self.evidence,
+            self.fields,
         ]  # fmt: skip
 
     def show(self) -> None:
@@ -75,10 +77,8 @@ class DecidePanel(Panel):
         made = rows["action"].fillna("undecided")
         order = [action for _, action in _ACTIONS]
         figures = " · ".join(f"<b>{int((made == a).sum()):,}</b> {a}" for a in order if (made == a).any())
-        aside = int((~self.desk.table("findings")["kind"].isin(ACTIONABLE_KINDS)).sum())
-        more = f" {aside:,} further findings name nothing to act on; 1-explore lists them." if aside else ""
         nothing = "There is nothing to decide: no certificate was found that can be acted on."
-        self.counts.value = markup.block(f"<p>{figures or nothing}{more}</p>")
+        self.counts.value = markup.block(f"<p>{figures or nothing}</p><p>{of_all(self.desk)}</p>")
         self.list.show(rows)
 
     def _explain(self) -> None:
@@ -92,18 +92,23 @@ class DecidePanel(Panel):
     def _chosen(self) -> None:
         finding, number = self.list.first, len(self.list.chosen)
         one = finding if number == 1 else None
-        self.detail.value = "" if one is None else details(one)
+        self.detail.value = "" if one is None else summary(one)
+        self.fields.value = "" if one is None else fields(one)
         self.evidence.show(one)
-        matching = self.scope.value == _MATCHING
-        count = len(self._taken()) if matching else number
-        self.save.description = f"Decide about {count:,}" if count else "Decide"
+        aimed = self._aimed()
+        left = by_themselves(aimed) if len(aimed) > 1 else ""
+        self.save.description = f"Decide about {len(self._taken()):,}" if len(aimed) else "Decide"
+        self.save.description += f" ({left}: one by one)" if left else ""
+
+    def _aimed(self) -> pd.DataFrame:
+        """The findings that are selected, or that match."""
+        those = self.list.chosen if self.scope.value == _SELECTED else self.list.matching
+        return self.rows[self.rows["finding_id"].isin(those)]
 
     def _taken(self) -> pd.DataFrame:
         """The findings that an act is about; many at once never take infrastructure or low confidence."""
-        if self.scope.value == _SELECTED:
-            return self.rows[self.rows["finding_id"].isin(self.list.chosen)]
-        rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
-        return rows[~careful(rows)]
+        rows = self._aimed()
+        return rows if self.scope.value == _SELECTED and len(rows) == 1 else rows[~careful(rows)]
 
     def _decide(self) -> None:
         def verb() -> str:
@@ -118,9 +123,12 @@ class DecidePanel(Panel):
 
     def _do(self, action: str, reason: int | None) -> str:
         """Decide about what is taken; the sentence says what was decided and what was left out."""
-        taken = self._taken()
+        aimed, taken = self._aimed(), self._taken()
         if taken.empty:
-            raise UsageError("Nothing is selected: select certificates in the list first.")
+            raise UsageError(
+                "Nothing is selected that many at once may take: select certificates in the list, those of "
+                "infrastructure or low confidence one by one."
+            )
         made = self.case.decide(
             action=action,  # type: ignore[arg-type] # the case checks it
             serials=list(taken["serial"]),
@@ -132,10 +140,8 @@ class DecidePanel(Panel):
         told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]
         if len(made.skipped) > _MAX_NAMED:
             told.append(f"… and {len(made.skipped) - _MAX_NAMED:,} more.")
-        if self.scope.value == _MATCHING:
-            rows = self.rows[self.rows["finding_id"].isin(self.list.matching)]
-            if number := int(careful(rows).sum()):
-                told.append(f"{number:,} left out: infrastructure or low confidence; select each by itself.")
+        if len(taken) < len(aimed):
+            told.append(f"Left out: {by_themselves(aimed)}. Select each of them by itself.")
         return "\n".join(told)
 
 

@@ -27,9 +27,7 @@ import pandas as pd
 
 from carecover.errors import CarecoverError, RefusedError, UsageError
 from carecover.model import RevocationReason
-from carecover.notebook import markup
-from carecover.notebook.choosing import STILL_ROWS, suggestion
-from carecover.notebook.markup import Head
+from carecover.notebook.choosing import STILL_ROWS, still, suggestion
 from carecover.notebook.panel import NO_NAME, unexpected
 from carecover.report.document import clean
 
@@ -50,18 +48,10 @@ MAX_NAME: Final = 100
 _FINAL: Final = " This can never be undone."
 _CHANGING: Final = ("action", "decision", "note", "by")
 
-_STILL: Final = (
-    Head("decision", "decision"),
-    Head("serial", "serial number", "code"),
-    Head("kind", "kind"),
-    Head("subject", "subject"),
-    Head("template", "template"),
-)
-
 Answer = tuple[str, str]
 """A sentence and its tone."""
 Detail = Callable[[int, int], Mapping[str, object]]
-"""What is known about a row: its place, and which piece of evidence is shown; gives html, places, piece."""
+"""What is known about a row: its place, and which piece of evidence; gives html, fields, places, piece, evidence."""
 Act = Callable[[Sequence[int], str, "int | None", "str | None", str], Answer]
 """Decides about rows (by their place): ids, action, reason, note, name; raises CarecoverError."""
 
@@ -123,10 +113,7 @@ class ReviewGrid(anywidget.AnyWidget):
         head = self._rows.head(STILL_ROWS)
         if head.empty:
             return ""
-        shown = head.assign(decision=[told or "undecided" for told in _changing(head)["decision"]])
-        more = len(self._rows) - len(head)
-        told = f"<p>The first {len(head):,} of {len(self._rows):,} findings.</p>" if more else ""
-        return markup.table(shown, _STILL, caption="findings") + markup.block(told)
+        return still(head, [told or "undecided" for told in _changing(head)["decision"]], len(self._rows))
 
     def _send_rows(self) -> None:
         self._sent = _changing(self._rows)

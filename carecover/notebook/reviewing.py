@@ -9,9 +9,9 @@ import ipywidgets as widgets
 import pandas as pd
 
 from carecover.errors import RefusedError, UsageError
-from carecover.model import ACTIONABLE_KINDS, TABLES
+from carecover.model import TABLES
 from carecover.notebook import markup
-from carecover.notebook.choosing import careful, details, piece
+from carecover.notebook.choosing import by_themselves, careful, fields, piece, summary
 from carecover.notebook.desk import Desk
 from carecover.notebook.grid import Answer, ReviewGrid
 from carecover.notebook.panel import Panel
@@ -30,9 +30,9 @@ class ReviewPanel(Panel):
     title = "Decide"
     step = "decide"
     hint = (
-        "Filter, select one or many, choose what is to be done. A later decision replaces an earlier one; all of them "
-        "are kept. Any change voids the signatures under the plan. A coloured edge marks infrastructure: many at once "
-        "never take it, nor what is of low confidence."
+        "Filter, look (click a row), select (its box, the space bar, Ctrl or Shift and a click), choose what is to "
+        "be done. A later decision replaces an earlier one; all of them are kept. Any change voids the signatures "
+        "under the plan. Many at once never take what is marked as infrastructure, nor what is of low confidence."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -43,10 +43,9 @@ class ReviewPanel(Panel):
 
     def show(self) -> None:
         self.rows = self.desk.decided
-        aside = int((~self.desk.table("findings")["kind"].isin(ACTIONABLE_KINDS)).sum())
-        more = f"{aside:,} further findings name nothing to act on; 1-explore lists them." if aside else ""
         nothing = "" if len(self.rows) else "There is nothing to decide: no certificate was found that can be acted on."
-        self.counts.value = markup.block(f"<p>{nothing} {more}</p>") if nothing or more else ""
+        told = " ".join(filter(None, (nothing, of_all(self.desk))))
+        self.counts.value = markup.block(f"<p>{told}</p>") if told else ""
         self.grid.layout.display = None if len(self.rows) else "none"
         self.grid.show(self.rows, undoable=not self._last_act().empty)
 
@@ -73,8 +72,8 @@ class ReviewPanel(Panel):
         told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]
         if len(made.skipped) > _MAX_NAMED:
             told.append(f"… and {len(made.skipped) - _MAX_NAMED:,} more.")
-        if number := int(left.sum()):
-            told.append(f"{number:,} left out: infrastructure or low confidence; select each by itself.")
+        if left.any():
+            told.append(f"Left out: {by_themselves(rows)}. Select each of them by itself.")
         return "\n".join(told), "good" if len(made.rows) else "warning"
 
     def _last_act(self) -> pd.DataFrame:
@@ -131,12 +130,24 @@ class ReviewPanel(Panel):
         self.grid.say(sentence, tone)
 
 
+def of_all(desk: Desk) -> str:
+    """How many of all findings can be acted on; empty where all can."""
+    findings, total = desk.decided, len(desk.table("findings"))
+    if len(findings) == total:
+        return ""
+    return (
+        f"{len(findings):,} of {total:,} findings can be acted on and stand here; 1-explore lists the other "
+        f"{total - len(findings):,} as well."
+    )
+
+
 def known(desk: Desk, finding: pd.Series[Any], at: int) -> dict[str, object]:
-    """What is known about a finding, what its revocation would hit first, and one piece of its evidence."""
+    """What is known about a finding, and one piece of its evidence, in the parts that the grid shows."""
     places = list(dict.fromkeys(finding["evidence"]))[:_MAX_PIECES]
     at = min(at, max(len(places) - 1, 0))
     return {
-        "html": details(finding),
+        "html": summary(finding),
+        "fields": fields(finding),
         "places": [clean(place, 120) for place in places],
         "piece": at,
         "evidence": piece(desk, places[at]) if places else "",

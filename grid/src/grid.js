@@ -44,10 +44,11 @@ const THEME = themeQuartz.withParams({
   borderRadius: 3,
 });
 
+// Every chip keeps its place whatever is decided: those of a fixed order are there even where they stand for none.
 const GROUPS = [
-  ["action", "Decision"],
-  ["kind", "Kind"],
-  ["confidence", "Confidence"],
+  ["action", "Decision", ["undecided", "revoke", "restore", "unrevoke", "leave"]],
+  ["kind", "Kind", null],
+  ["confidence", "Confidence", ["high", "medium", "low"]],
 ];
 const FLAGS = [
   ["infrastructure", "infrastructure"],
@@ -57,6 +58,10 @@ const FLAGS = [
 const TONES = { revoke: "bad", restore: "good", unrevoke: "good", leave: "plain", undecided: "quiet" };
 const CONFIDENCE = { high: "good", medium: "warning", low: "bad" };
 const MANY = 2000;
+// Below this width of the table (pixels) a cell has two lines, and the columns that matter come first.
+const NARROW = 720;
+const SELECTION = 40;
+const SCROLLBAR = 11;
 const number = new Intl.NumberFormat("en");
 const count = (n, one, many) => `${number.format(n)} ${n === 1 ? one : many}`;
 
@@ -83,31 +88,60 @@ const pill = (text, tone) => node("span", { class: `ccg-pill ${tone}`, text });
 /** A name of the tables as people write it; Python's `spaced` says the same. */
 const spaced = (name) => (name ?? "").replaceAll("_", " ").replace(/\b(?:ca|crl|csv|id|ocsp)\b/g, (word) => word.toUpperCase());
 
+/** What many at once never take: each is decided about by itself. Python's `careful` says the same. */
+const careful = (row) => row.infrastructure || row.confidence === "low";
+
+/** The action as a badge, its reason beside or below it; a suggestion in brackets. */
 function decision({ data }) {
   if (!data) return "";
-  if (data.action !== "undecided") return pill(data.decision, TONES[data.action] ?? "plain");
-  const cell = node("span", { class: "ccg-quiet" });
-  cell.textContent = data.suggestion ? `(${data.suggestion}?)` : "undecided";
+  if (data.action === "undecided") {
+    return node("span", { class: "ccg-quiet ccg-lines", text: data.suggestion ? `(${data.suggestion}?)` : "undecided" });
+  }
+  const [action, reason] = data.decision.split(", ");
+  const cell = node("span", { class: "ccg-two" }, pill(action, TONES[data.action] ?? "plain"));
+  if (reason) cell.append(node("span", { class: "ccg-cut", text: reason }));
   return cell;
 }
 
-/** The common name where there is one; all of it stands in the tip and beside the table. */
-const short = ({ value }) => /(?:^|,\s*)CN=((?:\\.|[^,\\])+)/i.exec(value ?? "")?.[1] ?? value ?? "";
+/** The common name where there is one; all of it stands in the tip and in the details. */
+const short = (value) => /(?:^|,\s*)CN=((?:\\.|[^,\\])+)/i.exec(value ?? "")?.[1] ?? value ?? "";
 
-const COLUMNS = [
-  { field: "decision", headerName: "Decision", width: 200, cellRenderer: decision,
+/** Who it was issued to; infrastructure is a word, not a colour alone. */
+function subject({ data }) {
+  if (!data) return "";
+  const cell = node("span", { class: "ccg-two" }, node("bdi", { class: "ccg-cut", text: short(data.subject) || "–" }));
+  if (data.infrastructure) cell.append(pill("infrastructure", "warning"));
+  return cell;
+}
+
+/** Both ends of a serial number, which tell one from another; all of it is in the tip, in the details, and copied. */
+const ends = ({ value }) => (value?.length > 16 ? `${value.slice(0, 4)}…${value.slice(-6)}` : (value ?? ""));
+
+/** The subject gets what the columns that matter leave of the width: those up to the template, in a narrow table fewer. */
+function columns(width) {
+  const narrow = width < NARROW;
+  const defs = definitions(narrow);
+  const others = defs.slice(0, narrow ? 4 : 6).reduce((sum, { width: one }) => sum + (one ?? 0), SELECTION + SCROLLBAR + 2);
+  const [least, most] = narrow ? [120, 360] : [180, 420];
+  defs[1].width = Math.min(Math.max(width - others, least), most);
+  return defs;
+}
+
+const definitions = (narrow) => [
+  { field: "decision", headerName: "Decision", width: narrow ? 152 : 232, cellRenderer: decision,
     tooltipValueGetter: ({ data }) => data?.decision || data?.suggestion || null,
     comparator: (a, b, x, y) => (x.data.decision || `~${x.data.suggestion ?? ""}`)
       .localeCompare(y.data.decision || `~${y.data.suggestion ?? ""}`) },
-  { field: "kind", headerName: "Kind", width: 130, valueFormatter: ({ value }) => spaced(value) },
-  { field: "subject", headerName: "Subject", flex: 2, minWidth: 170, cellClass: "ccg-text", tooltipField: "subject",
-    valueFormatter: short },
-  { field: "serial", headerName: "Serial number", flex: 1, minWidth: 150, cellClass: "ccg-code", tooltipField: "serial" },
-  { field: "template", headerName: "Template", width: 140, cellClass: "ccg-text", tooltipField: "template" },
-  { field: "confidence", headerName: "Confidence", width: 110,
+  { field: "subject", headerName: "Subject", cellClass: "ccg-text",
+    tooltipField: "subject", cellRenderer: subject },
+  { field: "serial", headerName: "Serial", width: 102, cellClass: "ccg-code", tooltipField: "serial",
+    valueFormatter: ends },
+  { field: "confidence", headerName: "Confidence", width: 94,
     cellRenderer: ({ value }) => (value ? pill(value, CONFIDENCE[value] ?? "plain") : "") },
-  { field: "issued", headerName: "Issued (UTC)", width: 140, cellClass: "ccg-figure" },
-  { field: "ends", headerName: "Valid until", width: 140, cellClass: "ccg-figure" },
+  { field: "kind", headerName: "Kind", width: 112, valueFormatter: ({ value }) => spaced(value) },
+  { field: "template", headerName: "Template", width: 116, cellClass: "ccg-text", tooltipField: "template" },
+  { field: "issued", headerName: "Issued (UTC)", width: 138, cellClass: "ccg-figure" },
+  { field: "ends", headerName: "Valid until", width: 138, cellClass: "ccg-figure" },
   { field: "requester", headerName: "Requester", width: 150, cellClass: "ccg-text", tooltipField: "requester" },
   { field: "note", headerName: "Note", width: 170, cellClass: "ccg-text", tooltipField: "note" },
   { field: "by", headerName: "Decided by", width: 130, cellClass: "ccg-text" },
@@ -132,7 +166,7 @@ function guard(root) {
 }
 
 function render({ model, el }) {
-  const shown = { set: null, rev: 0, rows: [], byId: new Map(), chips: new Map(), busy: false, detail: null, first: true };
+  const shown = { set: null, rev: 0, rows: [], chips: new Map(), busy: false, detail: null, width: 0, anchor: null };
   const root = node("div", { class: "ccg", role: "group", "aria-label": "Review of the findings" });
   guard(root);
 
@@ -145,14 +179,14 @@ function render({ model, el }) {
     typing = setTimeout(() => grid.setGridOption("quickFilterText", search.value.trim()), 150);
   });
   const chips = node("div", { class: "ccg-chips" });
-  const clear = node("button", { type: "button", class: "ccg-link", text: "Clear filters", onclick: () => {
+  const clear = node("button", { type: "button", class: "ccg-link ccg-clear", text: "Clear filters", onclick: () => {
     shown.chips.clear();
     search.value = "";
     grid.setGridOption("quickFilterText", "");
     drawChips();
     grid.onFilterChanged();
   } });
-  const bar = node("div", { class: "ccg-bar", role: "search" }, search, chips, clear);
+  const bar = node("div", { class: "ccg-bar", role: "search" }, search, clear, chips);
 
   const chosen = (group) => shown.chips.get(group) ?? new Set();
   const active = () => [...shown.chips.values()].some((set) => set.size);
@@ -180,11 +214,12 @@ function render({ model, el }) {
   }
 
   function drawChips() {
-    const groups = GROUPS.map(([group, label]) => {
-      const counts = new Map();
+    const groups = GROUPS.map(([group, label, order]) => {
+      const counts = new Map((group === "action" ? order : []).map((value) => [value, 0]));
       for (const row of shown.rows) counts.set(row[group], (counts.get(row[group]) ?? 0) + 1);
       for (const value of chosen(group)) if (!counts.has(value)) counts.set(value, 0);
-      const values = [...counts].filter(([value]) => value).sort((a, b) => b[1] - a[1]);
+      const values = [...counts].filter(([value]) => value)
+        .sort((a, b) => (order ? order.indexOf(a[0]) - order.indexOf(b[0]) : b[1] - a[1] || (a[0] < b[0] ? -1 : 1)));
       return node("div", { class: "ccg-group", role: "group", "aria-label": label }, node("span", { text: label }),
         ...values.map(([value, n]) => chip(group, value, spaced(value), n)));
     });
@@ -195,31 +230,54 @@ function render({ model, el }) {
         ...flags.map(([flag, label, n]) => chip("flags", flag, label, n))));
     }
     chips.replaceChildren(...groups);
-    clear.hidden = !active() && !search.value;
+    drawClear();
+  }
+
+  /** Its place is kept: what is below must not move under the mouse. */
+  function drawClear() {
+    clear.classList.toggle("ccg-away", !active() && !search.value);
   }
 
   // ------------------------------------------------------------------ the grid and what is known about one row
   const table = node("div", { class: "ccg-table" });
   const aside = node("aside", { class: "ccg-aside", "aria-label": "What is known about the chosen finding", tabindex: "0" });
-  const hint = "Choose a row: what a revocation would hit, and the evidence, are shown here.";
-  aside.append(node("p", { class: "ccg-quiet", text: hint }));
+  const looked = node("style");
+  const looksAtNothing = () => {
+    shown.detail = null;
+    looked.textContent = "";
+    aside.replaceChildren(node("p", { class: "ccg-quiet",
+      text: "Click a row to look at it: why it is here, what a revocation would hit, and the evidence are shown here." }));
+  };
+  looksAtNothing();
 
   const grid = createGrid(table, {
     theme: THEME,
-    columnDefs: COLUMNS,
+    columnDefs: columns(NARROW),
     defaultColDef: { sortable: true, resizable: true, suppressHeaderMenuButton: true },
     rowData: [],
     getRowId: ({ data }) => String(data.id),
-    selectionColumnDef: { width: 44, pinned: "left" },
+    selectionColumnDef: { width: SELECTION, pinned: "left" },
+    scrollbarWidth: SCROLLBAR,
     cacheQuickFilter: true,
     getRowClass: ({ data }) => (data?.infrastructure ? "ccg-infrastructure" : undefined),
     isExternalFilterPresent: active,
     doesExternalFilterPass: ({ data }) => passes(data),
-    onFilterChanged: hideNothingSelected,
+    onFilterChanged: keepInSight,
     onSelectionChanged: drawState,
+    onRowSelected: ({ node: row, source }) => {
+      if (source === "checkboxSelected" || source === "spaceKey") shown.anchor = row.data.id;
+    },
+    onCellClicked: clicked,
     onCellFocused: ({ rowIndex }) => {
       const row = rowIndex === null ? null : grid.getDisplayedRowAtIndex(rowIndex);
       if (row?.data) ask(row.data.id);
+    },
+    onGridSizeChanged: ({ clientWidth }) => {
+      if (!clientWidth || clientWidth === shown.width) return;
+      shown.width = clientWidth;
+      const narrow = clientWidth < NARROW;
+      root.classList.toggle("ccg-narrow", narrow);
+      grid.updateGridOptions({ columnDefs: columns(clientWidth), rowHeight: narrow ? 46 : 30 });
     },
     overlayNoRowsTemplate: '<span class="ccg-quiet">Nothing matches.</span>',
     tooltipShowDelay: 600,
@@ -227,17 +285,48 @@ function render({ model, el }) {
     animateRows: false,
   }, { modules: MODULES });
 
-  /** Nobody decides about what is not in sight: a row that the filter hides is not selected any more. */
-  function hideNothingSelected() {
+  /** Nobody decides about, or reads of, what is not in sight: a row that the filter hides is given up. */
+  function keepInSight() {
     const hidden = grid.getSelectedNodes().filter((row) => !row.displayed);
     if (hidden.length) grid.setNodesSelected({ nodes: hidden, newValue: false });
+    if (shown.detail !== null && !grid.getRowNode(String(shown.detail))?.displayed) {
+      grid.clearFocusedCell();
+      looksAtNothing();
+    }
     drawState();
   }
 
+  /** A click only looks. With Ctrl it selects, with Shift it selects up to there, beside the box as the box itself. */
+  function clicked({ node: row, column, event }) {
+    if (shown.browse || event.target.closest?.("input")) return;
+    const far = event.shiftKey && shown.anchor !== null ? grid.getRowNode(String(shown.anchor)) : null;
+    if (far?.displayed) {
+      const [from, to] = [far.rowIndex, row.rowIndex].sort((a, b) => a - b);
+      const nodes = [];
+      for (let at = from; at <= to; at += 1) nodes.push(grid.getDisplayedRowAtIndex(at));
+      grid.setNodesSelected({ nodes, newValue: true });
+    } else if (event.shiftKey || event.ctrlKey || event.metaKey || column.getColId() === "ag-Grid-SelectionColumn") {
+      row.setSelected(!row.isSelected());
+      shown.anchor = row.data.id;
+    }
+  }
+
+  /** Copied from a cell is the whole value, also where only its ends are shown. */
+  root.addEventListener("copy", (event) => {
+    const cell = grid.getFocusedCell();
+    if (!cell || !table.contains(document.activeElement) || String(document.getSelection())) return;
+    const value = grid.getDisplayedRowAtIndex(cell.rowIndex)?.data?.[cell.column.getColId()];
+    if (typeof value !== "string") return;
+    event.clipboardData.setData("text/plain", value);
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
   let asking;
-  function ask(id) {
-    if (shown.detail === id) return;
+  function ask(id, again = false) {
+    if (shown.detail === id && !again) return;
     shown.detail = id;
+    looked.textContent = `.ccg-table [row-id="${Number(id)}"] { --ccg-looked: var(--ccg-accent); }`;
     clearTimeout(asking);
     asking = setTimeout(() => model.send({ type: "detail", set: shown.set, id }), 60);
   }
@@ -260,8 +349,7 @@ function render({ model, el }) {
   const reasonField = field("Reason", reason, "ccg-reason");
   const form = node("div", { class: "ccg-form", role: "group", "aria-label": "Decide about what is selected" },
     node("div", { class: "ccg-choice" }, selected, every, none),
-    node("div", { class: "ccg-fields" }, field("Action", action, "ccg-wide"), reasonField, field("Note", note, "ccg-grow"),
-      field("Your name", by)),
+    node("div", { class: "ccg-fields" }, field("Action", action), reasonField, field("Note", note), field("Your name", by)),
     meaning,
     node("div", { class: "ccg-buttons" }, decide, suggest, undo));
   const status = node("div", { class: "ccg-status", role: "status" });
@@ -291,27 +379,34 @@ function render({ model, el }) {
 
   function drawForm() {
     const revoking = action.value === "revoke";
-    reasonField.hidden = !revoking;
-    const option = revoking ? reason.selectedOptions[0] : action.selectedOptions[0];
+    reason.disabled = !revoking;
+    if (reason.options.length) reason.options[0].text = revoking ? "choose …" : "only of a revocation";
+    const option = revoking && reason.value !== "" ? reason.selectedOptions[0] : action.selectedOptions[0];
     meaning.textContent = option?.dataset.meaning ?? "";
     meaning.classList.toggle("warning", Boolean(revoking && option?.dataset.final));
     drawState();
   }
 
   function drawState() {
-    const n = grid.getSelectedNodes().length;
+    const nodes = grid.getSelectedNodes();
+    const n = nodes.length;
+    // One by itself may be anything; many at once never take what is to be looked at one by one.
+    const left = n > 1 ? nodes.reduce((sum, { data }) => sum + (careful(data) ? 1 : 0), 0) : 0;
+    const marked = left ? nodes.reduce((sum, { data }) => sum + (data.infrastructure ? 1 : 0), 0) : 0;
+    const what = [marked && `${number.format(marked)} infrastructure`,
+      left > marked && `${number.format(left - marked)} of low confidence`].filter(Boolean).join(", ");
     const inSight = grid.getDisplayedRowCount();
     const open = shown.rows.reduce((sum, row) => sum + (row.action === "undecided"), 0);
     selected.textContent = `${number.format(n)} selected`;
-    decide.textContent = n ? `Decide about ${number.format(n)}` : "Decide";
-    decide.disabled = shown.busy || !n || !action.value || (action.value === "revoke" && reason.value === "");
-    suggest.disabled = shown.busy || !n;
+    decide.textContent = n ? `Decide about ${number.format(n - left)}${left ? ` (${what}: one by one)` : ""}` : "Decide";
+    decide.disabled = shown.busy || n === left || !action.value || (action.value === "revoke" && reason.value === "");
+    suggest.disabled = shown.busy || n === left;
     undo.disabled = shown.busy || !shown.undo;
     every.disabled = !inSight;
     none.disabled = !n;
-    clear.hidden = !active() && !search.value;
+    drawClear();
     status.textContent = [
-      shown.browse ? count(shown.rows.length, "finding", "findings") : count(shown.rows.length, "certificate", "certificates"),
+      shown.browse ? count(shown.rows.length, "finding", "findings") : `${count(shown.rows.length, "finding", "findings")} to decide about`,
       ...(inSight === shown.rows.length ? [] : [`${number.format(inSight)} shown`]),
       ...(shown.browse ? [] : [`${number.format(open)} not decided yet`, `${number.format(n)} selected`]),
     ].join("  ·  ");
@@ -325,10 +420,11 @@ function render({ model, el }) {
     if (shown.browse === on) return;
     shown.browse = on;
     form.hidden = on;
+    root.classList.toggle("ccg-browse", on);
     root.setAttribute("aria-label", on ? "The findings" : "Review of the findings");
     grid.setGridOption("rowSelection", on
       ? { mode: "singleRow", checkboxes: false, enableClickSelection: true }
-      : { mode: "multiRow", selectAll: "filtered", enableClickSelection: true, headerCheckbox: true });
+      : { mode: "multiRow", selectAll: "filtered", enableClickSelection: false, headerCheckbox: true });
   }
 
   function options(select, first, items) {
@@ -353,9 +449,11 @@ function render({ model, el }) {
       const kept = same ? grid.getSelectedNodes().map((row) => row.data.id) : [];
       Object.assign(shown, { set: message.set, rows, undo: message.undo });
       if (!same) {
-        shown.detail = null;
-        aside.replaceChildren(node("p", { class: "ccg-quiet", text: hint }));
+        shown.anchor = null;
+        looksAtNothing();
       }
+      // A few rows need no table of the full height; it is that of the set, so that a filter moves nothing.
+      root.style.setProperty("--ccg-rows", String(Math.min(Math.max(rows.length, 6), 14)));
       browse(message.browse);
       options(action, "choose …", message.actions);
       options(reason, "choose …", message.reasons);
@@ -378,6 +476,7 @@ function render({ model, el }) {
       // Many rows are taken over sooner all at once.
       if (changed.length > MANY) grid.setGridOption("rowData", [...shown.rows]);
       else grid.applyTransaction({ update: changed });
+      if (ids.includes(shown.detail)) ask(shown.detail, true);
     },
     said(message) {
       say(message.text, message.tone);
@@ -391,19 +490,21 @@ function render({ model, el }) {
     },
     detail(message) {
       if (message.set !== shown.set || message.id !== shown.detail) return;
-      const parts = [node("div")];
-      // Made and escaped by Python, from its own markup only.
-      parts[0].innerHTML = message.html;
+      // Made and escaped by Python, from its own markup only: why and what it hits, the evidence, then every field.
+      const [why, evidence, fields] = ["why", "evidence", "facts"].map((part) => node("div", { class: `ccg-${part}` }));
+      why.innerHTML = message.html;
+      fields.innerHTML = message.fields;
       if (message.places.length) {
         const choice = node("select", { onchange: () => model.send(
           { type: "detail", set: shown.set, id: message.id, piece: Number(choice.value) }) });
         message.places.forEach((place, at) => choice.append(node("option", { value: String(at), text: place })));
         choice.value = String(message.piece);
-        parts.push(field("Evidence", choice), node("div"));
-        parts[2].innerHTML = message.evidence;
+        const stands = node("div");
+        stands.innerHTML = message.evidence;
+        evidence.append(field("Evidence", choice), stands);
       }
       const top = message.piece ? aside.scrollTop : 0;
-      aside.replaceChildren(...parts);
+      aside.replaceChildren(why, evidence, fields);
       aside.scrollTop = top;
     },
   };
@@ -414,11 +515,12 @@ function render({ model, el }) {
     if (message.rev !== undefined) shown.rev = message.rev;
     drawChips();
     drawForm();
+    keepInSight();
     root.dataset.rev = String(shown.rev);
     root.dataset.ready = "1";
   }
 
-  root.append(bar, node("div", { class: "ccg-body" }, table, aside), status, form, said);
+  root.append(looked, bar, node("div", { class: "ccg-body" }, table, aside), status, form, said);
   el.append(root);
   const listen = (message, buffers) => hear(message, buffers);
   model.on("msg:custom", listen);

@@ -13,7 +13,8 @@ from carecover.case import Case
 from carecover.folder import CaseFolder
 from carecover.notebook import decide, findings, grid
 from carecover.notebook.deciding import DecidePanel
-from carecover.notebook.reviewing import ReviewPanel
+from carecover.notebook.desk import Desk
+from carecover.notebook.reviewing import ReviewPanel, known
 from tests.notebook.conftest import ANALYST
 
 
@@ -129,7 +130,7 @@ def test_many_at_once_never_take_infrastructure_and_one_by_itself_may(browser: B
     first, other = calm(browser, 2)
     browser.panel.rows = browser.panel.rows.assign(infrastructure=browser.panel.rows.index == first)
     browser.act([first, other], action="leave", note="watched")
-    assert "1 left out: infrastructure or low confidence" in browser.told
+    assert "Left out: 1 infrastructure. Select each of them by itself." in browser.told
     assert len(browser.of("changed")[1]["ids"]) == 1, "and the other was decided"
     browser.act([first], action="leave", note="looked at")
     assert browser.of("changed")[1]["ids"] == [first]
@@ -200,6 +201,9 @@ def test_the_side_panel_says_what_a_revocation_hits_and_shows_the_evidence(brows
     finding = browser.panel.rows.iloc[0]
     assert finding["serial"] in content["html"]
     assert "what a revocation hits" in content["html"]
+    assert content["html"].index(">why<") < content["html"].index(">what a revocation hits<")
+    assert finding["serial"] not in content["fields"], "once is enough"
+    assert ">subject<" in content["fields"]
     assert len(content["places"]) == len(set(finding["evidence"]))
     assert content["evidence"]
 
@@ -217,3 +221,38 @@ def test_a_reader_without_a_kernel_sees_the_first_rows(browser: Browser) -> None
     assert "<table" in page
     assert browser.panel.rows["serial"][0] in page
     assert "<script" not in page
+
+
+def test_infrastructure_is_a_word_in_every_form(case: Case, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = calm(browser, 1)[0]
+    marked = browser.panel.rows.assign(infrastructure=browser.panel.rows.index == place)
+    browser.panel.rows = marked
+    browser.panel.grid.show(marked.iloc[place:].reset_index(drop=True), undoable=False)
+    badge = ">infrastructure</span>"
+    assert browser.panel.grid.still().count(badge) == 1
+    assert badge in str(known(browser.panel.desk, marked.iloc[place], 0)["html"])
+    plain = DecidePanel(case)
+    monkeypatch.setattr(Desk, "decided", marked)
+    plain.refresh()
+    (line,) = (told for told, finding_id in plain.list.list.options if finding_id == marked["finding_id"][place])
+    assert "infrastructure" in line
+
+
+def test_the_plain_form_says_and_leaves_what_many_at_once_never_take(
+    case: Case, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = calm(browser, 2)
+    marked = browser.panel.rows.assign(infrastructure=browser.panel.rows.index == first)
+    monkeypatch.setattr(Desk, "decided", marked)
+    plain = DecidePanel(case)
+    both = tuple(marked["finding_id"][[first, other]])
+    plain.list.list.value = both
+    assert plain.save.description == "Decide about 1 (1 infrastructure: one by one)"
+    plain.action.value, plain.by.value = "leave", ANALYST
+    plain.save.click()
+    assert list(case.table("decisions")["finding_id"]) == [both[1]]
+    assert "Left out: 1 infrastructure." in plain.message.value
+    plain.list.list.value = both[:1]
+    assert plain.save.description == "Decide about 1"
+    plain.save.click()
+    assert set(case.table("decisions")["finding_id"]) == set(both)
