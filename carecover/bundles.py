@@ -203,9 +203,12 @@ class Simulated:
 
     at: datetime
     told: str
+    certain: bool
+    """False for a view: until it says so itself, a CA may have written the very same."""
 
 
 _SOME_SIMULATION: Final = "a rehearsal, or a run on the simulator"
+_END: Final = 128
 _EMPTY: Final = sha256_hex(b"")
 
 
@@ -218,27 +221,32 @@ def simulated_files(entries: Iterable[Entry]) -> dict[str, Simulated]:
             continue
         at = datetime.fromisoformat(entry.at)
         kind = "the rehearsal" if entry.act == "rehearsal" else "the run on the simulator"
-        left = Simulated(at, f"{kind} of {at:%Y-%m-%d %H:%M} UTC")
+        told = f"{kind} of {at:%Y-%m-%d %H:%M} UTC"
         for name, digest in entry.details.get("files", {}).items():
             if name.partition("/")[0] in _KEPT and digest != _EMPTY:
-                found.setdefault(digest, left)
+                found.setdefault(digest, Simulated(at, told, not name.endswith("view.txt")))
     return found
 
 
-def simulation_of(file: Path, known: Mapping[str, Simulated]) -> str | None:
-    """What a file is of that a simulated CA left, in words; None where it may be a CA's own, or cannot be read."""
+def simulation_of(
+    file: Path, known: Mapping[str, Simulated], sha256: str | None = None, at: datetime | None = None
+) -> str | None:
+    """Which simulated run a file is of, in words; None where it may be a CA's own, or cannot be read.
+
+    Where it was handed in ``at`` an earlier time, no later run counts. ``sha256`` is its hash, where that is known.
+    """
     try:
-        if file.stat().st_size > proof.MAX_TRANSCRIPT_BYTES:
-            return None
-        if known and (left := known.get(hash_file(file))) is not None:
-            return left.told
+        size = file.stat().st_size
         with file.open("rb") as stream:
-            head = stream.read(1 << 16)
-            if proof.is_transcript(head) and proof.read_transcript(head + stream.read()).simulated:
-                return _SOME_SIMULATION
-    except (OSError, EvidenceError):
-        pass
-    return None
+            stream.seek(max(0, size - _END))
+            says_so = proof.is_simulated(stream.read(_END))
+        # Nothing as large is left by a run; a mailbox is not read once more for this.
+        left = known.get(sha256 or hash_file(file)) if known and size <= proof.MAX_TRANSCRIPT_BYTES else None
+    except OSError:
+        return None
+    if left is not None and (at is None or left.at <= at) and (left.certain or says_so):
+        return left.told
+    return _SOME_SIMULATION if says_so else None
 
 
 def of_simulations(files: Mapping[str, str]) -> list[str]:
@@ -274,22 +282,16 @@ def read_back(
     views = _Views()
     aside: dict[str, str] = {}
     for file in dict.fromkeys(files):
-        left = (simulated or {}).get(file.sha256 or "")
-        if left is not None and (file.at is None or left.at <= file.at):
-            aside[file.name] = left.told
+        if simulated is not None and (left := simulation_of(file.place, simulated, file.sha256, file.at)):
+            aside[file.name] = left
             continue
         with file.place.open("rb") as stream:
             head = stream.read(proof.MAX_TRANSCRIPT_BYTES + 1)
         if proof.is_transcript(head):
             try:
-                transcript = proof.read_transcript(head)
+                transcripts.append(proof.read_transcript(head))
             except EvidenceError as error:
                 notes.append(f"{file.name}: {error}")
-                continue
-            if transcript.simulated and simulated is not None:
-                aside[file.name] = _SOME_SIMULATION
-            else:
-                transcripts.append(transcript)
             continue
         reading = evidence.read(file.place, context)
         for name in _PROVING:

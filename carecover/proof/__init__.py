@@ -11,7 +11,15 @@ judged by the same rules.
 from carecover.proof.changes import compare_lists, warnings_about
 from carecover.proof.exports import issued_serials, local_crl
 from carecover.proof.outcomes import judge
-from carecover.proof.transcript import MAX_TRANSCRIPT_BYTES, Run, Step, Transcript, is_transcript, read_transcript
+from carecover.proof.transcript import (
+    MAX_TRANSCRIPT_BYTES,
+    Run,
+    Step,
+    Transcript,
+    is_simulated,
+    is_transcript,
+    read_transcript,
+)
 from carecover.proof.visibility import clock_sentence, make_visibility, remaining, trusted_until
 
 __all__ = [
@@ -21,6 +29,7 @@ __all__ = [
     "Transcript",
     "clock_sentence",
     "compare_lists",
+    "is_simulated",
     "is_transcript",
     "issued_serials",
     "judge",

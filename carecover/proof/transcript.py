@@ -7,7 +7,7 @@
     @@CR crl <round> <code>               certutil -crl ended so
     @@CR end <code> …                     the call ended; without it, it was interrupted
     @@CR <word> …                         anything else that the batch noted
-    @@CR simulated                        written behind a call by a simulated CA that was made from the evidence
+    @@CR simulated                        last line of a log, or of a view, of a CA that is none: made from the evidence
 
 A transcript says what was tried. It never proves anything by itself: whoever can write the
 log can write these lines, and certutil's output between them can carry text from requests.
@@ -38,8 +38,7 @@ _STEP: Final = re.compile(
 )
 _CRL: Final = re.compile(r"@@CR crl [0-9]{1,3} (-?[0-9]{1,10})")
 _END: Final = re.compile(r"@@CR end (-?[0-9]{1,10})(?: [!-~]{1,80}){0,8}")
-# What the simulator writes behind each call on a CA that is none.
-_SIMULATED: Final = "@@CR simulated"
+_SIMULATED: Final = b"\n@@CR simulated"
 _NOTE: Final = re.compile(r"@@CR (?!(?:plan|phase|crl|end) )[a-z][a-z0-9_-]{0,31}(?: [!-~]{1,80}){0,8}")
 
 
@@ -76,13 +75,12 @@ class Transcript:
     """One log file: its SHA-256 and the calls it holds, oldest first.
 
     ``damaged`` counts lines that begin like a marker and are none, or that stand before any
-    plan: a torn write, or an edit. ``simulated``: the log says itself that it is of no CA.
+    plan: a torn write, or an edit.
     """
 
     sha256: str
     runs: tuple[Run, ...]
     damaged: int = 0
-    simulated: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +102,14 @@ def is_transcript(data: bytes) -> bool:
     return any(_PLAN.fullmatch(line) for line in _marker_lines(data[:_SNIFF_BYTES]))
 
 
+def is_simulated(end: bytes) -> bool:
+    """True where a log or a view ends with the words of a simulated CA; ``end`` are its last bytes, 64 or more.
+
+    The last line only: a request may carry any words into what certutil prints, but none behind the batch's own.
+    """
+    return end.replace(b"\0", b"").rstrip().endswith(_SIMULATED)
+
+
 def read_transcript(data: bytes) -> Transcript:
     """Read a log as the batch appended it, in whatever encoding Windows left it.
 
@@ -119,7 +125,6 @@ def read_transcript(data: bytes) -> Transcript:
     runs: list[_Open] = []
     run: _Open | None = None
     damaged = 0
-    line = ""
     for line in _marker_lines(data):
         if plan := _PLAN.fullmatch(line):
             run = _Open(plan[1])
@@ -143,8 +148,7 @@ def read_transcript(data: bytes) -> Transcript:
             "This is no transcript of a carecover bundle: it has no line '@@CR plan' with the digest of a plan. "
             "Hand in the files of the bundle's folder logs."
         )
-    # The last word only: a request may carry any words into what certutil prints, but nothing behind the batch's own.
-    return Transcript(sha256_hex(data), tuple(one.closed() for one in runs), damaged, line == _SIMULATED)
+    return Transcript(sha256_hex(data), tuple(one.closed() for one in runs), damaged)
 
 
 def _marker_lines(data: bytes) -> Iterator[str]:

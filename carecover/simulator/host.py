@@ -28,7 +28,7 @@ class SimulatedHost:
     ``elevated`` tells how the command prompt was opened, ``administrator`` whether its account is one, ``environment``
     which variables were set in it (COMPUTERNAME is the CA's server), ``logs`` what its event logs hold (channel →
     XML), ``enrolled`` what lies in CertEnroll (file name → bytes), ``cluster`` whether it is a node of a cluster.
-    ``says_so``: its logs end with a line by which anybody can tell them from those of a CA.
+    ``says_so``: logs and views end with a line by which anybody can tell them from those of a CA.
     """
 
     name: Final = "simulator"
@@ -86,9 +86,9 @@ class SimulatedHost:
             raise RunError(f"{script} was interrupted: {error} Run it again; it goes on where the CA stands.") from None
         finally:
             if self._says_so:
-                for log, size in _sizes(directory).items():
-                    if size != before.get(log):
-                        with log.open("ab") as file:
+                for kept, size in _sizes(directory).items():
+                    if size != before.get(kept):
+                        with kept.open("ab") as file:
                             # A line that was cut off must not swallow it.
                             file.write(b"\r\n" + _MARK)
 
@@ -114,5 +114,6 @@ class SimulatedHost:
 
 
 def _sizes(directory: Path) -> dict[Path, int]:
-    """The logs of a bundle as they are now."""
-    return {log: log.stat().st_size for log in (directory / "logs").glob("*.log")}
+    """The logs and views of a bundle as they are now."""
+    kept = (*(directory / "logs").glob("*.log"), *(directory / "out").glob("*view.txt"))
+    return {file: file.stat().st_size for file in kept}
