@@ -75,7 +75,9 @@ class FindingList(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.search = entry("Search", placeholder="serial, subject, requester, template", layout=_NARROW)
         self.search.continuous_update = False
         kind_of_list = widgets.SelectMultiple if several else widgets.Select
-        self.list = kind_of_list(rows=14, layout=FULL)
+        # Its name is for screen readers: to the eye the line above says what it is.
+        self.list = kind_of_list(description="Findings", rows=14, layout=FULL)
+        self.list.add_class("cc-unlabelled")
         self._head = widgets.HTML()
         self._count = widgets.Label()
         self._back = button("◀ Earlier", lambda: self._turn(-1))
