@@ -382,7 +382,8 @@ def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
     )
 
     def across(axis: alt.Axis | None) -> alt.X:
-        return alt.X("from:T", scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis, title=None)
+        # No title of its own: the axis says that its times are UTC.
+        return alt.X("from:T", scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
 
     peak = max((known_n + lost_n for _, _, known_n, lost_n, _ in drawn.bins), default=0)
     counted = alt.Y(
@@ -402,8 +403,9 @@ def _gap(drawn: Timeline, width: int) -> alt.VConcatChart:
         *_rules_and_labels(drawn, across, width),
     ).properties(width=width, height=_HEIGHT)
     axis = alt.Axis(
-        grid=False, domainColor=INK, tickColor=INK, labelOverlap=True, tickCount=8, format=_axis_format(drawn)
-    )
+        grid=False, domainColor=INK, tickColor=INK, labelOverlap=True, tickCount=8, format=_axis_format(drawn),
+        title="UTC", titleAnchor="end", titlePadding=2,
+    )  # fmt: skip
     # The times stand below the lowest strip.
     beneath = None if drawn.days else axis
     strip = alt.layer(
@@ -497,7 +499,8 @@ def _place(drawn: Timeline, width: int) -> list[_Label]:
     span = (drawn.end - drawn.start).total_seconds()
 
     def arrangements(name: str, at: datetime) -> list[_Label]:
-        text = f"{drawn.say(f'mark_{name}')} {at.strftime('%d %b %H:%M' if drawn.language == 'en' else '%d.%m. %H:%M')}"
+        day = "%d %b" if drawn.language == "en" else "%d.%m."
+        text = f"{drawn.say(f'mark_{name}')} {at.strftime(f'{day} %H:%M UTC')}"
         x = (at - drawn.start).total_seconds() / span * width
         extent = len(text) * _CHARACTER + 8
         return [
