@@ -611,9 +611,16 @@ def refuse_problems(pins: Sequence[Pin], place: Path) -> None:
         return
     # What is wrong with many in the same way is told once.
     early = [pin for pin in bad if pin.ends_early and len(pin.problems) == 1]
-    problems = [f"{pin.serial}: {text}" for pin in bad if pin not in early for text in pin.problems]
+    same_of: dict[str, list[str]] = {}
+    for pin in bad:
+        if pin not in early:
+            for text in pin.problems:
+                same_of.setdefault(text, []).append(pin.serial)
+    problems = [f"{_each(serials)}: {text}" for text, serials in same_of.items()]
     more = f" … and {len(problems) - _MAX_NAMED} more." if len(problems) > _MAX_NAMED else ""
     shown = " ".join(problems[:_MAX_NAMED]) + more
+    if any(not_the_cas(pin) for pin in bad):
+        shown += f" {OF_A_REHEARSAL}"
     if early:
         same = [pin.serial for pin in early[1:]]
         rest = f" and {len(same) - _MAX_NAMED} more" if len(same) > _MAX_NAMED else ""
@@ -639,6 +646,46 @@ def refuse_problems(pins: Sequence[Pin], place: Path) -> None:
             f"{accept}"
         )
     raise RefusedError(f"The dummies may not be imported as they are. {shown}{next_step}")
+
+
+OF_A_REHEARSAL: Final = (
+    "A rehearsal makes dummies too, and signs them with a stand-in's key: bring those back that the CA made."
+)
+
+
+def not_the_cas(pin: Pin) -> bool:
+    """Whether a file is surely no dummy of this CA: it is no certificate, or another key has signed it."""
+    found = {check.name: check.verdict for check in pin.checks}
+    return found.get("signature") == "fail" or set(found) == {"serial"}
+
+
+def _each(serials: Sequence[str]) -> str:
+    if len(serials) == 1:
+        return serials[0]
+    more = f" and {len(serials) - 3:,} more" if len(serials) > 3 else ""
+    return f"{len(serials):,} dummies ({', '.join(serials[:3])}{more})"
+
+
+def take_out(place: Path, names: Collection[str]) -> None:
+    """Delete files of the folder dummies; raises PathError where one cannot be."""
+    try:
+        for path in (place / "dummies").glob("*.cer"):
+            if path.name.lower() in names:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PathError(f"{place / 'dummies'} cannot be changed: {error.strerror}. Delete the files there.") from None
+
+
+def refuse_simulated(dummies: Iterable[tuple[str, bytes]], known: Mapping[str, Simulated]) -> None:
+    """Raise RefusedError where a simulated CA of this case made one of these dummies."""
+    met = {name: left.told for name, data in dummies if (left := known.get(sha256_hex(data))) is not None}
+    if met:
+        name, told = next(iter(met.items()))
+        more = f" and {len(met) - 1:,} more" if len(met) > 1 else ""
+        raise RefusedError(
+            f"{Path(name).name}{more}: the simulated CA of {told} made this, with a stand-in's key. Bring the folder "
+            "dummies back from your CA, where prepare.cmd has run."
+        )
 
 
 def refuse_ca(pins: Sequence[Pin], *, taken: bool) -> None:

@@ -513,6 +513,7 @@ class Case:
         are the dummies that are not used, name → SHA-256. ``ca_true``: that a dummy is a CA
         certificate was seen, and it is taken. Raises RefusedError, naming each problem, where a
         dummy may not be used; where the only one is that it ends too early, longer.cmd was written to sign it again.
+        take_out: bool = False,
 
         ``destroyed``: nothing is pinned; ``by`` says that every copy of the dummies with these
         SHA-256 is gone (``["all"]``: of all that are left over). Returns table ``dummies`` then.
@@ -522,12 +523,13 @@ class Case:
         files were left ``aside``, and what was ``seen``: given to a later call, it pins these very files or raises.
         """
         if look and directory is not None:
-            return self._look_at(Path(directory), dummies)
+            return self._look_at(Path(directory), dummies, take_out=take_out)
         person = person_name(by)
         if destroyed:
             return self._destroyed(destroyed, person)
         if directory is None:
             raise UsageError("Name the folder of the bundle whose dummies are to be pinned.")
+        ``take_out``: those of them that are surely not the CA's are deleted from the folder.
         plan = self._signed_plan()
         place = Path(directory)
         bundles.check_bundle(place, plan)
@@ -546,6 +548,7 @@ class Case:
             if longer := self._longer(plan, pins, made, self._clock()):
                 self._hand_out("longer", plan, place, longer, {"by": person})
         bundles.refuse_problems(pins, place)
+        bundles.refuse_simulated(made.items(), bundles.simulated_files(self._journal.entries()))
         bundles.refuse_ca(pins, taken=ca_true)
         left = remediation.leftovers(pins, made)
         with self._folder.locked():
@@ -556,12 +559,14 @@ class Case:
         table.attrs["leftovers"] = left
         return table
 
-    def _look_at(self, place: Path, dummies: Iterable[tuple[str, bytes]]) -> pd.DataFrame:
+    def _look_at(self, place: Path, dummies: Iterable[tuple[str, bytes]], *, take_out: bool = False) -> pd.DataFrame:
         """Check the dummies in a bundle's folder, of those needed the ones that are there; pin none."""
         plan = self._signed_plan()
         bundles.check_bundle(place, plan)
         bundles.check_known(place, self._exported(plan))
-        _, aside = bundles.take_dummies(place, dummies)
+        brought = list(dummies)
+        bundles.refuse_simulated(brought, bundles.simulated_files(self._journal.entries()))
+        _, aside = bundles.take_dummies(place, brought)
         made = bundles.read_dummies(place)
         needed = [item for item in plan.items if item.method == "dummy"]
         names = {name.lower() for name in made}
@@ -571,12 +576,15 @@ class Case:
         pins = remediation.check_dummies(partly, made, self._derived.own, pinned=before) if there else []
         table = bundles.pin_table(pins)
         table.attrs.update(leftovers=remediation.leftovers(pins, made), seen=bundles.seen(pins), aside=aside)
-        table.attrs["missing"] = len(needed) - len(there)
+        table.attrs.update(missing=len(needed) - len(there), not_the_cas=sum(map(bundles.not_the_cas, pins)))
         return table
 
     def run(
         self,
         directory: str | Path,
+        if take_out and (bad := {Path(pin.name).name for pin in pins if bundles.not_the_cas(pin)}):
+            bundles.take_out(place, bad)
+            return self._look_at(place, ())
         *,
         on: str | remediation.Backend = "simulator",
         call: Sequence[str] = (),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import ipywidgets as widgets
 import pandas as pd
 
+from carecover.bundles import OF_A_REHEARSAL
 from carecover.case import Case
 from carecover.errors import UsageError
 from carecover.model import Check
@@ -15,7 +16,7 @@ from carecover.notebook import markup
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.exporting import FolderPanel
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import FULL, Panel, Rows, button, entry, person_in
+from carecover.notebook.panel import FULL, Panel, Rows, button, entry, person_in, row
 
 _CHECKS: Final = get_args(get_type_hints(Check)["name"])
 _MAX_NAMED: Final = 5
@@ -37,6 +38,7 @@ class PinPanel(FolderPanel):
         self.upload = DropZone()
         self.bring = button("Bring them into the bundle", self._bring)
         self.again = button("Look again", self._look)
+        self.out = button("Take out what is not the CA's", self._take_out)
         self.pins = Rows(
             [Head("serial", "serial number", "code"), *(Head(f"check {name}", name, "badge") for name in _CHECKS),
              Head("not_after", "ends"), Head("needed_until", "the real one ends"), Head("why", "what to look at")],
@@ -45,23 +47,23 @@ class PinPanel(FolderPanel):
         self.rest = widgets.HTML()
         self.by = entry("Your name", placeholder="not the analyst")
         self.seen = widgets.Checkbox(
-            value=False, indent=False, layout=FULL, description="I looked at every check above, and take these dummies."
+            value=False, indent=False, layout=FULL, description="I looked at every check below, and take these dummies."
         )
         self.ca_true = widgets.Checkbox(
             value=False, indent=False, layout=FULL, description="I saw that dummies are CA certificates, and take them."
         )
         self.pin = button("Confirm and pin", self._pin, main=True)
         self.confirm = widgets.VBox([self.by, self.seen, self.ca_true, self.pin])
-        bringing = [self.folder_entry(), self.upload, widgets.HBox([self.bring, self.again])]
-        self.form = widgets.VBox([*bringing, self.pins, self.rest, self.confirm])
+        bringing = [self.folder_entry(), self.upload, row(self.bring, self.again, self.out)]
+        self.form = widgets.VBox([*bringing, self.rest, self.confirm])
         self._shown: str | None = None
-        return [self.needed, self.form]
+        return [self.needed, self.form, self.message, self.pins]
 
     def show(self) -> None:
         self.propose()
         self.needed.value = self.rest.value = ""
         self.pins.show(pd.DataFrame())
-        self.confirm.layout.display = self.form.layout.display = "none"
+        self.confirm.layout.display = self.form.layout.display = self.out.layout.display = "none"
         self._shown = None
         plan = self.need_plan()
         number = sum(1 for item in plan.items if item.method == "dummy")
@@ -72,11 +74,12 @@ class PinPanel(FolderPanel):
         acts = (e for e in reversed(self.desk.history) if e.act == "pin" and e.details["digest"] == plan.digest)
         if (last := next(acts, None)) is not None:
             self.needed.value = markup.note(
-                f"{len(last.details['pins']):,} dummies were pinned by {last.details['by']}, {markup.moment(last.at)}.",
+                f"{_dummies(len(last.details['pins']))} pinned by {last.details['by']}, {markup.moment(last.at)}.",
                 "good",
             )
         else:
-            self.needed.value = markup.note(f"This plan needs {number:,} dummies. They are not pinned yet.", "warning")
+            pinned = "It is not pinned yet." if number == 1 else "They are not pinned yet."
+            self.needed.value = markup.note(f"This plan needs {_dummies(number)}. {pinned}", "warning")
         if (self.place / "dummies").is_dir():
             self._draw(self.case.pin(self.place, look=True))
 
@@ -91,7 +94,10 @@ class PinPanel(FolderPanel):
         # What failed comes first: it may be one of thousands.
         self.pins.show(rows.iloc[(~wrong).argsort(kind="stable")])
         missing, left, bad = found.attrs["missing"], found.attrs["leftovers"], int(wrong.sum())
-        told = [f"{len(found):,} dummies are there; {bad:,} of them may not be imported, {missing:,} are missing."]
+        told = [f"There: {_dummies(len(found))}. May not be imported: {bad:,}. Missing: {missing:,}."]
+        told += _alike(found["problems"])
+        if not_the_cas := found.attrs["not_the_cas"]:
+            told.append(OF_A_REHEARSAL)
         if left:
             told.append(
                 f"{len(left):,} other files lie in dummies ({_some(list(left))}): whatever of them the CA signed is "
@@ -99,8 +105,11 @@ class PinPanel(FolderPanel):
             )
         self.rest.value = markup.note("\n".join(told), "warning" if bad or missing or left else "good")
         self.ca_true.layout.display = None if found["is_ca"].any() else "none"
-        # With what is missing or bad the case says what to do: longer.cmd where that helps.
-        self.confirm.layout.display = None if len(found) else "none"
+        self.out.layout.display = None if not_the_cas else "none"
+        # What only ends too early is confirmed like the rest: then the case writes longer.cmd, and says what to do.
+        early = (found["problems"].map(len) == 1) & found["ends_early"].astype(bool)
+        ready = len(found) and not missing and not bool((wrong & ~early).any())
+        self.confirm.layout.display = None if ready else "none"
         self._shown = found.attrs["seen"]
 
     def _bring(self) -> None:
@@ -112,14 +121,23 @@ class PinPanel(FolderPanel):
             self.upload.clear()
             aside = found.attrs["aside"]
             rest = f" Left aside, as they are named like no dummy or too large: {_some(aside)}." if aside else ""
-            return f"{len(files) - len(aside):,} dummies are in {self.place / 'dummies'}.{rest}"
+            brought = len(files) - len(aside)
+            are = "is" if brought == 1 else "are"
+            return f"{_dummies(brought)} {are} in {self.place / 'dummies'} now.{rest}"
 
         self.act(verb, self.bring)
+
+    def _take_out(self) -> None:
+        def verb() -> str:
+            found = self.case.pin(self.place, look=True, take_out=True)
+            return f"What this CA has not signed is deleted from {self.place / 'dummies'}: left {_dummies(len(found))}."
+
+        self.act(verb, self.out)
 
     def _look(self) -> None:
         def verb() -> str:
             found = self.case.pin(self.place, look=True)
-            return f"{len(found):,} dummies were checked just now, {found.attrs['missing']:,} are missing."
+            return f"Checked just now: {_dummies(len(found))}. Missing: {found.attrs['missing']:,}."
 
         self.act(verb, self.again)
 
@@ -128,14 +146,14 @@ class PinPanel(FolderPanel):
 
         def verb() -> str:
             if not self.seen.value:
-                raise UsageError("Look at every check above, tick the box, then confirm.")
+                raise UsageError("Look at every check below, tick the box, then confirm.")
             pins = self.case.pin(self.place, by=person_in(self.by), ca_true=self.ca_true.value, seen=shown)
             left = pins.attrs["leftovers"]
             rest = f" {len(left):,} other files lie in dummies: destroy every copy of them (plan.html names them)."
             self.by.value = ""
             return (
-                f"{len(pins):,} dummies are as they should be; revoke.cmd was written to {self.place}, and all of it "
-                f"packed again.{rest if left else ''}"
+                f"{_dummies(len(pins))} {'is as it' if len(pins) == 1 else 'are as they'} should be; revoke.cmd was "
+                f"written to {self.place}, and all of it packed again.{rest if left else ''}"
             )
 
         self.act(verb, self.pin)
@@ -148,6 +166,16 @@ def _row(checks: dict[str, tuple[str, str]], problems: Sequence[str]) -> list[st
     odd = [why for verdict, why in checks.values() if verdict in ("fail", "look")]
     told = list(dict.fromkeys([*odd, *problems]))
     return [*verdicts, " ".join(told) or "all is in order"]
+
+
+def _dummies(number: int) -> str:
+    return "1 dummy" if number == 1 else f"{number:,} dummies"
+
+
+def _alike(problems: pd.Series[Any]) -> list[str]:
+    """What is wrong with many in the same way, once; what is wrong with one stands beside it."""
+    counted = problems.explode().dropna().value_counts(sort=False)
+    return [f"{_dummies(int(number))}: {problem}" for problem, number in counted.items() if number > 1]
 
 
 def _some(names: Sequence[str]) -> str:

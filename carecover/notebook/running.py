@@ -55,7 +55,7 @@ class RunPanel(FolderPanel):
         # Without a loop nobody would see it move: a notebook that is run by a program, or a test.
         with contextlib.suppress(RuntimeError):
             self._ticking = asyncio.get_running_loop().create_task(self._look_now_and_then())
-        return [self.message, self.going, self.cancel, self.cut, self.summary, self.outcomes, self.whole]
+        return [self.message, self.going, self.cancel, self.whole, self.cut, self.summary, self.outcomes]
 
     def show_last(self) -> None:
         """The last time, as the case keeps it; or what is going on."""
@@ -243,7 +243,7 @@ class RehearsePanel(RunPanel):
         def verb() -> str:
             self.need_plan()
             self.begin({})
-            return "It has begun: below is what the scripts say."
+            return "It has begun: what the scripts say comes below."
 
         self.act(verb, self.start)
 
@@ -309,7 +309,7 @@ class CarryOutPanel(RunPanel):
             if self.confirm.value.strip() != expected:
                 raise RefusedError(f"Type the name of the CA, exactly, to confirm: {expected}")
             self.begin({"directory": str(self.place.absolute()), **self._where()})
-            return "It has begun: below is what the scripts say."
+            return "It has begun: what the scripts say comes below."
 
         self.act(verb, self.start)
 
