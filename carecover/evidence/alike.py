@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from carecover.evidence import bulk, profiles, transport, values
 from carecover.evidence.charsets import codec_of, header_text
-from carecover.evidence.dates import orders_near
+from carecover.evidence.dates import orders_near, parted
 from carecover.evidence.mail import CARRYING, TEXTS, key_of, text_of, units_of_mail
 from carecover.evidence.mime import Letter, TooMuchError, all_texts, content_type, head_of, letter_of
 from carecover.evidence.units import Alike, Irrelevant, Unit
@@ -576,12 +576,13 @@ class _Many:
 
     def times(self, places: Sequence[int], columns: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of printed times, with what is known of each: the zone of its mail, and the order of its day."""
-        printed = [columns[name] for name in _TIMES if columns[name].null_count < len(places)]
+        apart = {name: parted(columns[name]) for name in _TIMES if columns[name].null_count < len(places)}
+        printed = [(columns[name], each) for name, each in apart.items()]
         orders = orders_near(printed, columns["sent_at"]) if printed else [None] * len(places)
         given = list(zip([self.zones[place] for place in places], orders, strict=True))
         hints: dict[_Hint, int] = {hint: number for number, hint in enumerate(dict.fromkeys(given))}
         numbers = np.array([hints[hint] for hint in given], dtype=np.int64)
-        return {name: (columns[name], numbers, list(hints)) for name in _TIMES}
+        return {name: (columns[name], numbers, list(hints), apart.get(name)) for name in _TIMES}
 
     def keys(self, places: Sequence[int]) -> tuple[bytes, ...]:
         """What tells each of them twice."""

@@ -349,12 +349,11 @@ def _since_midnight(clock: Sequence[Index], places: _Places) -> tuple[Index, Sur
     return ((hour * 60 + minute) * 60 + second) * 1_000_000 + part, possible
 
 
-def orders_near(columns: Sequence[Any], sent: Any) -> list[DateOrder | None]:  # noqa: ANN401 - Arrow's and numpy's arrays
+def orders_near(columns: Sequence[tuple[Any, Parted]], sent: Any) -> list[DateOrder | None]:  # noqa: ANN401 - Arrow's and numpy's arrays
     """What ``order_in_mail`` says of mails: their printed times by columns, and when each was sent (microseconds)."""
     proved = np.zeros(len(sent), np.int8)
     alone: set[int] = set()
-    for texts in columns:
-        found = parted(texts)
+    for _, found in columns:
         told = [_day(text) or (0, None, None) for text in found.days] or [(0, None, None)]
         own = np.array([each[0] for each in told], np.int8)[found.day]
         for bit, place in ((1, 1), (2, 2)):
@@ -366,7 +365,7 @@ def orders_near(columns: Sequence[Any], sent: Any) -> list[DateOrder | None]:  #
         alone.update(found.others)
     orders = [_PROVED[each] for each in proved.tolist()]
     for row in alone:
-        texts = [text for column in columns if (text := column[row].as_py())]
+        texts = [text for column, _ in columns if (text := column[row].as_py())]
         orders[row] = order_in_mail(texts, _EPOCH + int(sent[row]) * _MICROSECOND)
     return orders
 

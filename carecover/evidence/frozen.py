@@ -67,7 +67,7 @@ def _unit(body: dict[str, Any]) -> Unit:
 def _column(column: Any) -> dict[str, Any]:  # noqa: ANN401 - numpy's and Arrow's arrays
     """A packed column; the hints of printed times are told once each."""
     if isinstance(column, tuple):
-        printed, hints, kinds = column
+        printed, hints, kinds = column[:3]
         told = [[_offset(zone), order] for zone, order in kinds]
         return {"printed": printed.to_pylist(), "hints": hints.tolist(), "kinds": told}
     if isinstance(column, np.ndarray):

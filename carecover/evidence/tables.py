@@ -148,7 +148,8 @@ class _Times:
         """A batch of moments in microseconds since 1970, or of texts as printed with their hints."""
         times = cls(())
         if isinstance(moments, tuple):
-            times.printed, times.hints, times.kinds = moments
+            times.printed, times.hints, times.kinds, *known = moments
+            times._parted = known[0] if known else None
             times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64)
             return times
         times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64) if moments is None else moments.copy()

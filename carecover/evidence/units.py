@@ -130,7 +130,8 @@ class Alike:
     """Notifications by the thousand, each a unit with a key as in ``Parsed``, and the other units between them.
 
     ``columns`` are those of the table, packed: a time is int64 microseconds, or texts as printed with what is known
-    of each (zone and order, as in ``PrintedTime``). ``between`` says of each other unit how many are before it.
+    of each (zone and order, as in ``PrintedTime``), and parted where somebody has done that. ``between`` says of each
+    other unit how many are before it.
     """
 
     keys: tuple[bytes, ...]
