@@ -24,4 +24,27 @@
       panel.focus({ preventScroll: true });
     });
   }, true);
+  // The heads of what is folded are no buttons by themselves: without a pointer nobody could unfold it.
+  const FOLDED = ".carecover .jupyter-widget-Collapse-header";
+  const reachable = () => {
+    for (const head of document.querySelectorAll(`${FOLDED}:not([tabindex])`)) {
+      head.tabIndex = 0;
+      head.setAttribute("role", "button");
+    }
+  };
+  let looking = false;
+  new MutationObserver(() => {
+    if (looking) return;
+    looking = true;
+    setTimeout(() => {
+      looking = false;
+      reachable();
+    }, 300);
+  }).observe(document.body, { childList: true, subtree: true });
+  reachable();
+  document.addEventListener("keydown", (event) => {
+    if (!["Enter", " "].includes(event.key) || !(event.target instanceof Element) || !event.target.matches(FOLDED)) return;
+    event.preventDefault();
+    event.target.click();
+  }, true);
 })();
