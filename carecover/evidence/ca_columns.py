@@ -8,7 +8,7 @@ told as unsure, and whoever asked reads it with ``ca_row``: the table is the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,6 +64,16 @@ def spared(cells: dict[str, Cells]) -> None:
     if first is not None and second is not None:
         without = ~first.there | (first.begin == first.end)
         cells[_SUBJECTS[1]] = Cells(second.begin, second.end, second.there & without)
+
+
+def replaced(texts: pa.Array, which: Index, pairs: Sequence[tuple[str, str]]) -> pa.Array:
+    """Texts in which some (``which``) have the second of each pair where the first stood."""
+    some = texts.take(pa.array(which))
+    for old, new in pairs:
+        some = pc.replace_substring(some, old, new)
+    order = np.arange(len(texts))
+    order[which] = len(texts) + np.arange(len(which))
+    return pa.concat_arrays([texts, some]).take(pa.array(order))
 
 
 def columns_of(
@@ -229,7 +239,7 @@ def _hex_numbers(letters: Letters, begin: Index, end: Index) -> tuple[Index, Ind
 
 def repeated(name: str, texts: pa.Array, said: Callable[[str, str], str | None]) -> tuple[dict[str, pa.Array], Sure]:
     """Columns of ``ca_rows`` from one of ``REPEATED``: each different text is read once, by ``ca_row`` itself."""
-    encoded = texts.dictionary_encode()
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     rows = [ca_row({name: said(name, text)}, location="") for text in encoded.dictionary.to_pylist()]
     kinds = {"template": pa.string(), "template_oid": pa.string()}
     found = {
@@ -252,6 +262,8 @@ def _hex(octets: Octets) -> Sure:
     return sure
 
 
+EMPTY: Final = np.uint64(int.from_bytes(b"EMPTY", "little"))
+"""certutil's word for nothing, as a word of eight bytes."""
 _HIGHEST: Final = np.uint64(0x8080808080808080)
 _FROM_A: Final = np.uint64(0x0101010101010101 * (0x80 - ord("a")))
 _BEHIND_F: Final = np.uint64(0x0101010101010101 * (0x80 - ord("f") - 1))

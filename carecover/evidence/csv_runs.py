@@ -15,17 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from carecover.evidence import ca_columns
 from carecover.evidence.arrow import Index, Letters, Sure, digit_bits, strings
-from carecover.evidence.ca_columns import QUOTED, Cells
+from carecover.evidence.ca_columns import EMPTY, QUOTED, Cells
 
 # Longer records are for the careful way: no cell or line of a shorter one is beyond any limit.
 _MAX_RECORD: Final = 64 * 1024
 _QUOTE, _COMMA, _NEWLINE, _CR = b'",\n\r'
-_EMPTY: Final = np.uint64(int.from_bytes(b"EMPTY", "little"))
 # More words for "nothing" than any language has.
 _MAX_WORDS: Final = 8
 # A command has this word in it, without any letter that has another case beyond ASCII.
@@ -159,7 +157,7 @@ def columns_of(
     for name, place in places.items():
         begin, end = records.begin[first + place], records.end[first + place]
         word = letters.words_until(begin, end)
-        empty = (word == _EMPTY) & (end - begin == len("EMPTY"))
+        empty = (word == EMPTY) & (end - begin == len("EMPTY"))
         cells[name] = Cells(begin, end, ~empty)
         if name not in QUOTED or name in numeric:
             sure &= ~records.odd[first + place]
@@ -174,7 +172,9 @@ def columns_of(
     ca_columns.spared(cells)
     packed = {name: column.texts(letters) for name, column in cells.items()}
     for name in QUOTED & packed.keys() - numeric:
-        packed[name] = _as_meant(packed[name], records.odd[first + places[name]] & cells[name].there)
+        odd = np.flatnonzero(records.odd[first + places[name]] & cells[name].there)
+        if len(odd):
+            packed[name] = ca_columns.replaced(packed[name], odd, (('""', '"'), ("\r\n", "\n")))
     foreign = nothing - {"EMPTY"}
     if len(foreign) > _MAX_WORDS:
         sure[:] = False
@@ -184,15 +184,3 @@ def columns_of(
             sure &= ~pc.match_substring(packed[name], word_for_nothing).fill_null(False).to_numpy(zero_copy_only=False)
     found, proved = ca_columns.columns_of(packed, lambda _name, text: None if text.strip() in nothing else text)
     return found, sure & proved
-
-
-def _as_meant(texts: pa.Array, odd: Sure) -> pa.Array:
-    """Texts as the csv module gives them: of two quotes one, of CR LF the LF."""
-    which = np.flatnonzero(odd)
-    if not len(which):
-        return texts
-    some = pc.replace_substring(texts.take(pa.array(which)), '""', '"')
-    some = pc.replace_substring(some, "\r\n", "\n")
-    order = np.arange(len(texts))
-    order[which] = len(texts) + np.arange(len(which))
-    return pa.concat_arrays([texts, some]).take(pa.array(order))

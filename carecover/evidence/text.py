@@ -135,10 +135,10 @@ def _without_lone_cr(piece: bytes) -> bytes:
 
 
 class Window:
-    """A text as UTF-8 that slides by: what ``utf8_pieces`` gives, from where one is."""
+    """A text as UTF-8 that slides by: what ``utf8_pieces`` gives, none of it empty, from where one is."""
 
-    def __init__(self, data: Buffer, encoding: str, skip: int) -> None:
-        self._pieces = utf8_pieces(data, encoding, skip)
+    def __init__(self, pieces: Iterator[tuple[bytes, int]]) -> None:
+        self._pieces = pieces
         self._text = b""
         self._at = 0
         self._passed = 0
@@ -173,6 +173,16 @@ class Window:
     def skip(self, size: int) -> None:
         """Go on by so many bytes."""
         self._at += size
+
+    def text(self, size: int) -> str:
+        """About so many bytes of text, with LF line ends, and no character or line end parted; "" at the end."""
+        self.reach(min(size, 1))
+        end = min(self._at + size, len(self._text))
+        while end < len(self._text) and (0x80 <= self._text[end] < 0xC0 or self._text[end] == ord("\n")):
+            end += 1
+        part = self._text[self._at : end]
+        self._at = end
+        return part.decode("utf-8").replace("\r\n", "\n")
 
     def line(self) -> str | None:
         """The next line with its LF, or the first ``MAX_LINE_CHARS`` of a longer one; None at the end."""

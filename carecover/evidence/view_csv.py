@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from carecover.evidence import ca_columns, crl_view, csv_runs
 from carecover.evidence.arrow import Index
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
-from carecover.evidence.text import OEM, Window, encoding_of, head_text
+from carecover.evidence.text import OEM, Window, encoding_of, head_text, utf8_pieces
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Source, Unit
 from carecover.evidence.views import Extent, Table, columns_asked, is_command, restriction_of, table_of
 
@@ -32,7 +32,7 @@ from carecover.evidence.views import Extent, Table, columns_asked, is_command, r
 _LINES_BEFORE_HEADER: Final = 20
 _ENOUGH: Final = 512
 # How much text is looked at at once for rows that are read together, and how few rows are not worth it.
-_PIECE: Final = 4 * 1024 * 1024
+_PIECE: Final = 8 * 1024 * 1024
 _WORTH: Final = 8
 # The csv module's own limit for a field, 128 kB, is above every column of the CA database.
 # Extensions and attributes name no certificate by themselves; they are known to be told apart.
@@ -137,7 +137,7 @@ def _read(source: Source, progress: Callable[[int], None]) -> Iterator[Unit]:
         yield Rejected.of("line 1", "parse", reason, source.data)
         return
     encoding, skip = encoding_of(source.data)
-    text = _Lines(Window(source.data, encoding, skip))
+    text = _Lines(Window(utf8_pieces(source.data, encoding, skip)))
     restriction = None
     for _ in range(header.number + 1):
         restriction = restriction_of(next(text)) or restriction

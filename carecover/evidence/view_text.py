@@ -5,6 +5,8 @@ language, row headers and trailers are known by their structure. Values are othe
 text (a subject may hold line breaks, quotes and whole forged lines), so a row's columns are
 found as one sequence in the order of the Schema block, and a row that can be read in two
 ways is rejected, never guessed.
+
+The module is long because what ends a row, a value and a page is one matter, and told by the same few patterns.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Final
 
 from carecover.evidence import crl_view
 from carecover.evidence.ca_row import ENGLISH, NEEDED, ca_row
-from carecover.evidence.text import OEM, encoding_of, head_text, pieces
+from carecover.evidence.text import OEM, Window, encoding_of, head_text, pieces, utf8_pieces
 from carecover.evidence.units import Irrelevant, Parsed, Reader, Rejected, Row, Source, Unit
 from carecover.evidence.view_cells import NAMED, cell
 from carecover.evidence.view_runs import Run, Runs
@@ -35,10 +37,10 @@ MAX_STRUCTURE_CHARS: Final = 2_000
 # One blank line, or blanks on it, between two lines of the Schema block.
 _BLANKS_BETWEEN: Final = 8
 # How much text is looked at at once for rows that can be read together.
-_PIECE: Final = 4 * 1024 * 1024
+_PIECE: Final = 8 * 1024 * 1024
 # How far the window is refilled before a row is tried against the template in one piece.
 _AHEAD: Final = 64 * 1024
-_TRIM: Final = 8 * 1024 * 1024
+_TRIM: Final = 1024 * 1024
 
 _RULE = re.compile(r"\s*-{5,}(?:\s+-{3,}){3}\s*")
 _SCHEMA_LINE = re.compile(r"\s*(\S+)\s{2,}(\S.*?)\s{2,}(\S+)\s+(\d+)(?:\s+--\s+\S.*)?\s*")
@@ -117,35 +119,61 @@ class _Page:
 
 
 class _Text:
-    """The decoded file as a window that slides; positions are indices into ``window``."""
+    """The decoded file as a window that slides; positions are indices into ``window``.
+
+    What lies further ahead is ``bytes``, and need not be decoded.
+    """
 
     def __init__(self, source: Source, encoding: str, skip: int) -> None:
         self.moved = _pasted_indent(head_text(source.head))
-        self._pieces = _moved_back(pieces(source.data, encoding, skip), self.moved)
+        parts = utf8_pieces(source.data, encoding, skip)
+        if self.moved:
+            back = _moved_back(pieces(source.data, encoding, skip), self.moved)
+            parts = ((part.encode(), done) for part, done in back if part)
+        self._ahead = Window(parts)
         self._ended = False
         self.window = ""
         self.at = 0
         self.line_number = 1
-        self.bytes_done = 0
 
-    def _more(self) -> bool:
-        for piece, done in self._pieces:
-            self.bytes_done = done
-            if piece:
-                self.window += piece
-                return True
-        self._ended = True
-        return False
+    @property
+    def bytes_done(self) -> int:
+        """How far the file was read."""
+        return self._ahead.bytes_done
+
+    def further(self) -> bool:
+        """Make the window longer; False at the end of the file."""
+        # As much again as there is: what is joined so is not joined again and again.
+        piece = self._ahead.text(max(_AHEAD, len(self.window) - self.at))
+        self.window += piece
+        self._ended = not piece
+        return bool(piece)
+
+    def bytes(self, size: int) -> tuple[bytes, int]:
+        """So many bytes from the position on, or what is left, and the place (``pass_to``) at which they begin."""
+        begun = self.window[self.at :].encode()
+        self._ahead.reach(size)
+        return begun + self._ahead.ahead(), self._ahead.passed - len(begun)
+
+    def pass_to(self, place: int, lines: int) -> None:
+        """Move on over so many lines, to a place in bytes if it is not decoded yet."""
+        self.line_number += lines
+        if place >= self._ahead.passed:
+            self._ahead.skip(place - self._ahead.passed)
+            self.window, self.at = "", 0
+            return
+        for _ in range(lines):
+            self.at = self.window.index("\n", self.at) + 1
 
     def reach(self, at: int) -> None:
         """Make sure that the window goes to ``at``, or to the end of the file."""
         while len(self.window) < at and not self._ended:
-            self._more()
+            self.further()
 
     def line(self, at: int) -> tuple[str, int] | None:
         """The line at a position and the position of the next one; None at the end."""
         end = self.window.find("\n", at, at + MAX_LINE_CHARS)
-        while end < 0 and len(self.window) - at < MAX_LINE_CHARS and self._more():
+        while end < 0 and len(self.window) - at < MAX_LINE_CHARS and self.further():
             end = self.window.find("\n", at, at + MAX_LINE_CHARS)
         if end >= 0:
             return self.window[at:end], end + 1
@@ -167,11 +195,7 @@ class _Text:
 
     def go(self, to: int) -> None:
         """Move on; what lies behind is forgotten."""
-        self.skip(to, self.window.count("\n", self.at, to))
-
-    def skip(self, to: int, lines: int) -> None:
-        """Move on over so many lines."""
-        self.line_number += lines
+        self.line_number += self.window.count("\n", self.at, to)
         self.at = to
         if self.at > _TRIM:
             self.window = self.window[self.at :]
@@ -271,6 +295,7 @@ class _Ahead:
 
     def __init__(self) -> None:
         self._runs: Runs | None = None
+        self._place = 0
         self._columns: tuple[_Column, ...] | None = None
 
     def here(self, text: _Text, page: _Page, line: str, number: int) -> Run | None:
@@ -278,16 +303,15 @@ class _Ahead:
         if number != page.last_number + 1 or not page.plain or text.moved:
             return None
         if self._runs is None or text.line_number >= self._runs.until:
-            text.reach(text.at + _PIECE)
             head = re.match(r".*\s(?=\d+\s*:)", line)
-            ahead, self._columns = text.window[text.at :], page.columns
+            ahead, self._place = text.bytes(_PIECE)
+            self._columns = page.columns
             names = [(column.name, column.label) for column in page.columns or ()]
             self._runs = Runs(ahead, text.line_number, head[0] if head else line, names, frozenset(page.needed))
         run = self._runs.beginning(text.line_number) if self._columns == page.columns else None
         if run is None or run.first != number:
             return None
-        text.skip(text.at + run.chars, run.lines)
-        text.go(text.at)
+        text.pass_to(self._place + run.stop, run.lines)
         return run
 
 
@@ -363,6 +387,9 @@ def _row(text: _Text, page: _Page, number: int, flags: tuple[str, ...]) -> Unit:
     if page.template is not None:
         text.reach(start + _AHEAD)
         match = page.template.match(text.window, start)
+        while match is not None and match.end() == len(text.window) and text.further():
+            # What ends with the window may go on behind it.
+            match = page.template.match(text.window, start)
         if match is not None:
             text.go(match.end())
             cells = {name: cell(name, value) for name, value in zip(page.needed, match.groups(), strict=True)}
