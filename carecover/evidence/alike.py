@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parseaddr
 from functools import lru_cache
-from itertools import pairwise
+from itertools import compress, pairwise
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -136,13 +136,13 @@ class Lane:
         limit = -1 if self._wordings.looks_at_all else _MAX_BYTES
         heads, returns = self._heads, b"\r" in window
         for begin, end in pairwise(bounds):
-            match = None
+            head = match = None
             if end - begin <= limit and begin not in odd:
                 for head in heads:
                     match = head.match(window, begin, end)
                     if match is not None:
                         break
-            if match is None or not self._held(head, match, window, end, base + begin, returns=returns):
+            if head is None or match is None or not self._held(head, match, window, end, base + begin, returns=returns):
                 yield from otherwise(begin, end)
         yield from self.ready()
 
@@ -208,7 +208,8 @@ class Lane:
         match = head.match(data, 0, len(data))
         if match is None:
             return False
-        self._heads.insert(0, head)
+        # What came again first is what comes most.
+        self._heads.append(head)
         return self._held(head, match, data, len(data), start, returns=True)
 
     def _comes_again(self, form: object) -> bool:
@@ -271,15 +272,24 @@ class Lane:
                 for body in known:
                     if not left:
                         break
-                    found = body.findall(_END.join([*(texts[place] or "" for place in left), ""]))
-                    fitting = [(place, groups) for place, groups in zip(left, found, strict=True) if groups[-2]]
-                    if fitting:
-                        title.bodies.insert(0, title.bodies.pop(title.bodies.index(body)))
-                        left = [place for place, groups in zip(left, found, strict=True) if not groups[-2]]
+                    found = body.findall(_END.join([*[texts[place] or "" for place in left], ""]))
+                    fits = [groups[-2] for groups in found]
+                    if not any(fits):
+                        continue
+                    title.bodies.insert(0, title.bodies.pop(title.bodies.index(body)))
+                    places = list(compress(left, fits))
+                    cells = list(compress(found, fits))
+                    left = (
+                        []
+                        if len(places) == len(left)
+                        else [place for place, fit in zip(left, fits, strict=True) if not fit]
+                    )
                     if body.carrying:
-                        fitting = [each for each in fitting if not _carries(texts[each[0]])]
-                    if fitting:
-                        yield body, [place for place, _ in fitting], [groups for _, groups in fitting]
+                        sound = [not ("MI" in (text := texts[place] or "") and _carries(text)) for place in places]
+                        if not all(sound):
+                            places, cells = list(compress(places, sound)), list(compress(cells, sound))
+                    if places:
+                        yield body, places, cells
                 learned = self._new_bodies(title, left, texts)
                 if learned is None:
                     break
@@ -301,9 +311,9 @@ class Lane:
         return None
 
 
-def _carries(text: str | None) -> bool:
+def _carries(text: str) -> bool:
     """True where a certificate stands in a text, which the other lane must look at."""
-    return text is not None and "MI" in text and next(profiles.certificates_in(text), None) is not None
+    return next(profiles.certificates_in(text), None) is not None
 
 
 # -------------------------------------------------------------------------------------- the forms
@@ -409,7 +419,8 @@ def _new_body(each: profiles.Compiled, form: tuple[tuple[str, int | None], ...])
             lines.append(re.escape(label) + r" *(?:\?\?\?)? *")
         elif column in (*_TEXT_COLUMNS, *_NUMBER_COLUMNS, *_TIMES):
             columns.append(column)
-            lines.append(re.escape(label) + r"(.*+)")
+            # Nearly every value has one blank before it, and none behind it.
+            lines.append(re.escape(label) + r" ?(.*+)")
         else:
             lines.append(re.escape(label) + r".*+")
     # The end is found behind a text that fits; any other is passed over. Two groups more, or findall gives no tuples.
@@ -430,8 +441,11 @@ def _unfolded(value: bytes) -> bytes:
 
 def _all_unfolded(column: Sequence[bytes | None]) -> Sequence[bytes | None]:
     """Values of headers, each in one line."""
-    if b"\n" not in b"".join([value for value in column if value is not None]):
+    joined = b"".join([value for value in column if value is not None])
+    if b"\n" not in joined:
         return column
+    if b"\r" not in joined:
+        return [value if value is None else value.replace(b"\n", b"") for value in column]
     return [value if value is None else _unfolded(value) for value in column]
 
 
@@ -446,10 +460,12 @@ def _texts_of(
 ) -> list[str | None]:
     """The texts of mails that have nothing else; None for one that has, or where something about it is odd."""
     texts: list[str | None] = [None] * len(bodies)
-    alike: dict[tuple[bytes | None, bytes | None], list[int]] = {}
-    for place, form in enumerate(zip(kinds, codings, strict=True)):
+    alike: dict[tuple[bytes | None, ...], list[int]] = {}
+    for place, form in enumerate(zip(kinds, codings, dispositions, strict=True)):
         alike.setdefault(form, []).append(place)
-    for (kind, coding), places in alike.items():
+    for (kind, coding, disposition), places in alike.items():
+        if disposition is not None:
+            continue
         plan = _plan(kind, coding)
         # As in ``mail_at``: the empty lines behind a mail are the mailbox's.
         chosen = [bodies[place].rstrip(b"\r\n") for place in places]
@@ -458,8 +474,8 @@ def _texts_of(
             found = [_text_in_parts(body + b"\n", kind, coding) for body in chosen]
         else:
             found = bulk.texts(chosen, *plan)
-        for place, body, text in zip(places, chosen, found, strict=True):
-            if text and body and "\0" not in text and not text.isspace() and dispositions[place] is None:
+        for place, text in zip(places, found, strict=True):
+            if text and "\0" not in text and not text.isspace():
                 texts[place] = text
     return texts
 
@@ -595,7 +611,7 @@ def _part(body: _Body, places: list[int], cells: Sequence[tuple[str, ...]]) -> t
     wording = body.wording
     found: dict[str, list[Any]] = {}
     for name, column in zip(body.columns, zip(*cells, strict=True), strict=False):
-        found[name] = _VALUES.get(name, bulk.free_texts)([text.strip() for text in column])
+        found[name] = _VALUES.get(name, bulk.free_texts)(column)
     found["event"] = [wording.event] * len(places)
     if wording.event == "revoked":
         found["event"] = ["unrevoked" if reason == -1 else "revoked" for reason in found.get("reason", places)]

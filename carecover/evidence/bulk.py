@@ -39,16 +39,15 @@ def texts(bodies: Sequence[bytes], way: str, charset: str) -> list[str]:
         bodies = [_without_base64(body) for body in bodies]
         joined = b"\0".join(bodies)
     else:
-        joined = b"\n\0".join(bodies) + b"\n"
-        bodies = [body + b"\n" for body in bodies]
+        joined = b"\n\0".join([*bodies, b""])[:-1]
     if way == "quoted-printable":
         joined = quopri.decodestring(joined)
     text = _together(joined, len(bodies) - 1, charset)
-    if text is None:
-        if way == "quoted-printable":
-            bodies = [without_coding(body, way) for body in bodies]
-        return [normal(decoded(body, charset)) for body in bodies]
-    return normal(text).split("\0")
+    if text is not None:
+        return normal(text).split("\0")
+    if way != "base64":
+        bodies = [without_coding(body + b"\n", way) for body in bodies]
+    return [normal(decoded(body, charset)) for body in bodies]
 
 
 def _without_base64(body: bytes) -> bytes:
@@ -97,27 +96,31 @@ def printables(column: Sequence[bytes | None]) -> list[str | None]:
 
 def free_texts(column: Sequence[str]) -> list[Any]:
     """``values.given`` of each."""
-    return [text if text and text[0] not in "E?U%" else values.given(text) for text in column]
+    return [text if text and text[0] not in "E?U%" else values.given(text) for text in _stripped(column)]
 
 
 def times(column: Sequence[str]) -> list[Any]:
     """Printed times."""
-    return [text if text and text[0].isdigit() else values.given(text) for text in column]
+    return [text if text and text[0].isdigit() else values.given(text) for text in _stripped(column)]
+
+
+def _stripped(column: Sequence[str]) -> list[str]:
+    return [text.strip() for text in column]
 
 
 def by_each(check: Callable[[Any], object]) -> Callable[[Sequence[Any]], list[Any]]:
     """A check of single values, for values that come again and again."""
 
     def read(column: Sequence[Any]) -> list[Any]:
-        known = {text: _value(check, text) for text in set(column)}
-        return [known[text] for text in column]
+        known = {value: _value(check, value) for value in set(column)}
+        return [known[value] for value in column]
 
     return read
 
 
-def _value(check: Callable[[str | None], object], text: str) -> object:
+def _value(check: Callable[[Any], object], value: object) -> object:
     try:
-        return check(text)
+        return check(value.strip() if isinstance(value, str) else value)
     except ValueError:
         return ODD
 
@@ -130,7 +133,7 @@ def numbers(column: Sequence[str]) -> list[Any]:
         int(text)
         if text.isdigit() and text.isascii() and len(text) < 10 and text[0] != "0"
         else _value(values.request_id, text)
-        for text in column
+        for text in _stripped(column)
     ]
 
 
