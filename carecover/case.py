@@ -58,6 +58,7 @@ from carecover.model import (
     Role,
     SignOff,
     canonical_json,
+    nearly_the_same,
     person_key,
     sha256_hex,
     utc_text,
@@ -73,6 +74,8 @@ _SHOWN: Final = 40
 _COMMON_NAME: Final = r"(?:^|,)CN=([^,\\+]{1,200})"
 # What the journal tells of dummies.
 _ABOUT_DUMMIES: Final = ("pin", "longer", "destroyed")
+# Why somebody withdrew is told in a line.
+_WHY: Final = 500
 # One journal line stays far below journal.MAX_LINE.
 _FILES_PER_ENTRY: Final = 500
 
@@ -406,13 +409,21 @@ class Case:
         key: str | Path | None = None,
         password: str | None = None,
         digest: str | None = None,
+        different: bool = False,
+        withdraw: str | None = None,
     ) -> SignOff:
         """Sign the plan as it is now, as ``analyst`` or as ``reviewer``: two different people.
 
         ``key`` is the file of the person's own key (``carecover keygen``), ``password`` what opens it; it is written
         nowhere. Without a key the sign-off is by name only, and whatever shows it says so. ``digest`` is that of the
-        plan that the person has read: raises RefusedError where the plan is another by now.
+        plan that the person has read: raises RefusedError where the plan is another by now. ``different``: a name that
+        is nearly that of the other who signed is another person's; without it such a name is refused.
+
+        ``withdraw``, why: nothing is signed, and the person's own signature is taken back, with which the other is void
+        as well. Returns that signature.
         """
+        if withdraw is not None:
+            return self._withdraw(person_name(by), withdraw)
         if role not in ROLES:
             raise UsageError(f"'{role}' is no role: sign off as {' or '.join(ROLES)}.")
         person = person_name(by)
@@ -440,14 +451,27 @@ class Case:
                         f"{other.person} has signed this plan with this very key. Each of the two people makes a key "
                         "of their own: carecover keygen FILE"
                     )
+            alike = _alike(person, self.sign_offs(plan), different=different)
             self._renew()
             self._folder.write(custody.plan_file(plan.digest), canonical_json(plan.to_json()))
-            details: dict[str, Any] = {"digest": plan.digest, "by": person, "role": str(role)}
+            details: dict[str, Any] = {"digest": plan.digest, "by": person, "role": str(role), **alike}
             details["findings"] = _digest_of("findings", self.findings)
             now = self._clock()
             if signing is not None:
                 details |= keys.sign_details(signing, details, utc_text(now) or "", self._journal.head)
             return _sign_off(self._record("sign", details, at=now))
+
+    def _withdraw(self, person: str, why: str) -> SignOff:
+        """Void both signatures, as one of the two asks for it; raises RefusedError for anybody else."""
+        if not (why := " ".join(why.split())[:_WHY]):
+            raise UsageError("Say why the signature is withdrawn: the journal keeps it.")
+        with self._folder.locked():
+            standing = self.sign_offs(self.plan())
+            own = next((s for s in standing if person_key(s.person) == person_key(person)), None)
+            if own is None:
+                raise RefusedError(f"{person} has not signed the plan as it is now: there is nothing to withdraw.")
+            self._record("void", {"digest": own.digest, "new_digest": own.digest, "by": person, "why": why})
+        return own
 
     def sign_offs(self, plan: Plan | None = None) -> tuple[SignOff, ...]:
         """The signatures that stand under the plan as it is now; one by key counts only where it holds."""
@@ -505,6 +529,8 @@ class Case:
         look: bool = False,
         dummies: Iterable[tuple[str, bytes]] = (),
         seen: str | None = None,
+        take_out: bool = False,
+        different: bool = False,
     ) -> pd.DataFrame:
         """Check the dummies that prepare.cmd made; write revoke.cmd with their hashes, and the ZIP file anew.
 
@@ -513,7 +539,6 @@ class Case:
         are the dummies that are not used, name → SHA-256. ``ca_true``: that a dummy is a CA
         certificate was seen, and it is taken. Raises RefusedError, naming each problem, where a
         dummy may not be used; where the only one is that it ends too early, longer.cmd was written to sign it again.
-        take_out: bool = False,
 
         ``destroyed``: nothing is pinned; ``by`` says that every copy of the dummies with these
         SHA-256 is gone (``["all"]``: of all that are left over). Returns table ``dummies`` then.
@@ -521,6 +546,8 @@ class Case:
         ``look``: nothing is pinned, and ``by`` is not needed; ``dummies`` (names and bytes, as they came back) are
         put into the folder first. The table has those that are there; its attrs say how many are ``missing``, which
         files were left ``aside``, and what was ``seen``: given to a later call, it pins these very files or raises.
+        ``take_out``: those of them that are surely not the CA's are deleted from the folder. ``different`` as for
+        ``sign_off``.
         """
         if look and directory is not None:
             return self._look_at(Path(directory), dummies, take_out=take_out)
@@ -529,17 +556,18 @@ class Case:
             return self._destroyed(destroyed, person)
         if directory is None:
             raise UsageError("Name the folder of the bundle whose dummies are to be pinned.")
-        ``take_out``: those of them that are surely not the CA's are deleted from the folder.
         plan = self._signed_plan()
         place = Path(directory)
         bundles.check_bundle(place, plan)
         analyst = next(s for s in self.sign_offs(plan) if s.role == "analyst")
         if person_key(analyst.person) == person_key(person):
             raise RefusedError(f"{person} signed as analyst. Somebody else must look at the dummies: --by PERSON.")
+        alike = _alike(person, [analyst], different=different)
         bundles.check_known(place, self._exported(plan))
         acts = [e for e in self._journal.entries() if e.act in ("export", "pin", "longer")]
         bundles.check_archive(bundles.archive_of(place), {str(e.details.get("zip")) for e in acts})
         made = bundles.read_dummies(place)
+        bundles.refuse_simulated(made.items(), bundles.simulated_files(self._journal.entries()))
         before = {sha256 for e in acts if e.act == "pin" for sha256 in e.details["pins"].values()}
         pins = remediation.check_dummies(plan, made, self._derived.own, pinned=before)
         if seen not in (None, bundles.seen(pins)):
@@ -548,12 +576,12 @@ class Case:
             if longer := self._longer(plan, pins, made, self._clock()):
                 self._hand_out("longer", plan, place, longer, {"by": person})
         bundles.refuse_problems(pins, place)
-        bundles.refuse_simulated(made.items(), bundles.simulated_files(self._journal.entries()))
         bundles.refuse_ca(pins, taken=ca_true)
         left = remediation.leftovers(pins, made)
         with self._folder.locked():
             known = {p.serial: p.sha256 for p in pins if p.is_ca}
-            details = {"by": person, "pins": {p.serial: p.sha256 for p in pins}, "leftovers": left, "ca_true": known}
+            made_of = {"pins": {p.serial: p.sha256 for p in pins}, "leftovers": left, "ca_true": known}
+            details = {"by": person, **alike, **made_of}
             self._hand_out("pin", plan, place, self._pinned(plan, pins, made, left), details)
         table = bundles.pin_table(pins)
         table.attrs["leftovers"] = left
@@ -574,6 +602,9 @@ class Case:
         before = {s for e in self._acts("pin") for s in e.details["pins"].values()}
         partly = replace(plan, items=tuple(there))
         pins = remediation.check_dummies(partly, made, self._derived.own, pinned=before) if there else []
+        if take_out and (bad := {Path(pin.name).name for pin in pins if bundles.not_the_cas(pin)}):
+            bundles.take_out(place, bad)
+            return self._look_at(place, ())
         table = bundles.pin_table(pins)
         table.attrs.update(leftovers=remediation.leftovers(pins, made), seen=bundles.seen(pins), aside=aside)
         table.attrs.update(missing=len(needed) - len(there), not_the_cas=sum(map(bundles.not_the_cas, pins)))
@@ -582,9 +613,6 @@ class Case:
     def run(
         self,
         directory: str | Path,
-        if take_out and (bad := {Path(pin.name).name for pin in pins if bundles.not_the_cas(pin)}):
-            bundles.take_out(place, bad)
-            return self._look_at(place, ())
         *,
         on: str | remediation.Backend = "simulator",
         call: Sequence[str] = (),
@@ -1440,6 +1468,19 @@ def _room_for(kind: str) -> Iterator[None]:
 
 def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else "·" for c in text[:_SHOWN])
+
+
+def _alike(person: str, others: Iterable[SignOff], *, different: bool) -> dict[str, str]:
+    """What the journal keeps where a name is nearly another's; raises RefusedError where nobody said they differ."""
+    other = next((o for o in others if nearly_the_same(o.person, person)), None)
+    if other is None:
+        return {}
+    if not different:
+        raise RefusedError(
+            f"'{person}' is nearly '{other.person}', who signed as {other.role}. The second must be another person: "
+            "write your own name, or say that these are two different people: --different"
+        )
+    return {"different_from": other.person}
 
 
 def _role(text: str) -> Role:

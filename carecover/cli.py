@@ -647,16 +647,24 @@ def waive(case: Path, note: str, by: str) -> int:
 @cli.command("sign-off")
 @click.argument("case", type=_PATH)
 @click.option("--by", required=True, metavar="PERSON")
-@click.option("--as", "role", required=True, type=click.Choice(["analyst", "reviewer"]))
+@click.option("--as", "role", type=click.Choice(["analyst", "reviewer"]))
 @click.option("--key", type=_PATH, metavar="FILE", help="Your own key, made by keygen; without it, by name only.")
-def sign_off(case: Path, by: str, role: str, key: Path | None) -> int:
+@click.option("--different", is_flag=True, help="A name that is nearly the other's is another person's.")
+@click.option("--withdraw", metavar="WHY", help="Take your own signature back; the other one is void with it.")
+def sign_off(case: Path, by: str, role: str | None, key: Path | None, different: bool, withdraw: str | None) -> int:
     """Sign the plan as it is now: two different people, analyst and reviewer."""
     from carecover.remediation import explain  # noqa: PLC0415
 
     opened = _open(case)
+    if withdraw is not None:
+        taken = opened.sign_off(by=by, withdraw=withdraw)
+        click.echo(f"{taken.person} has withdrawn from plan {taken.digest}: every signature under it is void.")
+        return DONE
+    if role is None:
+        raise click.UsageError("Say as what you sign: --as analyst or --as reviewer.")
     # Asked, never an argument: arguments stand in histories and lists of processes.
     password = None if key is None else click.prompt(f"Password of {key}", hide_input=True, err=True)
-    signed = opened.sign_off(by=by, role=role, key=key, password=password)
+    signed = opened.sign_off(by=by, role=role, key=key, password=password, different=different)
     for sentence in explain(opened.plan()):
         _say(f"- {sentence}")
     how = "by name only" if signed.fingerprint is None else f"with the key {signed.fingerprint}"
@@ -710,11 +718,13 @@ def rehearse(case: Path, dummy_days: int | None) -> int:
 @click.option("--by", required=True, metavar="PERSON", help="Not the analyst who signed.")
 @click.option("--ca-true", is_flag=True, help="You saw that dummies are CA certificates, and take them.")
 @click.option("--destroyed", multiple=True, metavar="SHA256|all", help="Pin nothing: every copy of it is gone.")
-def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: tuple[str, ...]) -> int:
+@click.option("--different", is_flag=True, help="A name that is nearly the analyst's is another person's.")
+def pin(case: Path, directory: Path | None, by: str, ca_true: bool, destroyed: tuple[str, ...], different: bool) -> int:
     """Check the dummies that prepare.cmd made; writes revoke.cmd, or longer.cmd where some end too early."""
     from carecover.bundles import archive_of  # noqa: PLC0415
 
-    pins = _open(case).pin(directory, by=by, ca_true=ca_true, destroyed=[digest.lower() for digest in destroyed])
+    gone = [digest.lower() for digest in destroyed]
+    pins = _open(case).pin(directory, by=by, ca_true=ca_true, destroyed=gone, different=different)
     if destroyed or directory is None:
         _print_table(pins, ["state", "file", "sha256"], "dummies")
         return NEEDS_A_PERSON if (pins["state"] == "leftover").any() else DONE

@@ -1189,3 +1189,24 @@ class Pin:
 def person_key(name: str) -> str:
     """Two names with the same key are the same person: case, blanks and width do not count."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def nearly_the_same(one: str, other: str) -> bool:
+    """Whether two different names may be one person who mistyped: a letter or two, or words in another order.
+
+    Counted are letters put in, left out, changed, and swapped with the next: of short names one at most.
+    """
+    left, right = person_key(one), person_key(other)
+    if left == right or abs(len(left) - len(right)) > 2:
+        return False
+    if sorted(left.replace(",", " ").split()) == sorted(right.replace(",", " ").split()):
+        return True
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, letter in enumerate(left, 1):
+        before, last, row = row, before, [i]
+        for j, facing in enumerate(right, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != facing)))
+            if i > 1 and j > 1 and letter == right[j - 2] and left[i - 2] == facing:
+                row[j] = min(row[j], last[j - 2] + 1)
+    return row[-1] <= min(2, min(len(left), len(right)) // 3)

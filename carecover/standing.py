@@ -79,6 +79,8 @@ def _sign(plan: Plan | None, sign_offs: Sequence[SignOff], entries: Sequence[Ent
         told, ahead = f"{people}; {missing[0]} missing", f"have somebody else read the plan and sign it as {missing[0]}"
     elif last is not None and last.act == "void":
         told, ahead = "void: the plan was changed", "have the changed plan read and signed again by two people"
+        if "why" in last.details:
+            told, ahead = f"withdrawn by {last.details['by']}", "have the plan read and signed again by two people"
     else:
         told, ahead = "not signed", "have an analyst and a reviewer read the plan and sign it"
     return Step("sign", False, told, ahead)

@@ -20,6 +20,7 @@ from carecover.model import (
     RevocationReason,
     SerialNumber,
     canonical_json,
+    nearly_the_same,
     person_key,
     utc_text,
 )
@@ -200,3 +201,22 @@ def test_the_restore_bounds_what_was_lost() -> None:
     assert CaseFacts(failure=failure).cut == failure
     assert CaseFacts().cut is None
     assert utc_text(restored) == "2026-01-03T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Ada Analyst", "Ada Anlayst", True),
+        ("Ada Analyst", "ada analist", True),
+        ("Ada Analyst", "Analyst, Ada", True),
+        ("Rob", "Bob", True),
+        ("Ada Analyst", "Rob Reviewer", False),
+        ("Ada Analyst", "  ADA   Analyst", False),  # the same, which is asked before
+        ("Ada", "Rob", False),
+        ("A", "B", False),
+        ("", "Ada", False),
+    ],
+)
+def test_a_name_mistyped_is_nearly_the_same(one: str, other: str, alike: bool) -> None:
+    assert nearly_the_same(one, other) is alike
+    assert nearly_the_same(other, one) is alike

@@ -7,10 +7,10 @@ asked of the case, or read from its plain files, whenever a panel draws itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pandas as pd
 
@@ -20,6 +20,9 @@ from carecover.folder import CaseFolder
 from carecover.journal import Entry, Journal
 from carecover.model import ACTIONABLE_KINDS, TABLES, Plan
 from carecover.standing import Step, steps
+
+# Acts that change nothing of what a panel shows, but for that of the report.
+BESIDE: Final = frozenset({"report", "pseudonyms", "stamp", "stamp-request"})
 
 
 class Drawn(Protocol):
@@ -166,14 +169,16 @@ class Desk:
         """What changes whenever the journal grows, whoever writes it: this kernel, another tab, a command."""
         return self._state()
 
-    def since(self, state: object) -> str:
-        """Who did what after that state, in a few words; empty where nothing was done."""
+    def since(self, state: object, beside: Collection[str] = ()) -> str:
+        """Who did what after that state, in a few words; empty where nothing was done but acts ``beside``."""
         size = state[0] if isinstance(state, tuple) else 0
         if self.state == state or not size:
             return ""
         with self._journal.open("rb") as file:
             known = file.read(size).count(b"\n")
-        later = self.history[known:]
+        later = [entry for entry in self.history[known:] if entry.act not in beside]
+        if not later:
+            return ""
         people = sorted({str(entry.details["by"]) for entry in later if "by" in entry.details})
         acts = ", ".join(sorted({entry.act for entry in later}))
         return f"{acts}{' by ' + ', '.join(people) if people else ''}"

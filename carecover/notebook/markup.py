@@ -103,8 +103,12 @@ def note(sentence: str, tone: Tone = "plain") -> str:
     return block(f'<div class="cc-note {tone}">{lines}</div>', role="alert" if tone == "bad" else "status")
 
 
-def steps(known: Sequence[Step], here: str) -> str:
-    """Where the case stands, in one line of steps, and what is next; ``here`` is the step of this panel."""
+def steps(known: Sequence[Step], here: str, *, leads: bool = True) -> str:
+    """Where the case stands, in one line of steps; ``here`` is the step of this panel.
+
+    What is next is said where it is done, and of two panels of a step in the one that ``leads``: a page that says it
+    in every panel is not read.
+    """
     ahead = following(known)
     shown = []
     for step in known:
@@ -117,7 +121,8 @@ def steps(known: Sequence[Step], here: str) -> str:
         )
     sentence = "Every step is done." if ahead is None else f"<b>Next:</b> {text(ahead.ahead)}."
     line = f'<ol class="cc-steps" aria-label="where the case stands">{"".join(shown)}</ol>'
-    return block(f'{line}<p class="cc-next">{sentence}</p>')
+    told = leads and here == (known[-1] if ahead is None else ahead).name
+    return block(f'{line}<p class="cc-next">{sentence}</p>' if told else line)
 
 
 def bullets(sentences: Iterable[str]) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from carecover.errors import CarecoverError, QuestionError, RefusedError, UsageE
 from carecover.folder import CaseFolder
 from carecover.model import Plan
 from carecover.notebook import markup, presence
-from carecover.notebook.desk import Desk
+from carecover.notebook.desk import BESIDE, Desk
 from carecover.notebook.markup import Head
 from carecover.report.document import clean
 
@@ -54,7 +55,13 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     needs_case: bool = True
     """False for the panel that makes the case."""
     tells_who_else: bool = False
-    """True for the panels that say who else has the case open: one at the top, and where it matters most."""
+    """True for the panel that says who else has the case open: the one at the top."""
+    now: Callable[[], datetime] = staticmethod(lambda: datetime.now(UTC))
+    """The clock; tests bring their own."""
+    leads: bool = True
+    """False for a panel that comes before the one in which the step is done."""
+    beside: Collection[str] = BESIDE
+    """Acts of others that change nothing of what it shows."""
     step: str = ""
     """Its step between the decisions and the proof (``carecover.standing``): all of them head the panel then."""
 
@@ -115,7 +122,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         What a person is reading must not change under their eyes: they ask for it.
         """
         try:
-            changed = self.desk.since(self._drawn_at)
+            changed = self.desk.since(self._drawn_at, self.beside)
         except (CarecoverError, OSError):
             # Whatever is wrong with the journal is said where something is done with it.
             changed = ""
@@ -150,7 +157,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _steps(self) -> str:
         try:
-            return markup.steps(self.desk.steps, self.step)
+            return markup.steps(self.desk.steps, self.step, leads=self.leads)
         except (CarecoverError, OSError):
             # What stands in the way is said by the panel itself.
             return ""
@@ -158,7 +165,7 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def act(self, verb: Callable[[], str], *buttons: widgets.Button) -> None:
         """Carry out a verb and show its sentence, or that of the error; then draw every panel again."""
         try:
-            elsewhere = self.desk.since(self._drawn_at)
+            elsewhere = self.desk.since(self._drawn_at, self.beside)
         except (CarecoverError, OSError):
             # The verb itself says what is wrong with the journal.
             elsewhere = ""

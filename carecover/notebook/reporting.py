@@ -94,6 +94,8 @@ class ReportPanel(Panel):
         "What you write here is kept by the case, and stands in every later report. It may stay empty: the report then "
         "leaves room for it. Write the report again after every step that matters."
     )
+    # Another report brings other words of people.
+    beside = frozenset({"stamp", "stamp-request"})
 
     def build(self) -> Sequence[widgets.Widget]:
         self.lines = {name: entry(label) for name, label in _LINES.items()}

@@ -252,7 +252,6 @@ class CarryOutPanel(RunPanel):
     """The exported bundle, run on the simulator, on this CA, or on a CA by SSH; or carried there by hand."""
 
     title = "Run"
-    tells_who_else = True
     step = "run"
     kind = "run"
     hint = (

@@ -14,12 +14,13 @@ from carecover.case import Case
 from carecover.custody import plan_file
 from carecover.errors import CarecoverError, RefusedError, UsageError
 from carecover.journal import Entry
-from carecover.model import Plan, RevocationReason, Role, SignOff
+from carecover.model import Plan, RevocationReason, Role, SignOff, nearly_the_same
 from carecover.notebook import markup
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import FULL, WIDE, Panel, Rows, button, choice, entry, person_in
 from carecover.notebook.secret import SecretBox
 from carecover.remediation import ASSUMED, differences, duration, estimate, explain, for_ever, phases, stops_working
+from carecover.report.document import clean
 
 
 class PlanPanel(Panel):
@@ -27,6 +28,7 @@ class PlanPanel(Panel):
 
     title = "The plan"
     step = "sign"
+    leads = False
     hint = (
         "What the decisions come to. Both people read this before they sign; plan.html in the bundle says the same. "
         "Whoever wants something else decides anew above."
@@ -72,7 +74,7 @@ class PlanPanel(Panel):
     def _waive(self) -> None:
         def verb() -> str:
             self.case.waive(self.waiver.value, by=person_in(self.waived_by))
-            self.waiver.value = ""
+            self.waiver.value = self.waived_by.value = ""
             return "The waiver is part of the plan now: both people sign it."
 
         self.act(verb, self.waive)
@@ -107,7 +109,6 @@ class SignPanel(Panel):
     """The digest of the plan as it is now, and the two signatures under it."""
 
     title = "Two signatures"
-    tells_who_else = True
     step = "sign"
     hint = (
         "An analyst and a reviewer, two different people, sign the same plan, each after reading it. Compare the "
@@ -119,23 +120,31 @@ class SignPanel(Panel):
         self.by = entry("Your name")
         self.role = choice("You sign as", [(role, role) for role in get_args(Role)])
         self.key = entry(
-            "Key file", placeholder="your own key (carecover keygen); empty: by name only",
-            tooltip="A file with your own key, which lies outside the case; without one you sign by name only",
-            layout=FULL,
+            "Key file", placeholder="path of your key on the machine that runs this notebook; empty: by name only",
+            tooltip="A file with your own key on the machine that runs this notebook, outside the case", layout=FULL,
         )  # fmt: skip
+        keys = markup.block(f'<p class="cc-quiet">{_KEYS}</p>')
         self.password = SecretBox("Its password")
+        self.different = widgets.Checkbox(description="", indent=False, layout=WIDE)
+        self.on_change(self._ask_who, self.by)
         self.on_change(self._ask, self.key)
         self.read = widgets.Checkbox(
             description="I have read the plan with this digest and answer for it", indent=False, layout=WIDE
         )
         self.sign = button("Sign this plan", self._sign, main=True)
-        self.form = widgets.VBox([self.by, self.role, self.key, self.password, self.read, self.sign])
+        self.withdraw = button("Withdraw your signature", self._withdraw)
+        self.why = entry("Why", placeholder="what is wrong with the plan that you signed")
+        self.taking_back = widgets.Accordion([widgets.VBox([self.why, self.withdraw])], layout=WIDE)
+        self.taking_back.set_title(0, "Withdraw your own signature …")
+        signing = [self.role, self.key, self.password, widgets.HTML(keys), self.different, self.read, self.sign]
+        self.form = widgets.VBox(signing)
         self.shown: str | None = None
-        return [self.signed, self.form]
+        return [self.signed, self.by, self.form, self.message, self.taking_back]
 
     def show(self) -> None:
         self.shown = None
-        self.form.layout.display = "none"
+        self.form.layout.display = self.by.layout.display = self.taking_back.layout.display = "none"
+        self.others: Sequence[SignOff] = ()
         self._ask()
         self.signed.value = self._voided(None)
         plan = self.need_plan()
@@ -143,7 +152,11 @@ class SignPanel(Panel):
         self.shown = plan.digest
         missing = [role for role in get_args(Role) if role not in {s.role for s in standing}]
         self.role.options = missing
+        self.others = standing
         self.form.layout.display = None if missing else "none"
+        self.taking_back.layout.display = None if standing else "none"
+        self.by.layout.display = None
+        self._ask_who()
         lines = "".join(
             f"<dt>{s.role}</dt><dd>✓ {markup.text(s.person)}, {markup.text(s.at)} UTC, {_with(s)}</dd>"
             for s in standing
@@ -157,6 +170,16 @@ class SignPanel(Panel):
     def _ask(self) -> None:
         self.password.layout.display = None if self.key.value.strip() else "none"
 
+    def _ask_who(self) -> None:
+        """A name that is nearly the other's may be that person's, mistyped: whoever signs says which."""
+        alike = [other.person for other in self.others if nearly_the_same(other.person, self.by.value)]
+        self.different.layout.display = None if alike else "none"
+        self.different.value = False
+        if alike:
+            self.different.description = (
+                f"{clean(self.by.value, 60)} and {clean(alike[0], 60)} are two different people"
+            )
+
     def _voided(self, plan: Plan | None, standing: Sequence[SignOff] = ()) -> str:
         """What a change has done to the signatures, until somebody signs anew: when, by whom, and what is different."""
         history = self.desk.history
@@ -166,15 +189,19 @@ class SignPanel(Panel):
         old = last.details["digest"]
         names = [e.details["by"] for e in history if e.act == "sign" and e.details["digest"] == old]
         people = " and ".join(dict.fromkeys(names))
+        if "why" in last.details:
+            withdrawn = f"{last.details['by']} withdrew from plan {old[:12]}…, which {people} had signed"
+            told = [f"Void since {markup.moment(last.at)}: {withdrawn}: {last.details['why']}"]
+            return markup.note("\n".join([*told, *self._different(old, plan, withdrawn=True), _ANEW]), "bad")
         cause = _cause(history[last.number - 2])
         told = [
             f"Void since {markup.moment(last.at)}: {cause}, after {people} signed plan {old[:12]}….",
             *self._different(old, plan),
-            "The plan as it is now has to be read and signed again.",
+            _ANEW,
         ]
         return markup.note("\n".join(told), "bad")
 
-    def _different(self, old: str, plan: Plan | None) -> list[str]:
+    def _different(self, old: str, plan: Plan | None, *, withdrawn: bool = False) -> list[str]:
         """What the signed plan had otherwise; the case keeps it."""
         if plan is None:
             return []
@@ -182,9 +209,11 @@ class SignPanel(Panel):
             signed = Plan.from_json(json.loads((self.case.path / plan_file(old)).read_bytes()))
         except (OSError, ValueError, CarecoverError):
             return ["What was signed cannot be read any more: 'carecover check' says what is wrong."]
-        if signed.digest == plan.digest:
-            return ["It was changed back since: the plan is the one that was signed, but the signatures stay void."]
-        return differences(signed, plan)
+        if signed.digest != plan.digest:
+            return differences(signed, plan)
+        if withdrawn:
+            return []
+        return ["It was changed back since: the plan is the one that was signed, but the signatures stay void."]
 
     def _sign(self) -> None:
         # Taken first: whatever comes of it, it is in no box any more.
@@ -195,10 +224,16 @@ class SignPanel(Panel):
                 raise UsageError("Read the plan above, tick the box, then sign.")
             if self.shown is None:
                 raise RefusedError("There is no plan yet that could be signed.")
+            if self.different.layout.display is None and not self.different.value:
+                raise RefusedError(
+                    "That name is nearly the name of the one who has signed. The second signature must be another "
+                    "person's: mend the name, or tick the box if these are two different people."
+                )
             key = Path(self.key.value.strip()).expanduser() if self.key.value.strip() else None
             signature = self.case.sign_off(
-                by=person_in(self.by), role=self.role.value, key=key, password=password or None, digest=self.shown
-            )
+                by=person_in(self.by), role=self.role.value, key=key, password=password or None, digest=self.shown,
+                different=bool(self.different.value),
+            )  # fmt: skip
             # The next to sign is somebody else.
             self.by.value, self.key.value = "", ""
             how = "by name only" if signature.fingerprint is None else f"with the key {signature.fingerprint[:16]}…"
@@ -208,6 +243,20 @@ class SignPanel(Panel):
         # Whoever signs reads and ticks for himself, and after a change once more.
         self.read.value = False
 
+    def _withdraw(self) -> None:
+        def verb() -> str:
+            taken = self.case.sign_off(by=person_in(self.by), withdraw=self.why.value)
+            self.by.value = self.why.value = ""
+            return f"{taken.person} has withdrawn: every signature under plan {taken.digest[:12]}… is void."
+
+        self.act(verb, self.withdraw)
+
+
+_KEYS: Final = (
+    "A key is made in a terminal of this machine: <code>carecover keygen FILE</code>. Two tabs of one notebook share "
+    "this form: each of the two people signs for themselves, one after the other."
+)
+
 
 def _with(signature: SignOff) -> str:
     """What stands behind a name: a key that others know, or nothing."""
@@ -216,6 +265,7 @@ def _with(signature: SignOff) -> str:
     return f"with the key {markup.code(signature.fingerprint)}"
 
 
+_ANEW: Final = "The plan as it is now has to be read and signed again."
 _CAUSES: Final = {
     "decide": "{by} decided about {rows} of the findings",
     "waive": "{by} waived in writing ({note})",

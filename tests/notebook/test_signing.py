@@ -11,8 +11,9 @@ import pytest
 
 from carecover.case import Case
 from carecover.errors import RefusedError
+from carecover.journal import Journal
 from carecover.keys import MAX_PASSWORD, make_key
-from carecover.notebook import open_case, plan, sign
+from carecover.notebook import open_case, pin, plan, rehearse, sign, verify
 from carecover.remediation import estimate, explain, for_ever
 from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
 
@@ -158,3 +159,65 @@ def test_the_journal_says_that_it_came_from_a_notebook(decided: Case, monkeypatc
     assert "signed as analyst" in sign_as(sign(case), ANALYST, "analyst")
     acts = [json.loads(line) for line in (case.path / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [act["how"]["command"] for act in acts if act["act"] == "sign"] == ["notebook"]
+
+
+def shown_boxes(panel: Any) -> list[str]:
+    """What is to be ticked besides that the plan was read."""
+    return [] if panel.different.layout.display == "none" else [panel.different.description]
+
+
+def test_a_name_that_is_nearly_the_others_is_asked_about(decided: Case) -> None:
+    panel = sign(decided)
+    assert "signed as analyst" in sign_as(panel, ANALYST, "analyst")
+    assert panel.by.value == "", "the next to sign is somebody else"
+    assert shown_boxes(panel) == []
+    assert "mend the name, or tick the box" in sign_as(panel, "Ada Anlayst", "reviewer")
+    assert shown_boxes(panel) == [f"Ada Anlayst and {ANALYST} are two different people"]
+    assert len(decided.sign_offs()) == 1
+    put(panel.by, value=REVIEWER)
+    assert shown_boxes(panel) == [], "of another name nothing is asked"
+    put(panel.by, value="Ada Anlayst")
+    put(panel.different, value=True)
+    put(panel.read, value=True)
+    assert "signed as reviewer" in press(panel, "Sign this plan")
+    assert list(Journal(decided.path / "journal.jsonl").entries())[-1].details["different_from"] == ANALYST
+    assert decided.check() == []
+
+
+def test_who_signed_can_withdraw_and_then_no_signature_stands(signed: Case) -> None:
+    panel = sign(signed)
+    put(panel.by, value="Eve")
+    put(panel.why, value="I do not like it")
+    assert "Eve has not signed" in press(panel, "Withdraw")
+    put(panel.by, value=REVIEWER)
+    put(panel.why, value="")
+    assert "Say why" in press(panel, "Withdraw")
+    put(panel.why, value="the <b>domain controller</b> is still in use")
+    assert "has withdrawn" in press(panel, "Withdraw")
+    assert signed.sign_offs() == ()
+    shown = said(panel)
+    assert f"{REVIEWER} withdrew from plan" in shown
+    assert "&lt;b&gt;domain controller" in shown
+    assert f"withdrawn by {REVIEWER}" in shown, "in the strip of steps"
+    assert "read and signed again" in shown
+    assert "changed back" not in shown
+    with pytest.raises(RefusedError):
+        signed.batch(signed.path.parent / "bundle")
+    assert signed.check() == []
+
+
+def test_the_step_that_is_next_is_told_where_it_is_done_and_nowhere_else(signed: Case) -> None:
+    shown = {door: said(door(signed)) for door in (plan, sign, rehearse, pin, verify)}
+    assert [door for door, words in shown.items() if 'cc-next">' in words] == [rehearse]
+    assert all("cc-steps" in words for words in shown.values())
+
+
+def test_a_report_written_elsewhere_holds_up_no_act(decided: Case, tmp_path: Path) -> None:
+    panel = sign(decided)
+    decided.report(tmp_path / "report.html")
+    panel.look_around()
+    assert "has changed since" not in said(panel)
+    assert "signed as analyst" in sign_as(panel, ANALYST, "analyst")
+    decided.waive("undecided: nobody answers tonight", by=REVIEWER)
+    panel.look_around()
+    assert "has changed since" in said(panel)
