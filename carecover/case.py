@@ -349,13 +349,15 @@ class Case:
         all_of: str | None = None,
         reason: int | None = None,
         note: str | None = None,
+        takes_back: tuple[int, int] | None = None,
     ) -> remediation.Decided:
         """Record a decision about some findings, by serial number or all of a kind.
 
         ``suggested`` takes each finding's own suggestion, and leaves out those that have
-        none. Returns the new rows of table ``decisions`` and what was left out, with the
-        reason why. Raises UsageError or RefusedError before anything is written when a
-        serial, action or reason is not allowed.
+        none. ``takes_back`` names the rows of table ``decisions`` (from, up to but without) that this one takes back,
+        wholly or in part: the journal keeps that, so that whoever undoes goes on where the last stopped. Returns the
+        new rows of table ``decisions`` and what was left out, with the reason why. Raises UsageError or RefusedError
+        before anything is written when a serial, action or reason is not allowed.
         """
         person = person_name(by)
         with self._folder.locked():
@@ -377,9 +379,15 @@ class Case:
                 )
             rows = TABLES["decisions"].json_rows(made.rows)
             if rows:
-                data = self._decision_lines() + b"".join(canonical_json(row) + b"\n" for row in rows)
+                known = self._decision_lines()
+                details: dict[str, Any] = {"by": person, "action": action, "rows": len(rows)}
+                if takes_back is not None:
+                    if not 0 <= takes_back[0] < takes_back[1] <= known.count(b"\n"):
+                        raise UsageError("There are no such decisions to take back: nothing was decided.")
+                    details["takes_back"] = list(takes_back)
+                data = known + b"".join(canonical_json(row) + b"\n" for row in rows)
                 self._folder.write("decisions.jsonl", data)
-                details = {"by": person, "action": action, "rows": len(rows), "size": len(data)}
+                details["size"] = len(data)
                 self._record("decide", {**details, "sha256": sha256_hex(data)})
                 self._void_if_changed()
         return made

@@ -57,8 +57,6 @@ class Desk:
         self._panels: dict[str, Drawn] = {}
         self._kept: dict[str, Any] = {}
         self._kept_at: object = None
-        # Rows of ``decisions`` (from, to) that were taken back, or that took back.
-        self.undone: set[tuple[int, int]] = set()
 
     @classmethod
     def of(cls, case: Case) -> Desk:

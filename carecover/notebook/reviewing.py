@@ -23,6 +23,9 @@ _MAX_PIECES: Final = 200
 # Undoing gives back what stood before, one act for each different decision: more than these are not one act's undoing.
 MAX_UNDONE: Final = 50
 
+_Span = tuple[int, int]
+"""Rows of table ``decisions``: from, up to but without."""
+
 
 class ReviewPanel(Panel):
     """What is to be done about each finding, by whom, and why, in a grid for any number of rows."""
@@ -77,20 +80,30 @@ class ReviewPanel(Panel):
         return "\n".join(told), "good" if len(made.rows) else "warning"
 
     def _last_act(self) -> pd.DataFrame:
-        """The decisions of the newest act that nobody took back; empty where there is none."""
+        """The decisions of the newest act that nobody took back; empty where there is none.
+
+        The journal says what an undoing took back: so it goes on after a restart, and in another tab. What undoing
+        decided is not undone in its turn: the next goes one act further back.
+        """
         decisions = self.desk.table("decisions")
-        ends: list[tuple[int, int]] = []
+        acts: list[_Span] = []
+        given_back: dict[_Span, list[_Span]] = {}
         end = 0
-        undone = self.desk.undone
         for entry in self.desk.history:
             if entry.act == "decide":
-                ends.append((end, end + int(entry.details["rows"])))
-                end = ends[-1][1]
-        standing = [span for span in ends if span not in undone]
-        if not standing or end != len(decisions):
-            return TABLES["decisions"].empty()
-        start, stop = standing[-1]
-        return decisions.iloc[start:stop]
+                start, end = end, end + int(entry.details["rows"])
+                if "takes_back" in entry.details:
+                    taken = entry.details["takes_back"]
+                    given_back.setdefault((taken[0], taken[1]), []).append((start, end))
+                else:
+                    acts.append((start, end))
+        ids = decisions["finding_id"]
+        for start, stop in reversed(acts if end == len(decisions) else []):
+            # An undoing of several acts may have been stopped between two of them: then it is still to be done.
+            given = [ids.iloc[slice(*span)] for span in given_back.get((start, stop), [])]
+            if not given or not ids.iloc[start:stop].isin(pd.concat(given)).all():
+                return decisions.iloc[start:stop]
+        return TABLES["decisions"].empty()
 
     def _undo(self, by: str) -> Answer:
         """Give every finding of the newest act what was decided before it; these are decisions like all others."""
@@ -114,14 +127,10 @@ class ReviewPanel(Panel):
                 "once. Select the rows and decide anew."
             )
         for (action, reason, note), those in groups.items():
-            self.case.decide(action=action, serials=those, reason=reason, note=note, by=by)  # type: ignore[arg-type]
-        # What undoing decided is not undone in its turn: the next goes one act further back.
-        undone = {(start, start + len(last))}
-        at = len(decisions)
-        for those in groups.values():
-            undone.add((at, at + len(those)))
-            at += len(those)
-        self.desk.undone |= undone
+            self.case.decide(
+                action=action,  # type: ignore[arg-type] # it was decided before
+                serials=those, reason=reason, note=note, by=by, takes_back=(start, start + len(last)),
+            )  # fmt: skip
         self.desk.changed()
         return f"{len(before):,} taken back: what was decided before stands again.", "good"
 

@@ -40,6 +40,7 @@ const THEME = themeQuartz.withParams({
   spacing: 5,
   rowHeight: 30,
   headerHeight: 32,
+  cellHorizontalPadding: 8,
   wrapperBorderRadius: 4,
   borderRadius: 3,
 });
@@ -128,18 +129,18 @@ function columns(width) {
 }
 
 const definitions = (narrow) => [
-  { field: "decision", headerName: "Decision", width: narrow ? 152 : 232, cellRenderer: decision,
+  { field: "decision", headerName: "Decision", width: narrow ? 146 : 236, cellRenderer: decision,
     tooltipValueGetter: ({ data }) => data?.decision || data?.suggestion || null,
     comparator: (a, b, x, y) => (x.data.decision || `~${x.data.suggestion ?? ""}`)
       .localeCompare(y.data.decision || `~${y.data.suggestion ?? ""}`) },
   { field: "subject", headerName: "Subject", cellClass: "ccg-text",
     tooltipField: "subject", cellRenderer: subject },
-  { field: "serial", headerName: "Serial", width: 102, cellClass: "ccg-code", tooltipField: "serial",
+  { field: "serial", headerName: "Serial", width: 100, cellClass: "ccg-code", tooltipField: "serial",
     valueFormatter: ends },
-  { field: "confidence", headerName: "Confidence", width: 94,
+  { field: "confidence", headerName: "Confidence", width: 98,
     cellRenderer: ({ value }) => (value ? pill(value, CONFIDENCE[value] ?? "plain") : "") },
-  { field: "kind", headerName: "Kind", width: 112, valueFormatter: ({ value }) => spaced(value) },
-  { field: "template", headerName: "Template", width: 116, cellClass: "ccg-text", tooltipField: "template" },
+  { field: "kind", headerName: "Kind", width: 108, valueFormatter: ({ value }) => spaced(value) },
+  { field: "template", headerName: "Template", width: 120, cellClass: "ccg-text", tooltipField: "template" },
   { field: "issued", headerName: "Issued (UTC)", width: 138, cellClass: "ccg-figure" },
   { field: "ends", headerName: "Valid until", width: 138, cellClass: "ccg-figure" },
   { field: "requester", headerName: "Requester", width: 150, cellClass: "ccg-text", tooltipField: "requester" },

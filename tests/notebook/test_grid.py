@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from carecover.case import Case
+from carecover.errors import UsageError
 from carecover.folder import CaseFolder
 from carecover.notebook import decide, findings, grid
 from carecover.notebook.deciding import DecidePanel
@@ -124,6 +125,59 @@ def test_many_are_decided_by_one_act_and_undone_by_one(case: Case, browser: Brow
     browser.send(type="undo", set=browser.panel.grid._set, by=ANALYST)
     assert "no decision to take back" in browser.told
     assert set(case.table("decisions").drop_duplicates("finding_id", keep="last")["action"]) == {"undecided"}
+
+
+def test_undoing_goes_on_after_a_restart_and_in_another_tab(case: Case, browser: Browser) -> None:
+    first, other = calm(browser, 2)
+    browser.act([first, other], action="leave", note="one")
+    browser.act([first], action="revoke", reason=4, note="two")
+    browser.act([first, other], action="revoke", reason=6, note="three")
+    for stands in (["two", "one"], ["one", "one"], None):
+        # A kernel of its own, that knows nothing but the case.
+        Desk._all.clear()
+        again = Browser(ReviewPanel(Case.open(case.path)))
+        again.send(type="ready")
+        again.send(type="undo", set=again.panel.grid._set, by=ANALYST)
+        last = case.table("decisions").drop_duplicates("finding_id", keep="last").set_index("finding_id")
+        mine = last.loc[browser.panel.rows["finding_id"][[first, other]]]
+        assert (list(mine["note"]) if stands else set(mine["action"])) == (stands or {"undecided"})
+    again.send(type="undo", set=again.panel.grid._set, by=ANALYST)
+    assert "no decision to take back" in again.told
+    assert case.check() == []
+
+
+def test_an_undoing_that_was_stopped_half_way_is_finished_by_the_next(
+    case: Case, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = calm(browser, 2)
+    browser.act([first], action="leave", note="one")
+    browser.act([first, other], action="revoke", reason=6, note="two")
+    whole, calls = Case.decide, list[object]()
+
+    def stopped(*given: Any, **named: Any) -> object:
+        calls.append(named["serials"])
+        if len(calls) > 1:
+            raise OSError("No space left on device")
+        return whole(*given, **named)
+
+    monkeypatch.setattr(Case, "decide", stopped)
+    browser.send(type="undo", set=browser.panel.grid._set, by=ANALYST)
+    monkeypatch.setattr(Case, "decide", whole)
+    assert len(calls) == 2, "what stood before differs: two acts"
+    browser.panel.desk.changed()
+    browser.send(type="undo", set=browser.panel.grid._set, by=ANALYST)
+    last = case.table("decisions").drop_duplicates("finding_id", keep="last").set_index("serial")
+    serials = browser.panel.rows["serial"]
+    assert list(last.loc[[serials[first], serials[other]], "action"]) == ["leave", "undecided"]
+    assert browser.panel._last_act()["note"].tolist() == ["one"]
+
+
+def test_only_decisions_that_are_there_can_be_taken_back(case: Case) -> None:
+    serial = case.findings["serial"][0]
+    for rows in ((0, 1), (-1, 0), (1, 1)):
+        with pytest.raises(UsageError, match="no such decisions"):
+            case.decide(action="leave", serials=[serial], by=ANALYST, takes_back=rows)
+    assert case.table("decisions").empty
 
 
 def test_many_at_once_never_take_infrastructure_and_one_by_itself_may(browser: Browser) -> None:
