@@ -21,6 +21,7 @@ from carecover.notebook.panel import FULL, WIDE, Panel, Rows, button
 from carecover.proof import clock_sentence, remaining, trusted_until
 from carecover.report.document import clean
 
+_SAID_ONCE: Final = 3
 _VERDICTS: Final = ("proved", "pending", "failed", "contradicted")
 OUTCOMES: Final = (
     Head("serial", "serial number", "code"),
@@ -42,13 +43,20 @@ class Outcomes(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._counts, self._rows = widgets.HTML(), Rows(OUTCOMES, "outcomes", edge="verdict")
         self.children = [self._counts, self._rows]
 
-    def show(self, outcomes: pd.DataFrame) -> None:
-        """Show these outcomes."""
+    def show(self, outcomes: pd.DataFrame, *, simulated: bool = False) -> None:
+        """Show these outcomes; of a ``simulated`` CA nothing is proved about any other."""
         counts = [(verdict, int((outcomes["verdict"] == verdict).sum())) for verdict in _VERDICTS]
         told = " &nbsp; ".join(f"<b>{number:,}</b> {markup.badge(verdict)}" for verdict, number in counts if number)
-        self._counts.value = markup.block(f"<p>{told}</p>") if told else ""
+        if told and simulated:
+            told = f"On the simulated CA: {told}"
+        whys = outcomes.loc[outcomes["verdict"] != "proved", "why"].value_counts()
+        # Said of many it is said once, where it is read first.
+        same = {str(why): int(number) for why, number in whys.items() if number > _SAID_ONCE}
+        lines = "".join(f"<p><b>{number:,}</b> times: {markup.text(why)}</p>" for why, number in same.items())
+        self._counts.value = markup.block(f"<p>{told}</p>{lines}") if told else ""
         worst = {verdict: -rank for rank, verdict in enumerate(_VERDICTS)}
-        self._rows.show(outcomes.sort_values("verdict", key=lambda c: c.map(worst), kind="stable"))
+        rows = outcomes.sort_values("verdict", key=lambda c: c.map(worst), kind="stable")
+        self._rows.show(rows.assign(why=rows["why"].mask(rows["why"].isin(list(same)), "as said above")))
 
 
 class VerifyPanel(FilesPanel):

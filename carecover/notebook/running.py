@@ -18,7 +18,7 @@ import pandas as pd
 from carecover import errand, underway
 from carecover.backends import backend
 from carecover.case import Case
-from carecover.errors import CarecoverError, RefusedError
+from carecover.errors import CarecoverError, RefusedError, UsageError
 from carecover.journal import Entry
 from carecover.notebook import markup
 from carecover.notebook.desk import PastRun
@@ -64,10 +64,13 @@ class RunPanel(FolderPanel):
         last = self.desk.last_run(self.kind)
         self._shown = self._newest()
         self.cut.value = "" if self.busy else self._last_cut()
-        self.summary.value = "" if last is None else _summary(last, current=last.digest == self.desk.plan_digest)
+        simulated = self._on_the_simulator()
+        self.summary.value = (
+            "" if last is None else _summary(last, current=last.digest == self.desk.plan_digest, simulated=simulated)
+        )
         if last is not None and not last.directory.is_dir():
             self.summary.value += markup.note(last.output[0], "warning")
-        self.outcomes.show(last.outcomes if last else pd.DataFrame({h.name: [] for h in OUTCOMES}))
+        self.outcomes.show(last.outcomes if last else pd.DataFrame({h.name: [] for h in OUTCOMES}), simulated=simulated)
         kept = self._kept()
         if not self.busy and kept is not None:
             followed = Followed(kept, underway.OUTPUT)
@@ -142,6 +145,8 @@ class RunPanel(FolderPanel):
     def _ended(self) -> None:
         over, self._errand = self._errand, None
         followed, self._followed = self._followed, None
+        if over is not None and over.failed is None:
+            self.forget()
         self.desk.changed()
         told = self._outcome(None if followed is None else followed.place.name, None if over is None else over.failed)
         # The same twice in one panel says no more.
@@ -168,6 +173,14 @@ class RunPanel(FolderPanel):
             f"The {self.kind} ended before its end: its process is gone, and nothing of it is kept. Repeat it.",
             "bad",
         )
+
+    def forget(self) -> None:
+        """Empty the boxes that the next person fills in: what they stood for is done."""
+
+    def _on_the_simulator(self) -> bool:
+        """Whether the last of its kind was on a CA made from the evidence: no other run takes anything for granted."""
+        last = next((e for e in reversed(self.desk.history) if e.act == self.kind), None)
+        return last is not None and bool(last.details.get("assumptions"))
 
     def _newest(self) -> int:
         """Number of the newest act of this kind, its begin and its cut included; 0 where there is none."""
@@ -197,11 +210,12 @@ class RunPanel(FolderPanel):
             self.say("It was asked to stop, and says here when it has.", "warning")
 
 
-def _summary(last: PastRun, *, current: bool) -> str:
+def _summary(last: PastRun, *, current: bool, simulated: bool) -> str:
     phases = " · ".join(markup.text(phase) for phase in last.phases)
     old = "" if current else markup.note("This was another plan than the one that stands now: do it again.", "warning")
-    kept = f"plan {markup.code(last.digest[:12])}…; kept in {markup.code(last.directory)}"
-    what = f"Last time: {markup.text(markup.moment(last.at))}, {kept}."
+    kept = f"plan {markup.code(last.digest[:12])}…, kept in {markup.code(last.directory)}"
+    where = ", on a simulated CA: what is below says nothing of your CA" if simulated else ""
+    what = f"Last time: {markup.text(markup.moment(last.at))}{where}; {kept}."
     return old + markup.block(f"<p>{what}</p><p>Scripts and their exit codes: {phases}</p>")
 
 
@@ -228,7 +242,8 @@ class RehearsePanel(RunPanel):
     step = "rehearse"
     hint = (
         "Runs the very scripts of the bundle against a simulated CA that is made from the evidence. It checks the "
-        "logic against assumptions; it is not a test of your CA. Do it before signing, and as often as you like."
+        "logic against assumptions; it is not a test of your CA. It comes after the signatures and before the bundle "
+        "is carried anywhere; who wants to see the plan at work before that may rehearse as often as they like."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -282,10 +297,19 @@ class CarryOutPanel(RunPanel):
         self.show_last()
         self.need_plan()
 
+    def forget(self) -> None:
+        """Whoever runs the next call says who they are, and confirms it, again."""
+        self.by.value = self.confirm.value = ""
+
     def _choose(self) -> None:
         self.by_ssh.layout.display = None if self.where.value == _BY_SSH else "none"
         self.real.layout.display = "none" if self.where.value == _SIMULATOR else None
-        self.start.description = "Run on the simulator" if self.where.value == _SIMULATOR else "Run on the CA"
+        simulated = self.where.value == _SIMULATOR
+        # To run there harms nothing: nothing has to be confirmed.
+        self.confirm.layout.display = "none" if simulated else None
+        self.start.description = "Run on the simulator" if simulated else "Run on the CA"
+        # What a simulated CA proved stands under no other choice.
+        self.outcomes.layout.display = None if simulated or not self._on_the_simulator() else "none"
 
     def _where(self) -> dict[str, Any]:
         """Where and how, as ``errand.begin`` takes it; what is wrong with a place is said before anything is begun."""
@@ -296,6 +320,8 @@ class CarryOutPanel(RunPanel):
             Path(typed[name]).expanduser().absolute() if typed[name] else None for name in ("known_hosts", "identity")
         )
         named = self.target.value.strip() if self.where.value == _BY_SSH else "local"
+        if not named:
+            raise UsageError("Name the CA's server in the box CA by SSH: ssh://USER@HOST, or ssh://USER@HOST:PORT.")
         backend(named, known_hosts=known_hosts, identity=identity)
         given = {"known_hosts": known_hosts, "identity": identity}
         files = {name: None if place is None else str(place) for name, place in given.items()}
@@ -305,7 +331,7 @@ class CarryOutPanel(RunPanel):
     def _start(self) -> None:
         def verb() -> str:
             expected = self.case.plan().ca_name
-            if self.confirm.value.strip() != expected:
+            if self.where.value != _SIMULATOR and self.confirm.value.strip() != expected:
                 raise RefusedError(f"Type the name of the CA, exactly, to confirm: {expected}")
             self.begin({"directory": str(self.place.absolute()), **self._where()})
             return "It has begun: what the scripts say comes below."

@@ -120,9 +120,10 @@ def test_a_run_outlives_the_kernel_is_cancelled_and_resumed(
     dark.panel("Run").picture(album / "run-ended-dark-narrow.png")
 
     again = dark.panel("Run")
+    again.choose("Where", "this machine, which is the CA")
     again.put("CA name", "another CA")
-    again.press("Run on the simulator", until=re.compile("Type the name of the CA"))
-    again.put("CA name", case.plan().ca_name)
+    again.press("Run on the CA", until=re.compile("Type the name of the CA"))
+    again.choose("Where", "the simulator")
     again.press("Run on the simulator", until="The run is being started.")
     dark.restart()
     dark.run_all()
@@ -130,7 +131,7 @@ def test_a_run_outlives_the_kernel_is_cancelled_and_resumed(
     rehearsing = dark.panel("Rehearse")
     # What the kernel began that is gone now may still be on its way.
     while rehearsing.press("Rehearse", until=re.compile("It has begun|one at a time")) != (
-        "It has begun: below is what the scripts say."
+        "It has begun: what the scripts say comes below."
     ):
         pass
     rehearsing.says(_DONE)

@@ -5,25 +5,34 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from carecover import ocsp_client
 from carecover.case import Case
 from carecover.notebook import batch, verify
+from carecover.simulator import Incident, SimulatedCA, SimulatedHost
 from tests.notebook.conftest import press, put, said
 
 ASK = "Ask the responder"
 URL = "http://127.0.0.1:1/ocsp"
 
 
-def test_what_came_back_is_judged_row_by_row_and_the_clock_is_read(signed: Case) -> None:
+def test_what_came_back_is_judged_row_by_row_and_the_clock_is_read(
+    signed: Case, incident: tuple[Incident, Path]
+) -> None:
     panel = verify(signed)
     assert "Until when clients may believe" in said(panel)
     assert re.search(r"as of \d{4}-\d\d-\d\d \d\d:\d\d UTC", panel.clock.value), "the moment at which it was read"
     assert panel.fetched.options, "the places that certificates name are proposed"
     press(batch(signed), "Export")
-    run = signed.run(batch(signed).folder.value)
+    folder = batch(signed).folder.value
+    simulated = signed.run(folder)
+    panel.refresh()
+    put(panel.paths, value=str(simulated.directory))
+    assert "It says nothing of your CA" in press(panel, "Verify")
+    run = signed.run(folder, on=SimulatedHost(SimulatedCA.from_state(incident[0].restored)))
     panel.refresh()
     put(panel.paths, value=str(run.directory))
     message = press(panel, "Verify")
@@ -106,3 +115,12 @@ def test_what_to_ask_can_be_carried_to_another_machine(signed: Case) -> None:
     asked = [line for line in lines if line.startswith("openssl ocsp ")]
     assert [shlex.split(line)[-1] for line in asked] == [f"{item.serial}.ors" for item in signed.plan().items]
     assert len(lines) == len(asked) + 3
+
+
+def test_what_is_said_of_every_decision_is_said_once(signed: Case, tmp_path: Path) -> None:
+    (tmp_path / "view.txt").write_bytes(b"nothing")
+    signed.verify([tmp_path / "view.txt"])
+    shown = said(verify(signed))
+    (why,) = signed.table("outcomes")["why"].unique()
+    assert shown.count(why.split("key", 1)[1]) == 1
+    assert shown.count("as said above") == len(signed.table("outcomes"))

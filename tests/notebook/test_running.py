@@ -46,11 +46,13 @@ def test_a_run_on_a_real_ca_asks_who_and_where(signed: Case, tmp_path: Path) -> 
     press(batch(signed), "Export")
     panel = run(signed)
     assert [panel.by_ssh.layout.display, panel.real.layout.display] == ["none", "none"]
-    put(panel.confirm, value=signed.plan().ca_name)
+    assert panel.confirm.layout.display == "none", "a simulated CA needs no confirming"
     put(panel.where, index=1)
+    assert "Type the name of the CA" in press(panel, "Run")
+    put(panel.confirm, value=signed.plan().ca_name)
     assert [panel.by_ssh.layout.display, panel.real.layout.display] == [None, None]
     assert panel.start.description == "Run on the CA"
-    assert "no place to run a bundle" in press(panel, "Run")
+    assert "Name the CA&#x27;s server in the box CA by SSH" in press(panel, "Run")
     (tmp_path / "server").mkdir()
     with Server.begin(tmp_path / "server") as server:
         put(panel.target, value=str(server.target))
@@ -66,6 +68,8 @@ def test_a_run_on_a_real_ca_asks_who_and_where(signed: Case, tmp_path: Path) -> 
         assert "&lt;b&gt;" in panel.output.still()
     put(panel.where, index=2)
     assert panel.by_ssh.layout.display == "none"
+    assert panel.by.value == panel.confirm.value == "", "the next call is confirmed anew"
+    put(panel.confirm, value=signed.plan().ca_name)
     if sys.platform != "win32":
         assert "runs no Windows" in press(panel, "Run")
 
@@ -147,3 +151,15 @@ def test_a_file_that_grows_is_shown_line_by_line_and_never_whole(tmp_path: Path)
     assert followed.total == 5001
     assert len(followed.lines[-1]) < 520
     assert "\x1b" not in followed.lines[-1]
+
+
+def test_what_a_simulated_ca_proved_stands_under_no_other(signed: Case) -> None:
+    press(batch(signed), "Export")
+    panel = run(signed)
+    assert "decisions are proved" in press(panel, "Run on the simulator")
+    shown = said(panel)
+    assert "On the simulated CA:" in shown
+    assert "what is below says nothing of your CA" in shown
+    assert panel.outcomes.layout.display is None
+    put(panel.where, index=1)
+    assert panel.outcomes.layout.display == "none"
