@@ -20,6 +20,8 @@ from carecover.model import TABLES, Column, DateOrder, TableSchema
 
 # Rows that are kept as Python objects before they are packed: some 40 MB of the widest table.
 _BATCH: Final = 16_384
+# Printed times that are read together.
+_TOGETHER: Final = 128 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _Hint: TypeAlias = tuple[timezone | None, DateOrder | None]
@@ -35,6 +37,7 @@ class TableBuilder:
         self._schema: TableSchema = TABLES[name]
         self._rows: list[Row] = []
         self._batches: list[dict[str, Any]] = []
+        self._times: dict[str, list[_Times]] = {c.name: [] for c in self._schema.columns if c.kind == "time"}
 
     def add(self, row: Row) -> None:
         """Add one row; a column that the schema does not have is a fault of the reader (KeyError)."""
@@ -90,14 +93,20 @@ class TableBuilder:
 
     def see_dates(self, dates: DateReader) -> None:
         """Show every printed time to the reader of dates."""
-        self._pack()
-        for batch in self._batches:
-            for column in self._schema.columns:
-                if column.kind == "time":
-                    dates.see_all(batch[column.name].printed, batch[column.name].parted)
+        for name in self._times:
+            for part in self._joined(name):
+                dates.see_all(part.printed, part.parted)
+
+    def _joined(self, name: str) -> list[_Times]:
+        """The batches of a time column, small ones made one: a shape or a day is looked at once in each."""
+        self.pack()
+        parts = [batch.pop(name) for batch in self._batches if name in batch]
+        self._times[name] += _Times.joined(parts)
+        return self._times[name]
 
     def frame(self, dates: DateReader) -> pd.DataFrame:
         """The table; printed times are read, and what is odd about them is added to ``flags``."""
+        self.pack()
         length = sum(len(batch[self._schema.columns[0].name]) for batch in self._batches)
         flags: list[list[str]] | None = None
         if any(column.name == "flags" for column in self._schema.columns):
@@ -112,11 +121,11 @@ class TableBuilder:
         return pd.DataFrame(series, columns=names, index=pd.RangeIndex(length))
 
     def _column(self, column: Column, dates: DateReader, flags: list[list[str]] | None) -> Any:  # noqa: ANN401 - pandas and Arrow types have no common name
+        if column.kind == "time":
+            return _times(self._joined(column.name), dates, flags)
         parts = [batch[column.name] for batch in self._batches]
         if column.kind in ("list", "bytes"):
             return pd.Series([cell for part in parts for cell in part], dtype=object)
-        if column.kind == "time":
-            return _times(parts, dates, flags)
         chunks = pa.chunked_array(parts, type=_ARROW[column.kind])
         if column.kind == "text":
             return pd.Series(pd.array(chunks, dtype=pd.StringDtype("pyarrow")))
@@ -155,6 +164,34 @@ class _Times:
         times.moments = np.full(length, _NOT_A_TIME, dtype=np.int64) if moments is None else moments.copy()
         times.printed = pa.nulls(length, pa.string())
         times.hints, times.kinds = np.zeros(length, dtype=np.int64), [_NO_HINT]
+        return times
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Times]) -> list[_Times]:
+        """The same rows in as few batches as are not parted yet."""
+        found: list[_Times] = []
+        waiting: list[_Times] = []
+        rows = 0
+        for part in [*parts, None]:
+            if waiting and (part is None or part._parted is not None or rows >= _TOGETHER):
+                found.append(waiting[0] if len(waiting) == 1 else cls._of_all(waiting))
+                waiting, rows = [], 0
+            if part is not None:
+                (waiting if part._parted is None else found).append(part)
+                rows += len(part)
+        return found
+
+    @classmethod
+    def _of_all(cls, parts: Sequence[_Times]) -> _Times:
+        times = cls(())
+        numbers: dict[_Hint, int] = {}
+        hints = []
+        for part in parts:
+            known = np.array([numbers.setdefault(kind, len(numbers)) for kind in part.kinds], dtype=np.int64)
+            hints.append(known[part.hints])
+        times.moments = np.concatenate([part.moments for part in parts])
+        times.printed = pa.concat_arrays([part.printed for part in parts])
+        times.hints, times.kinds = np.concatenate(hints), list(numbers)
         return times
 
     @property
