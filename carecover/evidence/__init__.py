@@ -21,7 +21,7 @@ from carecover.evidence.units import Context, RangeStore
 from carecover.evidence.usage import profile_rows
 from carecover.evidence.wording import Profile, Wording
 
-READER_VERSION = "25"
+READER_VERSION = "26"
 """Part of every cache key: to be raised whenever a reader would give other rows for the same bytes."""
 
 __all__ = [

@@ -238,7 +238,10 @@ def _reader_of(source: Source) -> Reader | None:
     return next((reader for reader in READERS if reader.recognises(source)), None)
 
 
-def _untold(source: Source) -> Rejected:
+def _untold(source: Source) -> Unit:
+    """What becomes of a file that nobody reads: a holiday's picture is none of our business, all else is looked at."""
+    if other.is_no_evidence(source):
+        return Irrelevant()
     if not source.size:
         return Rejected.of("byte 0", "detect", "The file is empty.", source.data)
     reason = other.what_it_is(source) or (

@@ -1,4 +1,4 @@
-"""Files that carecover knows and does not read: what they are, and what to hand in instead."""
+"""Files that carecover does not read: what they are, and what to hand in instead; or that they are no evidence."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x78\x9f\x3e\x22", "a winmail.dat (TNEF). Save the mail as .eml"),
     (b"regf", "a registry hive"),
 )
+# Pictures and sound, each with how a whole one ends: what follows its end may be anything.
+_PICTURES: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
+    (b"\xff\xd8\xff", b"\xff\xd9"),
+    (b"GIF8", b";"),
+)
+# A longer text is no note.
+_NOTE_BYTES: Final = 16 * 1024
+# What a certificate, a view, a list, a mail or a serial number in any form would show.
+_LIKE_EVIDENCE: Final = re.compile(
+    r"[0-9A-Za-z+/=]{32}|(?:[0-9A-Fa-f][ :.\-]?){10}|-----|CN=|:\\|://|@|certutil|serial|seri[ea]n|request|anforder"
+    r"|certifi[ck]|zertifi|thumbprint|revo[ck]|\bCRLs?\b|\bCAs?\b"
+    r"|(?m:^\s*(?:from|to|cc|date|subject|received|message-id|von|an|datum|betreff|de|objet|row)\b[^\n:]{0,20}:)",
+    re.IGNORECASE,
+)
 # Blanks only, no line ends, before a word: the head may be 256 kB of empty lines.
 _STATUS = re.compile(r"(?im)^certutil:[ \t]*\S")
 _VERB = re.compile(r"(?im)^certutil:[ \t]*(-[a-z]{2,20})\b", re.ASCII)
@@ -29,6 +44,24 @@ _FAILED = re.compile(r"\b0x[89a-f][0-9a-f]{7}\b", re.IGNORECASE)
 def is_container(source: Source) -> bool:
     """True for archives and the like: what they hold in clear (a stored mail, say) is not the file's own content."""
     return source.head.startswith(tuple(magic for magic, _ in _MAGIC))
+
+
+def is_no_evidence(source: Source) -> bool:
+    """True for a whole picture, and for a short note in which nothing looks like a mail, certificate, list or view.
+
+    Anything else that nobody reads may be evidence that was damaged: somebody has to look at it.
+    """
+    data = bytes(source.data[-64:])
+    if any(source.head.startswith(begin) and data.rstrip(b"\0\r\n").endswith(end) for begin, end in _PICTURES):
+        return True
+    if not 0 < source.size <= _NOTE_BYTES:
+        return False
+    try:
+        text = bytes(source.data).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    plain = all(c.isprintable() or c in "\t\r\n" for c in text)
+    return plain and not _LIKE_EVIDENCE.search(text)
 
 
 def what_it_is(source: Source) -> str | None:

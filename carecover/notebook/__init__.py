@@ -14,7 +14,6 @@ from carecover.notebook.exploring import (
     add_evidence,
     baseline,
     coverage,
-    facts,
     findings,
     first_steps,
     open_case,
@@ -27,6 +26,7 @@ from carecover.notebook.proving import verify
 from carecover.notebook.reporting import report
 from carecover.notebook.running import rehearse, run
 from carecover.notebook.signing import plan, sign
+from carecover.notebook.stating import facts
 from carecover.report import use_offline_renderer
 
 __all__ = [

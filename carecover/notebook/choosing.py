@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import ipywidgets as widgets
@@ -292,12 +293,25 @@ def piece(desk: Desk, place: str) -> str:
         files = desk.table("evidence")
         file = next(iter(files[files["evidence_id"] == evidence_id].to_dict("records")), {})
         read = next(_read_there(desk, evidence_id, location), {})
-        found = excerpt(desk.original(evidence_id), location)
+        kept = desk.original(evidence_id)
+        found = excerpt(kept, location)
     except CarecoverError as error:
         return markup.note(str(error), "warning")
     shown = [(name, value) for name, value in read.items() if name not in ("evidence_id", "location")]
-    source = [(what, location), ("file", file.get("path")), ("SHA-256", file.get("sha256"))]
+    # What the browser handed over lay in a folder that is gone; the case has its own copy.
+    name = Path(str(file.get("path", ""))).name
+    source = [
+        ("evidence", evidence_id), (what, location), ("file", name), ("its copy in the case", _inside(desk, kept)),
+        ("SHA-256", file.get("sha256")),
+    ]  # fmt: skip
     return markup.terms(source) + _as_it_stands(found) + markup.folded("What carecover read there", markup.terms(shown))
+
+
+def _inside(desk: Desk, place: Path) -> str:
+    """A file of the case by its way from the case's folder."""
+    folder = desk.case.path.resolve()
+    resolved = place.resolve()
+    return resolved.relative_to(folder).as_posix() if resolved.is_relative_to(folder) else str(place)
 
 
 def _as_it_stands(found: Excerpt | None) -> str:

@@ -1,4 +1,4 @@
-"""The panels of 1-explore: the case, what to do first, its facts, its evidence, and what is wrong with the CA."""
+"""The panels of 1-explore: the case, what to do first, its evidence, and what is wrong with the CA."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import ipywidgets as widgets
 import pandas as pd
 from IPython.display import Javascript, display
 
 from carecover.case import Case
-from carecover.errors import FactError, QuestionError, UsageError
-from carecover.facts import LABELS
+from carecover.errors import QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.journal import Journal
-from carecover.model import CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
+from carecover.model import ACTIONABLE_KINDS, CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
 from carecover.notebook import grid, markup, presence
 from carecover.notebook.choosing import EvidenceView, FindingList, details, spaced
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.grid import ReviewGrid
 from carecover.notebook.markup import Head
-from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, paths_of, person_in
+from carecover.notebook.panel import WIDE, Advance, Careful, Panel, Rows, button, choice, entry, paths_of, person_in
 from carecover.notebook.picture import Picture
 from carecover.notebook.reviewing import known
+from carecover.notebook.telling import in_panels
 from carecover.report.document import cell, clean
 
 CASE_VARIABLE: Final = "CARECOVER_CASE"
@@ -94,13 +93,20 @@ class OpenPanel(Panel):
             for name, done, told in steps
         )
         ahead = f"Next: {following}." if following else "Every step is done."
+        if self.case.facts == CaseFacts() and following == _FIRST:
+            ahead = f"Next: fill in the facts as far as they are known, then {following}."
         where = f'<p>{markup.code(self.case.path)}</p><ul class="cc-progress" aria-label="steps">{rows}</ul>'
         self.steps.value = markup.block(f"{where}<p><b>{ahead}</b></p>")
 
     def _make(self) -> None:
         def verb() -> str:
             Case.create(self.case.path, **({"ca": self.ca.value} if self.ca.value.strip() else {}))
-            return f"The case was made in {self.case.path}. Now fill in the facts."
+            if not self.ca.value.strip():
+                return Careful(
+                    f"The case was made in {self.case.path}, without the name of the CA: write it into the facts, or "
+                    "hand in the CA's certificate, which tells it."
+                )
+            return f"The case of {self.ca.value.strip()} was made in {self.case.path}."
 
         self.act(verb, self.make)
 
@@ -109,7 +115,7 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     """Each step of the whole job: its name, whether it is done, and what is known of it."""
     desk = panel.desk
     files = desk.table("evidence")
-    steps = [("add evidence", len(files) > 0, f"{len(files):,} files")]
+    steps = [(_FIRST, len(files) > 0, f"{len(files):,} files")]
     try:
         decided = desk.decided
         baseline = f"{len(desk.table('ca_rows')):,} rows of the restored database"
@@ -118,7 +124,7 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     steps.append(("have a baseline", len(desk.table("ca_rows")) > 0, baseline))
     done = int((decided["action"].notna() & (decided["action"] != "undecided")).sum())
     complete = 0 < len(decided) == done
-    steps.append(("decide about every finding", complete, f"{done:,} of {len(decided):,} findings"))
+    steps.append(("decide about every finding", complete, f"{done:,} of {len(decided):,} that can be acted on"))
     digest = desk.plan_digest
     signed = len(desk.case.sign_offs(desk.plan)) if digest else 0
     steps.append(("have the plan signed by two people", signed == 2, f"{signed} of 2 signatures"))
@@ -133,6 +139,7 @@ def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
     return steps
 
 
+_FIRST: Final = "add evidence"
 _NAMES: Final[Mapping[str, str]] = {
     "rehearse": "rehearse it",
     "export": "export the bundle",
@@ -165,7 +172,7 @@ class FirstStepsPanel(Panel):
         )
         order = {word: number for number, word in enumerate(_URGENCY)}
         rank = steps["when"].map(order).fillna(len(order))
-        shown = steps.loc[rank.sort_values(kind="stable").index]
+        shown = _in_panels(steps.loc[rank.sort_values(kind="stable").index], "step", "why")
         self.steps.show(shown.assign(when=shown["when"].str.replace("_", " ")))
         if not len(steps):
             self.stop.value = markup.note(
@@ -173,98 +180,24 @@ class FirstStepsPanel(Panel):
             )
 
 
+def _in_panels(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows with the sentences of these columns as a panel says them."""
+    return rows.assign(**{name: rows[name].map(in_panels, na_action="ignore") for name in columns})
+
+
 _URGENCY: Final = ("stop", "before_start", "now", "later")
 
 
-# --------------------------------------------------------------------------------- facts
-
-
-_FACTS: Final[Mapping[str, tuple[str, str]]] = {
-    "ca": ("Corp Issuing CA 1", "The CA's common name, as in its certificate"),
-    "config": (r"SERVER\Corp Issuing CA 1", r"HOST\CA name, as certutil -config takes it"),
-    "time_zone": ("Europe/Berlin", "Time zone of the CA server (IANA name)"),
-    "backup": ("2026-11-20 22:00", "When the backup was made that was restored"),
-    "failure": ("2026-11-23 03:10", "When the CA was lost"),
-    "restored": ("2026-11-23 09:40", "When the restored CA first ran"),
-}
-# No option may stand for None: a list box shows nothing then.
-_BY_EVIDENCE: Final = ""
-_DATE_ORDERS: Final = (
-    ("as the evidence tells", _BY_EVIDENCE), ("day, month, year", "dmy"), ("month, day, year", "mdy"),
-    ("year, month, day", "ymd"),
-)  # fmt: skip
-_TIMES: Final = ("backup", "failure", "restored")
-
-
-class FactsPanel(Panel):
-    """What people know about the incident; everything may be unknown."""
-
-    title = "The facts"
-    hint = (
-        "What you know, as exactly as you know it; leave empty what nobody knows. Times are those of the time zone, "
-        "unless they say otherwise (2026-11-23 04:30+01:00)."
-    )
-
-    def build(self) -> Sequence[widgets.Widget]:
-        self.fields = {
-            name: entry(LABELS[name], placeholder=f"e.g. {like}", tooltip=tip) for name, (like, tip) in _FACTS.items()
-        }
-        self.date_order = choice(LABELS["date_order"], _DATE_ORDERS)
-        self.key_exposed = choice(LABELS["key_exposed"], [(word, word) for word in ("unknown", "no", "yes")],
-                                  tooltip="May somebody else have the CA's private key?")  # fmt: skip
-        self.save = button("Save the facts", self._save, main=True)
-        self.boxes = {**self.fields, "date_order": self.date_order, "key_exposed": self.key_exposed}
-        # What was drawn last: a box that holds something else was touched, and is the person's until it is saved.
-        self._drawn = {name: box.value for name, box in self.boxes.items()}
-        return [*self.boxes.values(), self.save]
-
-    def show(self) -> None:
-        known = _shown(self.case.facts)
-        for name, box in self.boxes.items():
-            if box.value == self._drawn[name]:
-                box.value = known[name]
-        self._drawn = known
-
-    def _save(self) -> None:
-        def verb() -> str:
-            typed = {name: box.value.strip() for name, box in self.boxes.items()}
-            wrong: tuple[str, ...] = ()
-            try:
-                self._write(typed)
-                # What was said stands in the case now: it is drawn as the case tells it.
-                self._drawn = {name: box.value for name, box in self.boxes.items()}
-            except FactError as error:
-                wrong = error.facts
-                raise
-            finally:
-                for name, box in self.boxes.items():
-                    (box.add_class if name in wrong else box.remove_class)("cc-wrong")
-            return "Saved."
-
-        self.act(verb, self.save)
-
-    def _write(self, typed: Mapping[str, str]) -> None:
-        """Change what was typed and is not known yet; raises FactError for what is none."""
-        known = _shown(self.case.facts)
-        if emptied := [name for name in typed if known[name] and not typed[name]]:
-            was = ", ".join(f"{LABELS[name]} (it is {known[name]})" for name in emptied)
-            raise FactError(f"{was}: a fact can be corrected, but not emptied again.", *emptied)
-        changes: dict[str, Any] = {name: said for name, said in typed.items() if said and said != known[name]}
-        Case.create(self.case.path, **changes)
-
-
-def _shown(facts: CaseFacts) -> dict[str, str]:
-    """The facts as they are typed: times in the case's zone, with its offset."""
-    zone = ZoneInfo(facts.time_zone or "UTC")
-    shown: dict[str, Any] = {name: getattr(facts, name) or "" for name in (*_FACTS, "date_order", "key_exposed")}
-    for name in _TIMES:
-        if shown[name]:
-            local = shown[name].astimezone(zone)
-            shown[name] = local.isoformat(sep=" ", timespec="seconds" if local.second else "minutes")
-    return shown
-
-
 # ------------------------------------------------------------------------------- evidence
+
+
+# The evidence room's words for where it failed.
+_STAGES: Final[Mapping[str, str]] = {
+    "open": "opening it", "detect": "telling what it is", "split": "taking it apart", "parse": "reading it",
+    "validate": "checking it",
+}  # fmt: skip
+_WHOLE_FILE: Final = "byte 0"
+_MOST_NAMED: Final = 6
 
 
 class FilesPanel(Panel):
@@ -330,31 +263,50 @@ class EvidencePanel(FilesPanel):
         self.rejects = Rows(
             [
                 Head("evidence_id", "ID", "code"),
+                Head("file", "file"),
                 Head("location", "where"),
-                Head("stage", "stage"),
+                Head("stage", "failed at"),
                 Head("reason", "why"),
             ],
             "units that could not be used",
         )
-        return [self.accounting, self.rejects_title, self.rejects]
+        self.foreign = widgets.HTML()
+        return [self.accounting, self.foreign, self.rejects_title, self.rejects]
 
     def show(self) -> None:
         files, accounting, rejects = (self.desk.table(n) for n in ("evidence", "accounting", "rejects"))
         sums = accounting.groupby("evidence_id", sort=False).sum(numeric_only=True).reset_index()
         files = files.assign(file=[Path(p).name for p in files["path"]], kind=files["kind"].map(spaced))
-        self.accounting.show(files.merge(sums, on="evidence_id", how="left"))
-        self.rejects.show(rejects)
+        shown = files.merge(sums, on="evidence_id", how="left")
+        self.accounting.show(shown)
+        other = list(shown.loc[(shown["kind"] == "unknown") & (shown["irrelevant"] == shown["units"]), "file"])
+        named = ", ".join(markup.text(name) for name in other[:_MOST_NAMED])
+        more = f" and {len(other) - _MOST_NAMED:,} more" if len(other) > _MOST_NAMED else ""
+        told = f'<p class="cc-quiet">Nothing that carecover reads: {named}{more}. That does no harm.</p>'
+        self.foreign.value = markup.block(told) if other else ""
+        names = dict(zip(files["evidence_id"], files["file"], strict=True))
+        self.rejects.show(
+            rejects.assign(
+                file=rejects["evidence_id"].map(names),
+                location=rejects["location"].replace(_WHOLE_FILE, "the whole file"),
+                stage=rejects["stage"].map(lambda stage: _STAGES.get(stage, stage)),
+            )
+        )
         told = "<h4>What could not be used</h4><p>Each may hold evidence: look at it, or hand in another copy.</p>"
         self.rejects_title.value = markup.block(told) if len(rejects) else ""
 
     def take(self, paths: Sequence[Path]) -> str:
         new = self.case.add(paths, progress=self.advance)
         sums = {name: int(new[name].sum()) for name in ("units", "parsed", "irrelevant", "duplicate", "rejected")}
-        return (
-            f"Files added: {len(new):,}. Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were "
-            f"read, {sums['irrelevant']:,} are not relevant, {sums['duplicate']:,} were seen before and "
-            f"{sums['rejected']:,} could not be used."
+        again = int(((new["duplicate"] == new["units"]) & (new["units"] > 0)).sum())
+        told = f"Files added: {len(new) - again:,}."
+        if again:
+            told += f" Files of which everything was seen before: {again:,}."
+        told += (
+            f" Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were read, {sums['irrelevant']:,} "
+            f"are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} could not be used."
         )
+        return told if sums["parsed"] and not sums["rejected"] else Careful(told)
 
 
 @contextmanager
@@ -492,7 +444,7 @@ class CoveragePanel(Panel):
         order = {"gap": 0, "unknown": 1, "good": 2}
         coverage = self.desk.table("coverage")
         rank = coverage["verdict"].map(order).mask(coverage["aspect"] == "verdict", -1)
-        self.aspects.show(coverage.iloc[rank.argsort(kind="stable")])
+        self.aspects.show(_in_panels(coverage.iloc[rank.argsort(kind="stable")], "why"))
 
 
 class FindingsPanel(Panel):
@@ -519,7 +471,12 @@ class FindingsPanel(Panel):
             "Nothing was found that the restored CA is wrong about. See the coverage above for what that is worth."
         )
         summary = markup.table(_by_kind(findings), heads, caption="findings by kind")
-        self.counts.value = summary if len(findings) else nothing
+        actionable = int(findings["kind"].isin(ACTIONABLE_KINDS).sum())
+        told = (
+            f"<p>{len(findings):,} findings. {actionable:,} of them can be acted on, in 2-revoke-and-publish; the "
+            "others are to be looked at.</p>"
+        )
+        self.counts.value = summary + markup.block(told) if len(findings) else nothing
         self.show_list(findings.merge(last, on="finding_id", how="left"))
 
     def show_list(self, rows: pd.DataFrame) -> None:
@@ -564,11 +521,6 @@ def _by_kind(findings: pd.DataFrame) -> pd.DataFrame:
 def first_steps(case: Case) -> Panel:
     """What has to be done first, by what the evidence shows."""
     return FirstStepsPanel(case)
-
-
-def facts(case: Case) -> Panel:
-    """The facts of the incident, to fill in."""
-    return FactsPanel(case)
 
 
 def add_evidence(case: Case) -> Panel:

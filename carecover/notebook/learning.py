@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import ipywidgets as widgets
 import pandas as pd
@@ -14,6 +15,9 @@ from carecover.notebook.choosing import spaced
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import WIDE, Advance, Panel, Rows, button, choice, entry, person_in, row
 from carecover.report.document import clean
+
+# No option may stand for None: a list box shows nothing then.
+_NONE: Final = ""
 
 
 class WordingsPanel(Panel):
@@ -34,7 +38,7 @@ class WordingsPanel(Panel):
         self.told = widgets.HTML()
         self.look = button("Look for wordings to learn", self._look, main=True)
         self.advance = Advance()
-        self.proposal = choice("Wording", [("none", None)], layout=WIDE)
+        self.proposal = choice("Wording", [("none", _NONE)], layout=WIDE)
         self.detail = widgets.HTML()
         self.by = entry("Your name", placeholder="it stands in the journal")
         self.accept = button("Accept this wording", lambda: self._settle(withdraw=False), main=True)
@@ -69,9 +73,7 @@ class WordingsPanel(Panel):
         self.proposal.options = [
             (f"{one['origin']}: {one['event']}, {clean(one['title'], 60)}", one["profile_id"])
             for one in self.rows.to_dict("records")
-        ] or [("none", None)]
-        if self.proposal.value is None and len(self.rows):
-            self.proposal.index = 0
+        ] or [("none", _NONE)]
         self.form.layout.display = None if len(self.rows) else "none"
         self._describe()
 

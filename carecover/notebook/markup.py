@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import pandas as pd
 
+from carecover.notebook.telling import in_panels
 from carecover.report.document import MAX_DETAIL, cell, clean
 from carecover.standing import Step, following
 
@@ -30,6 +31,8 @@ MAX_LINES: Final = 400
 # So many columns of words are hard to read in a narrow window; with so many the last gets a line of its own in any.
 _FLOWING: Final = 5
 _IN_TWO_LINES: Final = 6
+# So many rows stand there whole; more are scrolled in a box of their own.
+_IN_SIGHT: Final = 50
 
 _TONES: Final[Mapping[str, Tone]] = {
     "proved": "good",
@@ -98,8 +101,8 @@ def moment(at: str) -> str:
 
 
 def note(sentence: str, tone: Tone = "plain") -> str:
-    """A sentence that stands out; line breaks are kept."""
-    lines = "<br>".join(escape(clean(line, 2_000)) for line in sentence.splitlines() if line.strip())
+    """A sentence that stands out, in the notebooks' words; line breaks are kept."""
+    lines = "<br>".join(escape(clean(line, 2_000)) for line in in_panels(sentence).splitlines() if line.strip())
     return block(f'<div class="cc-note {tone}">{lines}</div>', role="alert" if tone == "bad" else "status")
 
 
@@ -167,6 +170,7 @@ def table(rows: pd.DataFrame, heads: Sequence[Head], *, caption: str, edge: str 
         for tone, cells in zip(edges, zip(*columns, strict=True), strict=True)
     )
     look = f" cc-flow{f' cc-two n{len(heads)}' if len(heads) >= _IN_TWO_LINES else ''}" if flows else ""
+    look += " cc-tall" if len(shown) > _IN_SIGHT else ""
     whole, part = (f' role="{role}"' if flows else "" for role in ("table", "rowgroup"))
     return block(
         f'<div class="cc-scroll{look}" tabindex="0" role="region" aria-label="{escape(clean(caption))}"><table{whole}>'

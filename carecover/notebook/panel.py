@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
+import traitlets
 from IPython.display import display
 
 import carecover
@@ -39,7 +40,13 @@ _BUTTON: Final = {"width": "auto", "min_width": "120px", "align_self": "flex-sta
 _LABEL: Final = {"description_width": "130px"}
 
 
-_SAVED: Final = markup.block('<p class="cc-quiet">As it was shown last. Run the cells of this notebook to go on.</p>')
+def _saved(at: datetime) -> str:
+    """What stands over a panel that is no longer alive, loud: a page of before is not the case."""
+    return markup.block(
+        f'<div class="cc-saved"><b>Not the case as it is now.</b> This was drawn on {at:%Y-%m-%d at %H:%M} UTC, and '
+        "much may have been done since. Run all cells of this notebook to see the case as it is.</div>",
+        role="note",
+    )
 
 
 _WORDS: Final = re.compile(r'<(t[dh])\b(?![^>]* class="figure")')
@@ -181,7 +188,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         for button in buttons:
             button.disabled = True
         try:
-            sentence, tone = verb(), "good"
+            sentence = verb()
+            tone = "warning" if isinstance(sentence, Careful) else "good"
         except CarecoverError as error:
             sentence, tone = str(error), "bad"
         except Exception as error:  # noqa: BLE001 - Jupyter swallows what a callback raises: it must be shown here
@@ -254,12 +262,18 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def _still(self) -> dict[str, str]:
         # Where styles are taken out, JupyterLab sets words in tables to the right.
         still = _WORDS.sub(r'<\1 style="text-align: left; vertical-align: top"', "".join(_still(self)))
-        page = f'<div class="carecover cc-still">{_SAVED}{still}</div>'
+        page = f'<div class="carecover cc-still">{_saved(self.now())}{still}</div>'
         return {"text/plain": f"carecover: {self.title}", "text/html": page}
 
     def _show_still(self) -> None:
         if self._stillness is not None:
             self._stillness.update(self._still(), raw=True)
+
+
+class Careful(str):
+    """What came of an act, where it is not quite what was wanted: it is shown as a warning."""
+
+    __slots__ = ()
 
 
 class Rows(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -338,13 +352,44 @@ def entry(label: str, *, placeholder: str = "", tooltip: str = "", layout: Mappi
     )
 
 
+class Choice(widgets.Dropdown):  # type: ignore[misc] # ipywidgets has no types
+    """A list to choose one of: never blank, and what was chosen stays when the list is made anew with it."""
+
+    index: int | None
+
+    @traitlets.observe("options")
+    def _propagate_options(self, _change: object) -> None:
+        """In place of ipywidgets' own, which chooses the first, or nothing where the list was empty before."""
+        kept = None if self._initializing_traits_ else self.value
+        self.set_trait("_options_labels", tuple(label for label, _ in self._options_full))
+        self._options_values = values = tuple(value for _, value in self._options_full)
+        if self._initializing_traits_:
+            return
+        index = None if not values else values.index(kept) if kept in values else 0
+        if self.index == index:
+            # The same place may stand for something else now.
+            self._notify_trait("index", index, index)
+        else:
+            self.index = index
+
+    @traitlets.validate("index")
+    def _validate_index(self, proposal: Mapping[str, Any]) -> int | None:
+        """A browser that draws a list anew may say that nothing is chosen: what was chosen still is."""
+        index: int | None = proposal["value"]
+        known = range(len(self._options_values))
+        if index is None and known:
+            self.send_state("index")
+            return self.index if self.index in known else 0
+        if index is not None and index not in known:
+            raise traitlets.TraitError("There is no such place in the list.")
+        return index
+
+
 def choice(
     label: str, options: Sequence[tuple[str, Any]], *, tooltip: str = "", layout: Mapping[str, str] = WIDE
-) -> widgets.Dropdown:
+) -> Choice:
     """A list to choose from, as (what is shown, what it stands for)."""
-    return widgets.Dropdown(
-        options=options, description=label, tooltip=tooltip or label, layout=dict(layout), style=_LABEL
-    )
+    return Choice(options=options, description=label, tooltip=tooltip or label, layout=dict(layout), style=_LABEL)
 
 
 def row(*parts: widgets.Widget) -> widgets.HBox:
