@@ -6,9 +6,10 @@ Times differ from machine to machine and from hour to hour; how often Python cal
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,9 +17,9 @@ from typing import Any
 import pytest
 
 from carecover import find_gap
-from carecover.evidence import Context, read
+from carecover.evidence import Context, mbox, read
 from carecover.simulator import Scenario, make_incident
-from carecover.simulator.correspondence import mbox_entry
+from carecover.simulator.correspondence import Mail, mbox_entry
 from carecover.simulator.incident import Incident
 
 _CONTEXT = Context(time_zone="Europe/Berlin", date_order="mdy")
@@ -97,3 +98,66 @@ def test_a_mail_with_nothing_to_find_costs_little_beside_a_notification(tmp_path
     notes = [mail for mail in made.postbox.mails if mail.title][:200]
     told.write_bytes(b"".join(map(mbox_entry, notes)))
     assert calls(partial(read, ordinary, _CONTEXT)) < 1.2 * calls(partial(read, told, _CONTEXT))
+
+
+def boxed(mails: Iterable[Mail], path: Path) -> Path:
+    path.write_bytes(b"".join(map(mbox_entry, mails)))
+    return path
+
+
+def calls_for_each_more(few: Path, many: Path, mails: int) -> float:
+    """What each of so many more mails costs, without what is done once."""
+    return (calls(partial(read, many, _CONTEXT)) - calls(partial(read, few, _CONTEXT))) / mails
+
+
+def test_a_mail_of_any_kind_costs_some_calls_and_no_more(tmp_path: Path) -> None:
+    made = incident(500)
+    at = made.history.backup
+    for kind in range(6):
+        mails = [made.postbox.mailer.ordinary(6 * n + kind, at + timedelta(hours=n), []) for n in range(240)]
+        few, many = boxed(mails[:40], tmp_path / "few"), boxed(mails, tmp_path / "many")
+        assert calls_for_each_more(few, many, 200) < 200
+    notes = [mail for mail in made.postbox.mails if mail.title and b"CERTIFICATE" not in mail.data]
+    few, many = boxed(notes[:200], tmp_path / "few"), boxed(notes[:500], tmp_path / "many")
+    assert calls_for_each_more(few, many, 300) < 400
+
+
+def test_a_mail_of_many_windows_is_fetched_three_times_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for what was fetched with the mails before it, and less than twice while twice as much is asked for."""
+    fetched: list[int] = []
+    window = mbox._File.window
+
+    def counted(file: mbox._File, at: int, held: bytes, size: int) -> bytes:
+        data = window(file, at, held, size)
+        fetched.append(len(data))
+        return data
+
+    monkeypatch.setattr(mbox._File, "window", counted)
+    monkeypatch.setattr(mbox, "_WINDOW", 1 << 16)
+    monkeypatch.setattr(mbox, "MAX_HEADER_BYTES", 1 << 12)
+    line = b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU2Nzg5QUJDREVGR0hJSktMTU5PUFFSU1RV\n"
+    mail = b"From a@b Sat Jul 11 13:17:00 2026\nSubject: x\nContent-Transfer-Encoding: base64\n\n"
+    path = tmp_path / "large.mbox"
+    path.write_bytes((mail + b"\n") * 10 + (mail + 30_000 * line + b"\n") * 3 + (mail + b"\n") * 10)
+    assert read(path, _CONTEXT).accounting.irrelevant == 23
+    assert sum(fetched) < 3.5 * path.stat().st_size
+
+
+def test_of_a_mapped_mailbox_no_more_is_kept_than_what_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[tuple[int, int]] = []
+
+    def told(_data: object, start: int, end: int) -> int:
+        gone.append((start, end))
+        return end
+
+    monkeypatch.setattr(mbox, "let_go", told)
+    monkeypatch.setattr(mbox, "_WINDOW", 1 << 15)
+    monkeypatch.setattr(mbox, "MAX_HEADER_BYTES", 1 << 12)
+    made = incident(500)
+    path = boxed((mail for mail in made.postbox.mails if mail.title), tmp_path / "box")
+    assert read(path, _CONTEXT).accounting.parsed >= 500
+    assert gone[0][0] == 0
+    assert all(before[1] == after[0] and after[1] - after[0] < 3 << 15 for before, after in pairwise(gone))
+    assert path.stat().st_size - gone[-1][1] < 3 << 15
