@@ -14,8 +14,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -168,17 +169,28 @@ class _Lines:
 
 
 def _quickly(text: _Lines, rows: _Rows, progress: Callable[[int], None]) -> Iterator[Unit]:
-    """The rows that are proved a piece at a time, up to the first record that is not proved to be one."""
-    while rows.table == "requests" and text.window.reach(_PIECE):
-        records = csv_runs.records_of(text.window.ahead())
-        if not len(records):
-            return
-        yield from rows.together(records, text.number)
-        text.window.skip(int(records.stop[-1]))
-        text.number += records.lines
-        progress(text.window.bytes_done)
-        if not records.whole:
-            return
+    """The rows that are proved a piece at a time, up to the first record that is not proved to be one.
+
+    While one piece is made columns, the records of the next one are looked for.
+    """
+    if rows.table != "requests":
+        return
+    with ThreadPoolExecutor(1) as aside:
+        before: tuple[csv_runs.Records, int, Future[_Proved]] | None = None
+        whole = True
+        while whole and text.window.reach(_PIECE):
+            records = csv_runs.records_of(text.window.ahead())
+            whole = records.whole and len(records) > 0
+            if len(records):
+                text.window.skip(int(records.stop[-1]))
+                number, text.number = text.number, text.number + records.lines
+                found = aside.submit(_proved, rows.header, records)
+                if before is not None:
+                    yield from rows.together(before[0], before[1], *before[2].result())
+                before = records, number, found
+            progress(text.window.bytes_done)
+        if before is not None:
+            yield from rows.together(before[0], before[1], *before[2].result())
 
 
 def _carefully(
@@ -201,6 +213,9 @@ def _carefully(
         yield from rows.take(number, cells)
         progress(text.window.bytes_done)
     return text.window.reach(1) > 0
+
+
+_Proved: TypeAlias = tuple[Index, dict[str, pa.Array]]
 
 
 @dataclass
@@ -250,9 +265,10 @@ class _Rows:
         self.extent.met(read.get("request_id"), read.get("disposition"))
         yield Parsed((("ca_rows", read),))
 
-    def together(self, records: csv_runs.Records, number: int) -> Iterator[Unit]:
+    def together(
+        self, records: csv_runs.Records, number: int, rows: Index, columns: Mapping[str, pa.Array]
+    ) -> Iterator[Unit]:
         """Records that follow each other from the line of this number: what is proved as columns, others one by one."""
-        rows, columns = _proved(self.header, records)
         at = 0
         # Few rows that are proved are not worth a batch of their own.
         edges = np.flatnonzero(np.diff(rows, prepend=-2, append=-2) != 1)
@@ -303,7 +319,7 @@ class _Rows:
         yield Parsed((("views", view),), units=0)
 
 
-def _proved(header: _Header, records: csv_runs.Records) -> tuple[Index, dict[str, pa.Array]]:
+def _proved(header: _Header, records: csv_runs.Records) -> _Proved:
     """Which records are proved to be rows that are what they look like, and their columns."""
     wanted = [name for name in header.names if name in _WANTED]
     rows = np.flatnonzero(csv_runs.rows_of(records, header.labels))
