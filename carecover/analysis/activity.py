@@ -14,13 +14,15 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import pandas as pd
 
 from carecover.analysis.cells import CLOCK_SKEW, asked_after, cell_moment, true
 from carecover.analysis.gap import plain_ca_name
 from carecover.analysis.layout import CaLayout
+from carecover.analysis.named import among_ids
 from carecover.analysis.settings import Settings, read_settings
-from carecover.model import TABLES, CaseFacts, Disposition, utc_text
+from carecover.model import TABLES, CaseFacts, Disposition, among, utc_text
 
 # So many days before the backup are shown: every weekday once.
 _BEFORE: Final = timedelta(days=7)
@@ -139,13 +141,13 @@ def believed(mails: pd.DataFrame, findings: pd.DataFrame) -> pd.DataFrame:
     if not places:
         return mails
     where = mails["evidence_id"].fillna("").str.cat(mails["location"].fillna(""), sep=" ")
-    return mails[~where.isin(places)]
+    return mails[~among(where, places)]
 
 
 def direct(mails: pd.DataFrame) -> pd.DataFrame:
     """The mails that have the CA's own date: whoever forwards one dates it anew."""
-    forwarded = mails["flags"].map(lambda flags: "forwarded" in flags).astype(bool)
-    return mails[~forwarded & mails["sent_at"].notna()]
+    sent = np.array(["forwarded" not in flags for flags in mails["flags"]], bool)
+    return mails[sent & mails["sent_at"].notna()]
 
 
 def find_owed(
@@ -180,11 +182,10 @@ def find_owed(
     due_all = due_all[due_all["at"].notna()]
     if cut is not None:
         due_all = due_all[due_all["at"] <= cut]
-    mailed = true(due_all["request_id"].isin(mails["request_id"].dropna()))
+    asked, told = due_all["request_id"].to_numpy(np.int64), mails["request_id"].dropna().to_numpy(np.int64)
+    mailed = among_ids(asked, told)
     # A look-up of text costs most: only for what no request ID tells.
-    rest = due_all.loc[~mailed, "serial"].dropna()
-    if len(rest):
-        mailed[rest.index[rest.isin(mails.loc[mails["serial"].notna(), "serial"].unique())]] = True
+    mailed[~mailed] = among(due_all.loc[~mailed, "serial"], mails["serial"])
     due_all["mailed"] = mailed
     # One request is one, whatever tells of it; the log knows its moment best.
     seen = due_all.groupby("request_id", sort=False).agg(at=("at", "first"), mailed=("mailed", "any"))

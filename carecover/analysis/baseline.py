@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from carecover.analysis.cells import asked_after, true
@@ -187,7 +189,7 @@ def _mended(rows: pd.DataFrame, restored: datetime | None) -> str:
     if restored is None:
         return ""
     # Local time that was taken for UTC may be anywhere within the zones.
-    guessed = rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).astype(bool).any()
+    guessed = any("zone_assumed_utc" in flags for flags in rows["flags"])
     since = restored + (_ANY_ZONE if guessed else timedelta())
     again = rows[true(rows["revoked_at"] > since) & ~asked_after(rows, restored)]
     old = rows.loc[true(rows["submitted_at"] <= since), "request_id"].max()
@@ -209,7 +211,7 @@ def _of_the_lost_ca(rows: pd.DataFrame, backup: datetime | None, end: datetime |
     """Requests in the rows that were made after the backup and before the failure, in words; nothing where none was."""
     if backup is None or end is None:
         return ""
-    guessed = rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).astype(bool).any()
+    guessed = any("zone_assumed_utc" in flags for flags in rows["flags"])
     # The zone that somebody named, or the clock, may be wrong as well; the lost CA went on until the failure, so the
     # later half of the window tells it even then.
     margin = _ANY_ZONE if guessed else min(_ANY_ZONE, max(_BACKUP_TAKES, (end - backup) / 2))
@@ -249,14 +251,14 @@ class _Page:
     evidence_id: str
     name: str
     rows: pd.DataFrame
-    ids: frozenset[int] = field(init=False)
+    ids: npt.NDArray[np.int64] = field(init=False)
     first: int = field(init=False)
     last: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """The request IDs, which are looked at again for each other page; -1 where there are none."""
-        self.ids = frozenset(self.rows["request_id"].dropna().astype(int))
-        self.first, self.last = min(self.ids, default=-1), max(self.ids, default=-1)
+        """The request IDs, each once and in order, which are looked at again for each other page; -1 for none."""
+        self.ids = np.unique(self.rows["request_id"].dropna().to_numpy(np.int64))
+        self.first, self.last = (int(self.ids[0]), int(self.ids[-1])) if self.ids.size else (-1, -1)
 
 
 def _captures(evidence_id: str, rows: pd.DataFrame, views: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -290,7 +292,7 @@ def _captures(evidence_id: str, rows: pd.DataFrame, views: pd.DataFrame) -> list
 
 def _place(pages: list[_Page], part: _Page, usable: Sequence[str], notes: list[str]) -> None:
     """Put one more view among the pages, which are in the order of their request IDs: a further page, or one again."""
-    if pages and not (part.ids and pages[0].ids):
+    if pages and not (part.ids.size and pages[0].ids.size):
         raise QuestionError(
             f"{part.name} or a view before it has no request IDs, so nothing tells whether they are pages of one "
             f"export or made at different times. {_how_to_settle(part, pages[0], usable)}"
@@ -298,7 +300,7 @@ def _place(pages: list[_Page], part: _Page, usable: Sequence[str], notes: list[s
     number = bisect_right(pages, part.first, key=lambda page: page.first)
     for at, page in enumerate(pages[max(number - 1, 0) : number + 1], start=max(number - 1, 0)):
         how = _how_to_settle(part, page, usable)
-        if part.ids == page.ids:
+        if np.array_equal(part.ids, page.ids):
             if not _same_state(pd.concat([page.rows, part.rows], ignore_index=True)):
                 raise QuestionError(
                     f"{part.name} shows rows in another state than {page.name}: they were made at different times. "
@@ -307,7 +309,7 @@ def _place(pages: list[_Page], part: _Page, usable: Sequence[str], notes: list[s
             notes.append(f"{part.name} shows the same rows once more and is used to fill in missing columns.")
             pages[at].rows = _filled(page.rows, part.rows)
             return
-        if part.ids & page.ids:
+        if np.intersect1d(part.ids, page.ids, assume_unique=True).size:
             raise QuestionError(
                 f"{part.name} overlaps with {page.name}, and one of them has rows that the other lacks: one is older, "
                 f"newer or filtered. Later views belong to 'carecover verify'. {how}"

@@ -14,6 +14,7 @@ from carecover.analysis.activity import believed, direct, find_owed, list_days, 
 from carecover.analysis.baseline import Baseline, is_window
 from carecover.analysis.cells import asked_after, cell_moment, cell_value, forward, true
 from carecover.analysis.layout import CaLayout, learn_layout
+from carecover.analysis.named import carried_ids
 from carecover.analysis.naming import mails_of_other_cas, other_name
 from carecover.analysis.published import key_of
 from carecover.analysis.requests import Trail, follow_requests
@@ -255,10 +256,10 @@ def _holes(rows: pd.DataFrame) -> Iterable[dict[str, Any]]:
 
 def _mended(rows: pd.DataFrame, facts: CaseFacts) -> Iterable[dict[str, Any]]:
     """Rows whose serial holds another request ID than the row: an import gets a new one."""
-    held = rows[rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED]) & rows["request_id"].notna()]
+    held = rows[["request_id", "serial", "disposition", "submitted_at"]]
+    held = held[held["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED]) & held["request_id"].notna()]
     held = held[held["serial"].str.len() >= _ID_DIGITS + 4]
-    inside = held["serial"].str[-_ID_DIGITS:].map(_hex).astype("Int64")
-    fits = inside == held["request_id"]
+    fits = pd.Series(carried_ids(held["serial"]) == held["request_id"].to_numpy(np.int64), index=held.index)
     # Only the 19-byte layout checks itself; another one counts where most rows of that length have it.
     length_of = held["serial"].str.len()
     usual = fits.groupby(length_of).transform("mean") > 0.5
@@ -276,10 +277,6 @@ def _mended(rows: pd.DataFrame, facts: CaseFacts) -> Iterable[dict[str, Any]]:
         "and hides what was mended before. Hand in a view from right after the restore, or its transcripts."
     )
     yield aspect("rows that look imported", many(len(moved), "row"), "gap", why)
-
-
-def _hex(digits: str) -> int:
-    return int(digits, 16)
 
 
 # ca_rows column → its name in the view, and what cannot be told without it.

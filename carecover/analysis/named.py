@@ -126,6 +126,21 @@ def _canonical(texts: pa.Array) -> bool:
     return not ((digits[begins] == ord("0")) & (digits[begins + 1] == ord("0"))).any()
 
 
+def carried_ids(serials: pd.Series[Any]) -> Numbers:
+    """The number in the last eight digits of each serial (canonical hex); -1 where it is shorter, or NA.
+
+    It is the request ID in every layout of AD CS but the foreign ones ([MS-WCCE] 3.2.1.4.2.1.4.6).
+    """
+    found = [np.empty(0, np.int64)]
+    for _, piece in _pieces(serials):
+        texts = Texts(piece)
+        letters = texts.tails().view(np.uint8).reshape(len(texts), -1).astype(np.int64)
+        # Of a digit the low half of its byte is the value, of a letter (0x61 to 0x66) it is nine less.
+        digits = (letters & 15) + 9 * (letters >> 6)
+        found.append(np.where(texts.usable, digits @ (1 << np.arange(28, -4, -4)), -1))
+    return np.concatenate(found)
+
+
 def with_ids(column: pd.Series[Any], ids: Iterable[int] | npt.NDArray[np.int64]) -> Numbers:
     """Where the rows stand whose request ID (of ``column``) is one of these, ascending."""
     wanted = np.fromiter(ids, np.int64) if not isinstance(ids, np.ndarray) else ids

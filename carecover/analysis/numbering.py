@@ -52,10 +52,13 @@ class Texts:
     def __len__(self) -> int:
         return len(self.array)
 
+    def tails(self) -> npt.NDArray[np.uint64]:
+        """The last eight bytes of each text, as they stand in memory; anything where it is not usable."""
+        return self.words[np.where(self.usable, self.ends[1:] - _WORD, 0)]
+
     def places(self, bits: int) -> Numbers:
         """A place in a table of 2^bits for each text, by its last word; what is too short shares the first."""
-        tails = self.words[np.where(self.usable, self.ends[1:] - _WORD, 0)]
-        return np.where(self.usable, (tails * _SPREAD) >> np.uint64(64 - bits), np.uint64(0)).astype(np.int64)
+        return np.where(self.usable, (self.tails() * _SPREAD) >> np.uint64(64 - bits), np.uint64(0)).astype(np.int64)
 
     def same(self, mine: Numbers, other: Texts, theirs: Numbers) -> Flags:
         """True where text ``mine`` is text ``theirs`` of the other; False for what is too short, or NA."""

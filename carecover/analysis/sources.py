@@ -19,7 +19,7 @@ import pandas as pd
 from carecover.analysis.activity import Day, Owed, not_mailed
 from carecover.analysis.cells import CLOCK_SKEW, before, cell_moment, cell_value
 from carecover.analysis.settings import AUDIT_BITS, Settings
-from carecover.model import CaseFacts, Disposition, utc_text
+from carecover.model import CaseFacts, Disposition, among, utc_text
 
 Verdict = Literal["good", "gap", "unknown"]
 
@@ -463,10 +463,12 @@ def clocks(mails: pd.DataFrame, rows: pd.DataFrame, facts: CaseFacts) -> list[di
         f"The local times in the mails, read in {zone}, are {{0}} {{1}} the mails' Date: the case's time zone is "
         "wrong by as much.",
     )
-    known = rows[rows["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED]) & rows["serial"].notna()]
-    told_by_mail = sent[(sent["event"] == "issued") & sent["serial"].notna()].drop_duplicates("serial")
-    if len(known) and len(told_by_mail):
-        both = known.merge(told_by_mail[["serial", "sent_at"]], on="serial")
+    told_by_mail = sent.loc[(sent["event"] == "issued") & sent["serial"].notna(), ["serial", "sent_at"]]
+    told_by_mail = told_by_mail.drop_duplicates("serial")
+    known = rows[["serial", "submitted_at", "disposition"]][among(rows["serial"], told_by_mail["serial"])]
+    known = known[known["disposition"].isin([Disposition.ISSUED, Disposition.REVOKED])]
+    if len(known):
+        both = known.merge(told_by_mail, on="serial")
         look(
             "SubmittedWhen in the view",
             both["submitted_at"] - both["sent_at"],
@@ -500,7 +502,7 @@ def _steady(differences: pd.Series[Any], unit: timedelta) -> timedelta | None:
 
 def unzoned(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows whose view printed local time while the case names no zone."""
-    count = int(rows["flags"].map(lambda flags: "zone_assumed_utc" in flags).sum())
+    count = sum("zone_assumed_utc" in flags for flags in rows["flags"])
     if not count:
         return []
     why = (
