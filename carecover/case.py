@@ -413,7 +413,7 @@ class Case:
         self,
         *,
         by: str,
-        role: Role | str,
+        role: Role | str = "",
         key: str | Path | None = None,
         password: str | None = None,
         digest: str | None = None,

@@ -10,13 +10,14 @@ import pandas as pd
 
 from carecover.bundles import OF_A_REHEARSAL
 from carecover.case import Case
-from carecover.errors import UsageError
-from carecover.model import Check
+from carecover.errors import RefusedError, UsageError
+from carecover.model import Check, nearly_the_same
 from carecover.notebook import markup
 from carecover.notebook.dropping import DropZone
 from carecover.notebook.exporting import FolderPanel
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import FULL, Panel, Rows, button, entry, person_in, row
+from carecover.report.document import clean
 
 _CHECKS: Final = get_args(get_type_hints(Check)["name"])
 _MAX_NAMED: Final = 5
@@ -52,8 +53,10 @@ class PinPanel(FolderPanel):
         self.ca_true = widgets.Checkbox(
             value=False, indent=False, layout=FULL, description="I saw that dummies are CA certificates, and take them."
         )
+        self.different = widgets.Checkbox(value=False, indent=False, layout=FULL, description="")
+        self.on_change(self._ask_who, self.by)
         self.pin = button("Confirm and pin", self._pin, main=True)
-        self.confirm = widgets.VBox([self.by, self.seen, self.ca_true, self.pin])
+        self.confirm = widgets.VBox([self.by, self.different, self.seen, self.ca_true, self.pin])
         bringing = [self.folder_entry(), self.upload, row(self.bring, self.again, self.out)]
         self.form = widgets.VBox([*bringing, self.rest, self.confirm])
         self._shown: str | None = None
@@ -65,6 +68,8 @@ class PinPanel(FolderPanel):
         self.pins.show(pd.DataFrame())
         self.confirm.layout.display = self.form.layout.display = self.out.layout.display = "none"
         self._shown = None
+        self._analyst = ""
+        self._ask_who()
         plan = self.need_plan()
         number = sum(1 for item in plan.items if item.method == "dummy")
         if not number:
@@ -80,6 +85,8 @@ class PinPanel(FolderPanel):
         else:
             pinned = "It is not pinned yet." if number == 1 else "They are not pinned yet."
             self.needed.value = markup.note(f"This plan needs {_dummies(number)}. {pinned}", "warning")
+        self._analyst = next((s.person for s in self.case.sign_offs(plan) if s.role == "analyst"), "")
+        self._ask_who()
         if (self.place / "dummies").is_dir():
             self._draw(self.case.pin(self.place, look=True))
 
@@ -111,6 +118,15 @@ class PinPanel(FolderPanel):
         ready = len(found) and not missing and not bool((wrong & ~early).any())
         self.confirm.layout.display = None if ready else "none"
         self._shown = found.attrs["seen"]
+
+    def _ask_who(self) -> None:
+        """A name that is nearly the analyst's: whoever pins says whether that is another person."""
+        alike = nearly_the_same(self._analyst, self.by.value)
+        self.different.layout.display = None if alike else "none"
+        self.different.value = False
+        self.different.description = (
+            f"{clean(self.by.value, 60)} and {clean(self._analyst, 60)} are two different people." if alike else ""
+        )
 
     def _bring(self) -> None:
         def verb() -> str:
@@ -147,7 +163,15 @@ class PinPanel(FolderPanel):
         def verb() -> str:
             if not self.seen.value:
                 raise UsageError("Look at every check below, tick the box, then confirm.")
-            pins = self.case.pin(self.place, by=person_in(self.by), ca_true=self.ca_true.value, seen=shown)
+            if self.different.description and not self.different.value:
+                raise RefusedError(
+                    f"That name is nearly {self._analyst}, who signed as analyst. Somebody else must look at the "
+                    "dummies: mend the name, or tick the box if these are two different people."
+                )
+            pins = self.case.pin(
+                self.place, by=person_in(self.by), ca_true=self.ca_true.value, seen=shown,
+                different=bool(self.different.value),
+            )  # fmt: skip
             left = pins.attrs["leftovers"]
             rest = f" {len(left):,} other files lie in dummies: destroy every copy of them (plan.html names them)."
             self.by.value = ""

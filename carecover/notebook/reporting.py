@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from carecover.notebook.choosing import spaced
 from carecover.notebook.handing import HandOut
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import FULL, WIDE, Panel, Rows, button, choice, entry, row
+from carecover.report.document import clean
 from carecover.report.fields import Lesson, lessons
 
 _AUDIENCES: Final = (
@@ -67,8 +69,15 @@ class Lessons(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     def text(self) -> str:
         """The lessons as the field takes them; raises UsageError for what would not come back as it was typed."""
         lines = []
-        for one in self._rows.children:
+        for number, one in enumerate(self._rows.children, 1):
             what, owner, due = (part.value.strip() for part in one.children)
+            if due:
+                try:
+                    date.fromisoformat(due)
+                except ValueError:
+                    raise UsageError(
+                        f"Lesson {number}: '{clean(due, 40)}' is no date. Write it as 2026-12-31 into the box Due."
+                    ) from None
             if _PART in what + owner + due:
                 raise UsageError(f"A lesson cannot hold the sign {_PART}: it parts what, owner and date in the record.")
             if what or owner or due:

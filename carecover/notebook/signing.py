@@ -14,7 +14,7 @@ from carecover.case import Case
 from carecover.custody import plan_file
 from carecover.errors import CarecoverError, RefusedError, UsageError
 from carecover.journal import Entry
-from carecover.model import Plan, RevocationReason, Role, SignOff, nearly_the_same
+from carecover.model import Plan, PlanItem, RevocationReason, Role, SignOff, nearly_the_same
 from carecover.notebook import markup
 from carecover.notebook.markup import Head
 from carecover.notebook.panel import FULL, WIDE, Panel, Rows, button, choice, entry, person_in
@@ -45,7 +45,8 @@ class PlanPanel(Panel):
         self.items = Rows(
             [Head("number", "no.", "code"), Head("action", "action"), Head("reason", "reason"),
              Head("serial", "serial number", "code"), Head("how", "how"), Head("template", "template"),
-             Head("by", "decided by"), Head("note", "note"), Head("subject", "subject")],
+             Head("dates", "date of revocation"), Head("by", "decided by"), Head("note", "note"),
+             Head("subject", "subject")],
             "steps of the plan",
         )  # fmt: skip
         self.waiver = entry("Waiver", placeholder="undecided: why · hash: why · hash SERIAL: why · baseline: why")
@@ -61,6 +62,7 @@ class PlanPanel(Panel):
             part.value = ""
         self.breaks.show(pd.DataFrame())
         self.items.show(pd.DataFrame())
+        self._offer_waiver()
         plan = self.desk.plan
         self.told.value = markup.block(f"<h4>What it means</h4>{markup.bullets(explain(plan))}")
         self.work.value = _work(plan)
@@ -70,6 +72,16 @@ class PlanPanel(Panel):
         self.breaks.show(hit.assign(mark=marks))
         self.items_title.value = markup.block("<h4>Certificate by certificate</h4>")
         self.items.show(_items(plan))
+
+    def _offer_waiver(self) -> None:
+        """Only where something is open, or was waived before and may be again in other words."""
+        try:
+            plan = self.desk.plan
+        except CarecoverError:
+            self.waivers.layout.display = None
+            return
+        open_now = any(item.action == "undecided" or item.hash_waived for item in plan.items) or plan.waivers
+        self.waivers.layout.display = None if open_now else "none"
 
     def _waive(self) -> None:
         def verb() -> str:
@@ -291,12 +303,23 @@ _HOW: Final = {
 }
 
 
+def _dates(item: PlanItem) -> str | None:
+    """Old and new date of what is revoked again; certutil -revoke takes none."""
+    if item.action != "revoke":
+        return None
+    new = "the day of apply"
+    return (
+        new if item.original_revoked_at is None else f"before: {markup.moment(item.original_revoked_at)}; anew: {new}"
+    )
+
+
 def _items(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
                 "number": str(i.number), "action": i.action, "serial": i.serial, "subject": i.subject,
                 "template": i.template, "how": _HOW[i.method], "note": i.note, "by": i.decided_by,
+                "dates": _dates(i),
                 "reason": None if i.reason is None else f"{i.reason} {RevocationReason(i.reason).designation}",
             }
             for i in plan.items

@@ -143,6 +143,7 @@ def _head(plan: Plan, calls: Mapping[str, int]) -> Iterator[str]:
 
 
 def _first(plan: Plan, config: str | None) -> Iterator[str]:
+    no_config = "no configuration string was given" if plan.config is None else "that string cannot stand in a batch"
     yield "BEFORE ANYTHING ELSE"
     yield from _item(
         "The CA must not issue until the end: note its templates (certutil -CATemplates) and take them away in "
@@ -166,10 +167,12 @@ def _first(plan: Plan, config: str | None) -> Iterator[str]:
         "everything is refused. Change no file: hashes are checked."
     )
     yield from _item(
-        f"The CA that is asked is {config}. It must be the one of ca.cer, else everything is refused."
+        f"The CA that is asked is {config}. It must be the one of ca.cer, and this the server of that name, else "
+        "everything is refused."
         if config
-        else "The CA that is asked is the one of this server: run this on the CA itself. (No configuration string was "
-        "given, or it holds characters that no batch may hold.)"
+        else "The CA that is asked is the one of this server: run this on the CA itself. There is no check which "
+        f"server this is: {no_config}. Only the CA's certificate is compared with ca.cer, and a copy of the CA has the "
+        "same."
     )
     yield from _item(
         "Open the 64-bit command prompt (see WHO), cd to the folder, and call the scripts there. One person, one "

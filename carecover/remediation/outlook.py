@@ -50,7 +50,9 @@ def phases(calls: Mapping[str, int]) -> tuple[Phase, ...]:
 
 def duration(calls: int) -> str:
     """How long that many calls of certutil take: assumed."""
-    return f"about {math.ceil(calls * SECONDS_A_CALL / 60):,} min"
+    minutes = calls * SECONDS_A_CALL / 60
+    # Six phases of "about 1 min" each would add up to twice what all of it takes.
+    return "less than 1 min" if minutes < 1 else f"about {math.ceil(minutes):,} min"
 
 
 def for_ever(plan: Plan) -> list[str]:

@@ -185,7 +185,10 @@ def explain(plan: Plan) -> list[str]:
     if final:
         told.append(f"{_count(final, 'certificate')} will be revoked for ever: only a hold can be undone.")
     if held:
-        told.append(f"{held} will be put on hold; undo.cmd can release each of them later, one at a time.")
+        told.append(
+            f"{held} will be put on hold; undo.cmd, which takes certificates off hold, can release each of them later, "
+            "one at a time."
+        )
     if first:
         told.append(
             f"Replace before you revoke: {_count(first, 'certificate')} that something works with now. Have a new one "
@@ -194,7 +197,10 @@ def explain(plan: Plan) -> list[str]:
     if again:
         told += _dated_anew(again)
     if lifted:
-        told.append(f"{_count(lifted, 'certificate')} will be taken off hold by undo.cmd and be good again.")
+        told.append(
+            f"{_count(lifted, 'certificate')} will be taken off hold and be good again, as decided: that is what "
+            "undo.cmd is for. It takes nothing of this plan back."
+        )
     if originals:
         told.append(
             f"{_count(originals, 'original certificate')} will be imported. Each takes a new request ID, "
@@ -240,6 +246,12 @@ def explain(plan: Plan) -> list[str]:
         f"The CA will be asked for {_count(dummies, 'signature')}, {_count([*dummies, *originals], 'import')}, "
         f"{_count([*revoked, *lifted], 'change')} of revocation, and a new CRL for each of its keys."
     )
+    if plan.config is None:
+        told.append(
+            "No check which server this is: no configuration string was given (fact 'CA configuration'). The batches "
+            "ask the CA of the server that they run on, and go on only where its certificate is this CA's, byte for "
+            "byte: a copy of it, restored elsewhere for a test, has the same."
+        )
     told += [f"Waived: {waiver}" for waiver in plan.waivers]
     return told
 

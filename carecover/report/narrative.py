@@ -270,6 +270,10 @@ def risks(case: Material) -> Section:
     coverage = case.table("coverage")
     gaps = int((coverage["verdict"] != "good").sum())
     items = plan.items if plan else ()
+    shown = case.outcomes if case.outcomes is not None else case.table("outcomes")
+    rows = shown["database"].notna() & (shown["database"] != "no row")
+    # What a later view shows; that a plan wants it is no row in any database.
+    imported = set(shown.loc[rows.fillna(value=False).astype(bool), "serial"])
     texts = [] if case.facts.key_exposed == "no" else [say(f"risk_key_{case.facts.key_exposed}")]
     texts.append(say("risk_unseen") + (" " + say("risk_unseen_gaps", n=gaps) if gaps else ""))
     if until is None:
@@ -280,7 +284,7 @@ def risks(case: Material) -> Section:
         "risk_unproved": len(items) - case.proved,
         "risk_undecided": case.undecided,
         "risk_watch": sum(item.action == "leave" for item in items),
-        "risk_dummies": sum(item.method == "dummy" for item in items),
+        "risk_dummies": sum(item.method == "dummy" and item.serial in imported for item in items),
         "risk_leftover": int((case.table("dummies")["state"] == "leftover").sum()),
         "risk_reused": case.kinds.get("reused_request_id", 0),
         "risk_trace": case.kinds.get("unaccounted_request", 0),

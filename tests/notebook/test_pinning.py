@@ -55,6 +55,10 @@ def test_dummies_are_dropped_looked_at_and_pinned_by_somebody_else(
     shown = panel.pins._html.value
     assert re.findall(r"cc-badge (\w+)", shown).count("good") >= 10
     assert all(name.removesuffix(".cer") in shown for name in made)
+    put(panel.by, value="Ada Anlayst")
+    assert panel.different.description == f"Ada Anlayst and {ANALYST} are two different people."
+    put(panel.seen, value=True)
+    assert "mend the name" in press(panel, "Confirm and pin")
     put(panel.by, value=REVIEWER)
     assert "tick the box" in press(panel, "Confirm and pin")
     put(panel.seen, value=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from carecover.case import Case
 from carecover.errors import RefusedError
 from carecover.journal import Journal
 from carecover.keys import MAX_PASSWORD, make_key
+from carecover.model import ACTIONABLE_KINDS
 from carecover.notebook import open_case, pin, plan, rehearse, sign, verify
 from carecover.remediation import estimate, explain, for_ever
 from tests.notebook.conftest import ANALYST, REVIEWER, every, press, put, said
@@ -221,3 +223,21 @@ def test_a_report_written_elsewhere_holds_up_no_act(decided: Case, tmp_path: Pat
     decided.waive("undecided: nobody answers tonight", by=REVIEWER)
     panel.look_around()
     assert "has changed since" in said(panel)
+
+
+def test_the_plan_says_what_is_checked_and_offers_a_waiver_only_where_something_is_open(case: Case) -> None:
+    rows = case.findings[case.findings["kind"].isin(ACTIONABLE_KINDS)]
+    case.decide(action="suggested", serials=list(rows["serial"]), by=ANALYST)
+    panel = plan(case)
+    assert panel.waivers.layout.display is None, "some have no suggestion"
+    rest = rows[rows["suggested_action"].isna()]
+    case.decide(action="leave", serials=list(rest["serial"]), by=ANALYST, note="on the watch list")
+    panel.desk.changed()
+    assert (panel.waivers.layout.display == "none") is not any(item.hash_waived for item in case.plan().items)
+    shown = said(panel)
+    assert "No check which server" not in shown, "the facts name it"
+    again = [item for item in case.plan().items if item.action == "revoke" and item.original_revoked_at]
+    assert again, "the incident has revocations that the restore undid"
+    assert shown.count("; anew: the day of apply") == len(again)
+    (bare,) = [told for told in explain(replace(case.plan(), config=None)) if told not in explain(case.plan())]
+    assert "No check which server this is: no configuration string was given (fact 'CA configuration')" in bare

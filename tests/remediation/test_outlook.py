@@ -20,7 +20,9 @@ def test_every_phase_that_calls_certutil_is_explained(incident: Incident) -> Non
     assert all(p.what for p in shown)
 
 
-@pytest.mark.parametrize(("calls", "words"), [(1, "about 1 min"), (120, "about 1 min"), (121, "about 2 min")])
+@pytest.mark.parametrize(
+    ("calls", "words"), [(1, "less than 1 min"), (119, "less than 1 min"), (120, "about 1 min"), (121, "about 2 min")]
+)
 def test_the_estimate_is_rounded_up(calls: int, words: str) -> None:
     assert duration(calls) == words
 
