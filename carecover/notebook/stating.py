@@ -21,7 +21,7 @@ from carecover.report.document import clean
 
 _FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "ca": ("Corp Issuing CA 1", "The CA's common name, as in its certificate"),
-    "config": (r"SERVER\Corp Issuing CA 1", r"HOST\CA name, as certutil -config takes it"),
+    "config": (r"SERVER\Corp Issuing CA 1", r"HOST\CA name: certutil -dump prints it on the CA, as Config"),
     "time_zone": ("Europe/Berlin", "Time zone of the CA server (IANA name)"),
     "backup": ("2026-11-20 22:00", "When the backup was made that was restored"),
     "failure": ("2026-11-23 03:10", "When the CA was lost"),
@@ -42,7 +42,8 @@ class FactsPanel(Panel):
     title = "The facts"
     hint = (
         "What you know, as exactly as you know it; leave empty what nobody knows. Times are those of the time zone, "
-        "unless they say otherwise (2026-11-23 04:30+01:00)."
+        "unless they say otherwise (2026-11-23 04:30+01:00). By the CA configuration the scripts for the CA check that "
+        "they run on the right server: certutil -dump, without more words, prints it there as Config (HOST\\CA name)."
     )
 
     def build(self) -> Sequence[widgets.Widget]:
