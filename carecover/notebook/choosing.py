@@ -284,7 +284,7 @@ _NOTHING: Final = "none"
 
 
 def piece(desk: Desk, place: str) -> str:
-    """One piece of evidence: its file, the row that was read there, and what stands there."""
+    """One piece of evidence: what stands there, its file, and the row that was read there."""
     match = _PLACE.fullmatch(place)
     if match is None:
         return markup.terms([("", place)])
@@ -304,7 +304,8 @@ def piece(desk: Desk, place: str) -> str:
         ("evidence", evidence_id), (what, location), ("file", name), ("its copy in the case", _inside(desk, kept)),
         ("SHA-256", file.get("sha256")),
     ]  # fmt: skip
-    return markup.terms(source) + _as_it_stands(found) + markup.folded("What carecover read there", markup.terms(shown))
+    # What stands there first: that is what was asked for.
+    return _as_it_stands(found) + markup.terms(source) + markup.folded("What carecover read there", markup.terms(shown))
 
 
 def _inside(desk: Desk, place: Path) -> str:

@@ -265,9 +265,6 @@ function render({ model, el }) {
     doesExternalFilterPass: ({ data }) => passes(data),
     onFilterChanged: keepInSight,
     onSelectionChanged: drawState,
-    onRowSelected: ({ node: row, source }) => {
-      if (source === "checkboxSelected" || source === "spaceKey") shown.anchor = row.data.id;
-    },
     onCellClicked: clicked,
     onCellFocused: ({ rowIndex }) => {
       const row = rowIndex === null ? null : grid.getDisplayedRowAtIndex(rowIndex);
@@ -311,6 +308,15 @@ function render({ model, el }) {
       shown.anchor = row.data.id;
     }
   }
+
+  // Where a range begins: the row whose box was clicked or that the space bar selected. (An event for each row that is
+  // selected would be a hundred thousand of them.)
+  const begins = ({ target }) => {
+    const row = target.closest?.(".ag-row[row-id]");
+    if (row) shown.anchor = Number(row.getAttribute("row-id"));
+  };
+  table.addEventListener("click", (event) => event.target.matches?.("input") && !event.shiftKey && begins(event), true);
+  table.addEventListener("keydown", (event) => event.key === " " && begins(event), true);
 
   /** Copied from a cell is the whole value, also where only its ends are shown. */
   root.addEventListener("copy", (event) => {
