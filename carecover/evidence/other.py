@@ -28,7 +28,7 @@ _PICTURES: Final[tuple[tuple[bytes, bytes], ...]] = (
 _NOTE_BYTES: Final = 16 * 1024
 # What a certificate, a view, a list, a mail or a serial number in any form would show.
 _LIKE_EVIDENCE: Final = re.compile(
-    r"[0-9A-Za-z+/=]{32}|(?:[0-9A-Fa-f][ :.\-]?){10}|-----|CN=|:\\|://|@|certutil|serial|seri[ea]n|request|anforder"
+    r"[0-9A-Za-z+/=]{32}|MII|(?:[0-9A-Fa-f][ :.\-]?){10}|-----|CN=|:\\|://|@|certutil|serial|seri[ea]n|request|anforder"
     r"|certifi[ck]|zertifi|thumbprint|revo[ck]|\bCRLs?\b|\bCAs?\b"
     r"|(?m:^\s*(?:from|to|cc|date|subject|received|message-id|von|an|datum|betreff|de|objet|row)\b[^\n:]{0,20}:)",
     re.IGNORECASE,
@@ -54,7 +54,7 @@ def is_no_evidence(source: Source) -> bool:
     data = bytes(source.data[-64:])
     if any(source.head.startswith(begin) and data.rstrip(b"\0\r\n").endswith(end) for begin, end in _PICTURES):
         return True
-    if not 0 < source.size <= _NOTE_BYTES:
+    if not 0 < source.size <= _NOTE_BYTES or what_it_is(source) is not None:
         return False
     try:
         text = bytes(source.data).decode("utf-8-sig")

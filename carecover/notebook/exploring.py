@@ -402,7 +402,7 @@ class TimelinePanel(Panel):
     hint = (
         "Certificates by the time of their issue; what the restored database does not know, in red. Below, the CA's "
         "mails of each day; a day on which some are missing bears a cross. Point at a bar to read its figure; turn the "
-        "wheel to look closer, drag to move, click twice to see all of it again."
+        "wheel to look closer, drag to move, click twice to see all of it again. Its times are in UTC."
     )
 
     def build(self) -> Sequence[widgets.Widget]:

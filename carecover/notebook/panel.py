@@ -197,6 +197,8 @@ class Panel(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         finally:
             for button in buttons:
                 button.disabled = False
+        # At once: to draw all panels may take a while.
+        self.say(sentence, tone)
         self.desk.changed()
         self.say(sentence, tone)
         self._show_still()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from datetime import datetime
 from html import escape, unescape
 from typing import Any, Final
@@ -83,6 +84,10 @@ def _lower_labels(layers: list[dict[str, Any]]) -> None:
         above = encoding.get("y", {}).get("value", 0)
         if layer["mark"]["type"] == "text" and above < 0:
             encoding["y"]["value"] = -above
+            # Within the picture a name may lie on another's rule: it is read before a ground of its own.
+            ground = deepcopy(layer)
+            ground["mark"] |= {"stroke": "white", "strokeWidth": 5, "strokeJoin": "round"}
+            layers.insert(layers.index(layer), ground)
             levels = max(levels, 1 + round(-above / _LEVEL))
         elif above < 0:
             layers.remove(layer)

@@ -63,12 +63,13 @@ class FactsPanel(Panel):
         return [self.meant, self.take_name, *self.boxes.values(), self.save]
 
     def show(self) -> None:
-        self._offer_name()
         known = _shown(self.case.facts)
         for name, box in self.boxes.items():
             if box.value == self._drawn[name]:
                 box.value = known[name]
         self._drawn = known
+        # Last: what is known can be typed even where the evidence cannot be read.
+        self._offer_name()
 
     def _offer_name(self) -> None:
         """Offer the name that the evidence gives the CA, where the case has none or a wrong one."""
@@ -129,7 +130,11 @@ def _meant(desk: Desk) -> tuple[str, str]:
         # The panel of the baseline asks, or says what is wrong.
         return "", ""
     row = next(iter(coverage[coverage["aspect"] == NAME_OF_CA].to_dict("records")), None)
-    return ("", "") if row is None else (str(row["figure"]), markup.note(f"CA name: {row['why']}", "bad"))
+    if row is None:
+        return "", ""
+    # What it says to do is the button below.
+    told, _, _ = str(row["why"]).partition(" Set it right")
+    return str(row["figure"]), markup.note(f"CA name: {told}", "bad")
 
 
 def _shown(facts: CaseFacts) -> dict[str, str]:

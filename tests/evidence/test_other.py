@@ -29,6 +29,8 @@ def test_a_whole_picture_and_a_note_are_no_business_of_ours(tmp_path: Path, data
     "data",
     [
         b"",
+        b"LZIP",
+        b"%PDF-1.4 a plain text inside",
         PNG[:-20],
         PNG + b"From ca@corp.example Mon Oct  5 10:00:00 2026\nSubject: a mail behind the picture",
         JPEG[:100],
@@ -40,7 +42,7 @@ def test_a_whole_picture_and_a_note_are_no_business_of_ours(tmp_path: Path, data
             for said in (
                 "61 00 00 00 2a 5f 3c 11 9e 00 00 00 00 00 2a", "6100002a5f3c", "Seriennummer 12", "-----BEGIN X",
                 "Betreff: CA", "Subject : x", "ca@corp.example", "http://pki/x", "the certificate of srv1", "CN=srv1",
-                "Request ID 12", "TUlJQ2xEQ0NBWHlnQXdJQkFnSUJBVEFO", "1234567890", "a\0b",
+                "MIIC", "Request ID 12", "TUlJQ2xEQ0NBWHlnQXdJQkFnSUJBVEFO", "1234567890", "a\0b",
             )
         ),
     ],
