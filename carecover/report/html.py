@@ -18,7 +18,8 @@ from carecover.report.timeline import svg
 _TEMPLATE = "report.html.j2"
 _MARKS: Final = re.compile(r' (?:role="graphics-[a-z]+"|aria-roledescription="[^"]*")')
 _MAX_PARTS: Final = 8
-_BREAKS: Final = re.compile(r"([,\\/])(?=[^\s<>&])")
+# After a comma, within a path, and before a further label of a DNS name or the domain of an address.
+_BREAKS: Final = re.compile(r"([,\\/]|(?<=[A-Za-z0-9]{3})[.@](?=[A-Za-z]{2}))(?=[^\s<>&])")
 # Words of value lists → how they look; the word alone says it all. What is none of them is shown as text.
 _WORD_TONES: Final = {
     **dict.fromkeys(("proved", "good", "planned", "yes"), "good"),
@@ -77,7 +78,7 @@ def _as_image(picture: Picture) -> Markup:
 
 
 def _breakable(text: str) -> Markup:
-    """A name as markup that may go on in the next line after a comma or within a path, where it has no space."""
+    """A name as markup that may go on in the next line where a reader would break it, though it has no space."""
     return Markup(_BREAKS.sub(r"\1<wbr>", str(escape(text))))  # noqa: S704 - it was escaped
 
 
