@@ -385,6 +385,8 @@ def _nothing(file: Handed, reading: Reading) -> dict[str, object]:
 def _notes(file: Handed, reading: Reading) -> list[str]:
     """What is wrong with a list, an answer or whatever was fetched; the batch's own captures need no word."""
     rejects = reading.tables.get("rejects")
+    if file.url is not None and reading.kind == "unknown" and rejects is None:
+        return [f"{file.name}: what was fetched there is neither a CRL nor an answer of a responder."]
     with file.place.open("rb") as stream:
         binary = stream.read(1) == b"\x30"
     if rejects is None or not (binary or file.url is not None or reading.kind in ("crl", "ocsp", "certificate")):

@@ -10,7 +10,8 @@ import pytest
 
 from carecover import bundles
 from carecover.errors import PathError, RefusedError
-from carecover.model import sha256_hex
+from carecover.evidence import Context
+from carecover.model import TABLES, sha256_hex
 
 FILES = {"revoke.cmd": b"@echo off\r\n", "dummies/44ab.cer": b"\x30\x00", "README.txt": b"read\r\n"}
 
@@ -129,3 +130,14 @@ def test_no_dummy_is_replaced_by_another_in_silence(tmp_path: Path) -> None:
         bundles.take_dummies(tmp_path / "x", [("44ad.cer", b"two")])
     with pytest.raises(PathError, match="cannot be written"):
         bundles.take_dummies(tmp_path / "gone" / "there", [("44ad.cer", b"two")])
+
+
+def test_an_error_page_in_place_of_a_list_is_told(tmp_path: Path) -> None:
+    """Short and plain as it is, it was fetched: it is not let be as a note would."""
+    (page := tmp_path / "ca.crl").write_text("Not found.", encoding="ascii")
+    signers = TABLES["certificates"].empty()
+    fetched = bundles.read_back([bundles.Handed(page, "ca.crl", "http://pki.corp.example/ca.crl")], Context(), signers)
+    assert fetched.notes == ("ca.crl: what was fetched there is neither a CRL nor an answer of a responder.",)
+    assert fetched.unused == frozenset()
+    note = bundles.read_back([bundles.Handed(page, "note.txt")], Context(), signers)
+    assert (note.notes, note.unused) == ((), frozenset({"note.txt"}))
