@@ -265,7 +265,7 @@ class SignPanel(Panel):
 
 
 _KEYS: Final = (
-    "A key is made in a terminal of this machine: <code>carecover keygen FILE</code>. Two tabs of one notebook share "
+    "A key is made in a terminal of this machine: carecover keygen FILE. Two tabs of one notebook share "
     "this form: each of the two people signs for themselves, one after the other."
 )
 

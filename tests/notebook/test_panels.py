@@ -267,13 +267,12 @@ def test_from_an_empty_folder_to_the_report(
     assert "They are not pinned yet" in said(pin(case))
 
     running = run(case)
-    put(running.confirm, value="another CA")
-    assert "Type the name of the CA" in press(running, "Run on the simulator")
-    put(running.confirm, value=facts["ca"])
     assert "Every script ended as it should" in press(running, "Run on the simulator")
 
     proving = verify(case)
     put(proving.paths, value=str(next((case.path / "runs").glob("*-run"))))
+    assert "It says nothing of your CA" in press(proving, "Verify")
+    put(proving.paths, value=str(folder / "ca.cer"))
     assert "decisions are proved" in press(proving, "Verify")
 
     writing = report(case)
