@@ -26,6 +26,7 @@ from carecover.notebook.proving import verify
 from carecover.notebook.reporting import report
 from carecover.notebook.running import rehearse, run
 from carecover.notebook.signing import plan, sign
+from carecover.notebook.stamping import stamp
 from carecover.notebook.stating import facts
 from carecover.report import use_offline_renderer
 
@@ -45,6 +46,7 @@ __all__ = [
     "report",
     "run",
     "sign",
+    "stamp",
     "timeline",
     "verify",
     "wordings",
