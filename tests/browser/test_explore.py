@@ -57,7 +57,7 @@ def test_from_an_empty_folder_to_the_findings_and_the_report(desktop: Desktop, i
     tab.run_all()
     made = tab.panel("The case")
     made.put("CA name", facts_of(incident)["ca"])
-    made.press("Make this case", until=re.compile("The case was made in"))
+    made.press("Make this case", until=re.compile("The case of .* was made in"))
     fill_in(tab, facts_of(incident))
     evidence = tab.panel("Evidence")
     files = sorted(path for path in (incident / "evidence").rglob("*") if path.is_file())
