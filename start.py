@@ -472,6 +472,12 @@ def test(tree: Tree, arguments: Sequence[str]) -> int:
 
 def dispatch(tree: Tree, command: str, arguments: Sequence[str]) -> int:
     if command in {"demo", "lab"}:
+        if command == "lab" and os.name != "nt" and os.geteuid() == 0 and not {"--allow-root", "--help"} & {*arguments}:
+            # Said before a minute of setting up, not after it.
+            sentence = (
+                "JupyterLab is not meant to be run by root: start it as the person who works on the case, from a "
+            )
+            raise StartError(WRONG_USAGE, f"{sentence}copy of their own, or say: python3 start.py lab --allow-root")
         make_ready(tree, RUNTIME)
         if command == "lab":
             build_grid(tree, run_logged(tree), again=False)

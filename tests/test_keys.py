@@ -195,6 +195,17 @@ def test_the_shell_asks_and_shows_nothing(story: Story, tmp_path: Path) -> None:
     assert main(["keygen", str(case.path / "k"), "--password", PASSWORD]) == 2, "no password is an argument"
 
 
+def test_where_no_terminal_can_give_a_password_that_is_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "carecover.cli", "keygen", str(tmp_path / "ada")]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert done.returncode == 2
+    assert "on a terminal, and here is none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_traceback_for_those_who_debug_shows_no_password(story: Story, tmp_path: Path) -> None:
     case = story.copy("decided", tmp_path)
     keys.make_key(tmp_path / "ada", PASSWORD)

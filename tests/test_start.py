@@ -443,6 +443,15 @@ def test_demo_and_lab_pass_their_arguments_on(command: str, tree: start.Tree, mo
     assert handed == [[str(tree.executable("carecover")), command, "--help", "x y"]]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no root")
+def test_root_is_told_before_anything_is_set_up(tree: start.Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(start.StartError, match=r"start\.py lab --allow-root") as refusal:
+        start.dispatch(tree, "lab", ["night"])
+    assert refusal.value.exit_code == start.WRONG_USAGE
+    assert not tree.venv.exists()
+
+
 def test_bench_without_benchmarks_says_so(tree: start.Tree) -> None:
     with pytest.raises(start.StartError, match="no benchmarks") as refusal:
         start.dispatch(tree, "bench", [])

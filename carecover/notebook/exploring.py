@@ -15,8 +15,9 @@ import ipywidgets as widgets
 import pandas as pd
 from IPython.display import Javascript, display
 
+from carecover.analysis.naming import NAME_OF_CA
 from carecover.case import Case
-from carecover.errors import QuestionError, UsageError
+from carecover.errors import CarecoverError, QuestionError, UsageError
 from carecover.folder import CaseFolder
 from carecover.journal import Journal
 from carecover.model import ACTIONABLE_KINDS, CIRCUMSTANCES, KIND_MEANINGS, CaseFacts
@@ -95,6 +96,8 @@ class OpenPanel(Panel):
         ahead = f"Next: {following}." if following else "Every step is done."
         if self.case.facts == CaseFacts() and following == _FIRST:
             ahead = f"Next: fill in the facts as far as they are known, then {following}."
+        if files_bear_another_name(self):
+            ahead = "Next: set the CA's name right, in the facts. What was handed in is of another CA."
         where = f'<p>{markup.code(self.case.path)}</p><ul class="cc-progress" aria-label="steps">{rows}</ul>'
         self.steps.value = markup.block(f"{where}<p><b>{ahead}</b></p>")
 
@@ -109,6 +112,15 @@ class OpenPanel(Panel):
             return f"The case of {self.ca.value.strip()} was made in {self.case.path}."
 
         self.act(verb, self.make)
+
+
+def files_bear_another_name(panel: Panel) -> bool:
+    """True where the name of the CA was misspelled, by all that is there."""
+    try:
+        return bool((panel.desk.table("coverage")["aspect"] == NAME_OF_CA).any())
+    except CarecoverError:
+        # Whatever a person is asked about, the panel of it asks.
+        return False
 
 
 def _progress(panel: Panel) -> list[tuple[str, bool, str]]:
@@ -306,6 +318,8 @@ class EvidencePanel(FilesPanel):
             f" Units found in them: {sums['units']:,}, of which {sums['parsed']:,} were read, {sums['irrelevant']:,} "
             f"are not relevant, {sums['duplicate']:,} were seen before and {sums['rejected']:,} could not be used."
         )
+        if files_bear_another_name(self):
+            return Careful(f"{told} But nothing in it bears the CA's name in the case: the facts say which it bears.")
         return told if sums["parsed"] and not sums["rejected"] else Careful(told)
 
 

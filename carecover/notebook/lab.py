@@ -54,6 +54,8 @@ def start_lab(
     folder = folder.expanduser().resolve()
     lay_out(folder)
     environment = dict(os.environ)
+    # A terminal of JupyterLab knows the command carecover then, as the panels name it.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     # JupyterLab's own first question is whether it may fetch news: these settings answer no; people's own go before.
     known = [path for path in (environment.get("JUPYTER_CONFIG_PATH"), str(_SETTINGS)) if path]
     environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(known)

@@ -113,6 +113,8 @@ def test_a_misspelled_ca_is_told_first_and_set_right_by_one_button(case: Case) -
     assert first["step"].startswith(f"Set the CA's name right: what was handed in is of {right}")
     assert "in the facts, at CA name." in said(steps)
     assert "suspect" not in said(steps)
+    opened = OpenPanel(case)
+    assert "Next: set the CA's name right" in said(opened)
     put(panel.boxes["config"], value=r"SERVER\half typed")
     assert f"The CA of this case is {right} now." in html.unescape(press(panel, "Take"))
     assert Case.open(case.path).facts.ca == right
@@ -120,6 +122,18 @@ def test_a_misspelled_ca_is_told_first_and_set_right_by_one_button(case: Case) -
     assert typed(panel)["config"] == r"SERVER\half typed"
     assert panel.take_name.layout.display == "none"
     assert "Set the CA's name right" not in html.unescape(said(steps))
+    assert "name right" not in said(opened)
+
+
+def test_what_is_added_to_a_case_with_another_name_says_so_at_once(
+    empty: Case, incident: tuple[Incident, Path]
+) -> None:
+    Case.create(empty.path, ca="Exmaple CA")
+    panel = add_evidence(empty)
+    put(panel.paths, value=str(incident[1] / "evidence"))
+    said_so = html.unescape(press(panel, "Add to the case"))
+    assert "Files added:" in said_so
+    assert "nothing in it bears the CA's name in the case" in said_so
 
 
 def test_a_case_without_a_name_is_offered_that_of_the_certificate(

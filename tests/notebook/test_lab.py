@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_lab_listens_here_only_and_asks_nobody(tmp_path: Path) -> None:
     assert runner.line[-1] == "--no-browser"
     assert not any("token" in part for part in runner.line), "Jupyter makes one, and no process list shows it"
     assert runner.environment["CARECOVER_CASE"] == str(tmp_path / "night")
+    assert runner.environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert not (tmp_path / "night").exists(), "the notebook makes the case, when a person says so"
 
 
