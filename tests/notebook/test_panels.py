@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import html
 import json
@@ -692,3 +693,20 @@ def test_a_wording_counts_once_a_person_accepts_it(case: Case, monkeypatch: pyte
     put(panel.by, value=ANALYST)
     assert "was accepted" in press(panel, "Accept this wording")
     assert asked == [{}, {"accept": ["P1"], "by": ANALYST}]
+
+
+def test_every_table_of_two_lines_knows_how_many_columns_it_has() -> None:
+    """A count without its rule has no columns: every cell would stand on a line of its own."""
+    folder = Path(carecover.notebook.__file__).parent
+    ruled = re.findall(r"\.cc-two\.n(\d+) \{ --cc-columns: (\d+); \}", (folder / "panel.css").read_text("utf-8"))
+    columns = {int(count): int(number) for count, number in ruled}
+    assert all(number == count - 1 for count, number in columns.items())
+    trees = [ast.parse(file.read_text("utf-8")) for file in folder.glob("*.py")]
+    lists = [n for tree in trees for n in ast.walk(tree) if isinstance(n, (ast.List, ast.Tuple))]
+    counts = {
+        len(found.elts)
+        for found in lists
+        if any(isinstance(e, ast.Call) and isinstance(e.func, ast.Name) and e.func.id == "Head" for e in found.elts)
+    }
+    assert max(counts) >= 10, "the steps of the plan have ten"
+    assert {count for count in counts if count >= 6} <= set(columns)
