@@ -146,12 +146,14 @@ class SignPanel(Panel):
         self.sign = button("Sign this plan", self._sign, main=True)
         self.withdraw = button("Withdraw your signature", self._withdraw)
         self.why = entry("Why", placeholder="what is wrong with the plan that you signed")
-        self.taking_back = widgets.Accordion([widgets.VBox([self.why, self.withdraw])], layout=WIDE)
+        self.back = widgets.VBox([self.why, self.withdraw])
+        self.taking_back = widgets.Accordion([self.back], layout=WIDE)
         self.taking_back.set_title(0, "Withdraw your own signature …")
         signing = [self.role, self.key, self.password, widgets.HTML(keys), self.different, self.read, self.sign]
         self.form = widgets.VBox(signing)
+        self.who = widgets.VBox([self.by])
         self.shown: str | None = None
-        return [self.signed, self.by, self.form, self.message, self.taking_back]
+        return [self.signed, self.who, self.form, self.message, self.taking_back]
 
     def show(self) -> None:
         self.shown = None
@@ -168,6 +170,9 @@ class SignPanel(Panel):
         self.form.layout.display = None if missing else "none"
         self.taking_back.layout.display = None if standing else "none"
         self.by.layout.display = None
+        # Once both have signed, a name is needed only to withdraw.
+        self.who.children = [self.by] if missing else []
+        self.back.children = [self.why, self.withdraw] if missing else [self.by, self.why, self.withdraw]
         self._ask_who()
         lines = "".join(
             f"<dt>{s.role}</dt><dd>✓ {markup.text(s.person)}, {markup.text(s.at)} UTC, {_with(s)}</dd>"

@@ -241,3 +241,18 @@ def test_the_plan_says_what_is_checked_and_offers_a_waiver_only_where_something_
     assert shown.count("; anew: the day of apply") == len(again)
     (bare,) = [told for told in explain(replace(case.plan(), config=None)) if told not in explain(case.plan())]
     assert "No check which server this is: no configuration string was given (fact 'CA configuration')" in bare
+
+
+def test_once_both_have_signed_the_box_for_a_name_is_where_a_signature_is_withdrawn(decided: Case) -> None:
+    panel = sign(decided)
+    assert list(panel.who.children) == [panel.by]
+    sign_as(panel, ANALYST, "analyst")
+    assert list(panel.who.children) == [panel.by]
+    sign_as(panel, REVIEWER, "reviewer")
+    assert not panel.who.children
+    assert panel.by in panel.back.children
+    put(panel.by, value=REVIEWER)
+    put(panel.why, value="a date is wrong")
+    assert "has withdrawn" in press(panel, "Withdraw your signature")
+    assert list(panel.who.children) == [panel.by]
+    assert panel.by not in panel.back.children
