@@ -136,6 +136,8 @@ class DecidePanel(Panel):
             note=self.note.value.strip() or None,
             by=person_in(self.by),
         )
+        # The next is chosen anew: a loaded choice is soon pressed once too often.
+        self.action.value = self.reason.value = None
         told = [f"{len(made.rows):,} decided{' as' if action == 'suggested' else ':'} {action}."]
         told += [f"Left out: {one.serial}: {one.why}" for one in made.skipped[:_MAX_NAMED]]
         if len(made.skipped) > _MAX_NAMED:

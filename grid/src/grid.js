@@ -491,7 +491,11 @@ function render({ model, el }) {
     done(message) {
       shown.busy = false;
       if (message.ok) {
+        // What is done is chosen anew for the next: a loaded choice is soon pressed once too often.
         note.value = "";
+        action.value = "";
+        reason.value = "";
+        drawForm();
         grid.deselectAll();
       }
     },

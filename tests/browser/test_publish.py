@@ -179,6 +179,8 @@ def decide_by_lists(tab: Tab, case: Case) -> None:
     while _undecided(case):
         left = _undecided(case)
         panel.at.locator("select[size]").first.select_option(index=0)
+        # After each act it is chosen anew.
+        panel.choose("Action", "leave: do nothing; it stays on the watch list")
         panel.at.get_by_role("button", name="Decide about 1", exact=True).click()
         panel.says(re.compile(rf"^{left - 1} findings?( of|$)"))
         assert _undecided(case) == left - 1

@@ -58,6 +58,7 @@ def test_many_are_decided_in_the_grid_and_no_key_deletes_its_cell(desktop: Deskt
     named = button.inner_text()
     button.click()
     panel.says(re.compile("decided: leave"))
+    page.wait_for_function("document.querySelector('.ccg-form select').value === ''")
     decided = Case.open(folder / "my-case").table("decisions")
     assert set(decided["action"]) == {"leave"}
     assert re.match(r"Decide about (\d+)", named)[1] == str(len(decided)), "the button said how many it takes"  # type: ignore[index]
