@@ -64,8 +64,12 @@ def picture(growth: Mapping[str, Mapping[int, float]], target: Path) -> None:
         .mark_line(point=True)
         .encode(
             alt.X("rows:Q").scale(type="log").title("rows").axis(format="~s", values=sorted(set(frame["rows"]))),
-            alt.Y("cost:Q").title("cost per row (1: at 100,000 rows)").scale(domainMin=0),
+            alt.Y("cost:Q")
+            .title("cost per row (1: at 100,000 rows)")
+            .scale(type="log", domainMin=0.3)
+            .axis(values=[0.5, 1, 2, 5, 10, 20, 50, 100], format="~g"),
             alt.Color("work:N").title(None),
+            alt.Shape("work:N").legend(None),
         )
     )
     target.write_text(vl_convert.vegalite_to_svg(json.loads(chart.to_json())), encoding="utf-8")
