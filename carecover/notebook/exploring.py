@@ -465,7 +465,7 @@ class FindingsPanel(Panel):
     """Every finding, with filters, and the evidence of the one that is selected."""
 
     title = "Findings"
-    hint = "Select one to see what shows it. A suggestion stands in brackets; nothing is decided by itself."
+    hint = "Select one to see what shows it; nothing is decided by itself."
 
     def build(self) -> Sequence[widgets.Widget]:
         self.counts = widgets.HTML()
@@ -506,7 +506,7 @@ class FindingsPanel(Panel):
 class FindingsGridPanel(FindingsPanel):
     """The same in the review grid, for any number of findings."""
 
-    hint = "Choose one to see, beside it, what shows it. A suggestion stands in brackets; nothing is decided by itself."
+    hint = "Choose one to see, beside it, what shows it; nothing is decided by itself."
 
     def build_list(self) -> Sequence[widgets.Widget]:
         self.rows = pd.DataFrame()
