@@ -236,12 +236,13 @@ def explain(plan: Plan) -> list[str]:
         reasons = [f"{item.serial}{_reason(item)}" for item in forgotten[:MAX_NAMED]]
         more = f" and {len(forgotten) - MAX_NAMED} more" if len(forgotten) > MAX_NAMED else ""
         told.append(
-            f"This plan makes good what was revoked: {_count(forgotten, 'certificate')} had been revoked before the "
-            f"failure, as a CRL, the log or a mail says, and clients will accept them: {', '.join(reasons)}{more}. "
+            f"This plan leaves valid what had been revoked: {_count(forgotten, 'certificate')} had been revoked before "
+            f"the failure, as a CRL, the log or a mail says, and clients will accept them: {', '.join(reasons)}{more}. "
             "Sign only if you know why."
         )
     if left:
-        told.append(f"Nothing is done about {_count(left, 'certificate')}; they stay on the watch list of the report.")
+        stays = "it stays" if len(left) == 1 else "they stay"
+        told.append(f"Nothing is done about {_count(left, 'certificate')}; {stays} on the watch list of the report.")
     told.append(
         f"The CA will be asked for {_count(dummies, 'signature')}, {_count([*dummies, *originals], 'import')}, "
         f"{_count([*revoked, *lifted], 'change')} of revocation, and a new CRL for each of its keys."

@@ -121,7 +121,7 @@ def test_what_is_left_stays_on_the_plan(incident: Incident) -> None:
     assert [(i.action, i.method) for i in plan.items if i.serial == ORPHAN] == [("leave", "none")]
     assert not plan.needs_dummies
     assert any("watch list" in sentence for sentence in explain(plan))
-    assert not any("makes good what" in sentence for sentence in explain(plan))
+    assert not any("leaves valid what" in sentence for sentence in explain(plan))
 
 
 @pytest.mark.parametrize("action", ["leave", "restore", "undecided"])
@@ -129,14 +129,14 @@ def test_a_revocation_that_the_plan_forgets_is_told_before_anybody_signs(inciden
     plan = incident.plan()
     lost = next(item for item in plan.items if item.kind == "lost_revocation" and item.action == "revoke")
     assert lost.original_revoked_at is not None
-    assert not any("makes good what" in sentence for sentence in explain(plan))
+    assert not any("leaves valid what" in sentence for sentence in explain(plan))
     forgets = replace(lost, action=action, method="none", reason=None, original_reason=1)
     items = tuple(forgets if item is lost else item for item in plan.items)
-    (told,) = [sentence for sentence in explain(replace(plan, items=items)) if "makes good what" in sentence]
+    (told,) = [sentence for sentence in explain(replace(plan, items=items)) if "leaves valid what" in sentence]
     assert f"{lost.serial} (1 Key Compromise)" in told
     lifted = replace(forgets, original_reason=-1)
     items = tuple(lifted if item is lost else item for item in plan.items)
-    assert not any("makes good what" in sentence for sentence in explain(replace(plan, items=items)))
+    assert not any("leaves valid what" in sentence for sentence in explain(replace(plan, items=items)))
 
 
 @pytest.mark.parametrize("waiver", ["hash: no time", f"hash {REVOKED}: no time"])
