@@ -223,7 +223,7 @@ def simulated_files(entries: Iterable[Entry]) -> dict[str, Simulated]:
         kind = "the rehearsal" if entry.act == "rehearsal" else "the run on the simulator"
         told = f"{kind} of {at:%Y-%m-%d %H:%M} UTC"
         for name, digest in entry.details.get("files", {}).items():
-            if name.partition("/")[0] in _KEPT and digest != _EMPTY:
+            if digest != _EMPTY:
                 found.setdefault(digest, Simulated(at, told, not name.endswith("view.txt")))
     return found
 

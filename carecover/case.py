@@ -718,7 +718,9 @@ class Case:
         if failure is not None:
             raise RunError(f"{failure} {len(asked)} answers were kept; 'carecover table CASE outcomes' has them.")
         if unopened:
-            raise PathError(" ".join(unopened) + f" {len(records)} other file(s) were taken.", outcomes)
+            others = {0: "Nothing else was taken.", 1: "1 other file was taken."}
+            taken = others.get(len(records), f"{len(records):,} other files were taken.")
+            raise PathError(f"{' '.join(unopened)} {taken}", outcomes)
         return outcomes
 
     def report(

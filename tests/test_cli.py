@@ -269,7 +269,7 @@ def test_the_whole_way(run: Run, refused: Callable[..., str], story: Story, tmp_
     code, out, err = run("verify", case, kept / "logs", kept / "out")
     assert code == 3, "what a simulated CA left is not handed in as the CA's"
     assert "It says nothing of your CA" in err
-    assert "0 other file(s) were taken" in err
+    assert "Nothing else was taken." in err
 
     report = tmp_path / "report.html"
     assert run("report", case, "--output", report) == (0, f"{report}\n", "")
