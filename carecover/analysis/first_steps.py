@@ -134,6 +134,12 @@ class Situation:
         """Every decision is proved."""
         return bool(len(self.outcomes)) and bool((self.outcomes["verdict"] == "proved").all())
 
+    @property
+    def carried_out(self) -> bool:
+        """True where something says that the batch was at work on the CA: what only waits shows nothing."""
+        acted = self.outcomes["action"].isin(["revoke", "restore", "unrevoke"])
+        return self.proved or bool((acted & (self.outcomes["verdict"] != "pending")).any())
+
     def renewed(self, key: int) -> bool:
         """A CRL of this key that the CA signed after the work was handed in; of a key without decisions, of any."""
         keys = self.findings.set_index("finding_id")["ca_key_index"].reindex(self.outcomes["finding_id"])
@@ -281,7 +287,7 @@ def _distribution_points(s: Situation) -> list[str]:
 
 
 def _copy_database(s: Situation) -> Iterator[dict[str, Any]]:
-    if s.proved or _all_decided(s):
+    if s.proved:
         return
     logs = "" if s.verdict("Security log") == "good" else ", the Security and the Application log"
     yield _step(
@@ -292,7 +298,7 @@ def _copy_database(s: Situation) -> Iterator[dict[str, Any]]:
 
 
 def _replay_logs(s: Situation) -> Iterator[dict[str, Any]]:
-    if s.proved or _all_decided(s):
+    if s.carried_out:
         return
     yield _step(
         "now" if s.started else "before_start",
@@ -492,7 +498,7 @@ def _open_decisions(s: Situation) -> Iterator[dict[str, Any]]:
 
 
 def _replace_first(s: Situation) -> Iterator[dict[str, Any]]:
-    if s.proved or len(s.outcomes):
+    if s.carried_out:
         return
     used = s.actionable[true(s.actionable["replace_first"]) & (s.actionable["kind"] != "lost_release")]
     last = s.decisions.drop_duplicates("finding_id", keep="last")
@@ -517,7 +523,7 @@ def _replace_first(s: Situation) -> Iterator[dict[str, Any]]:
 
 
 def _mails_of_the_recovery(s: Situation) -> Iterator[dict[str, Any]]:
-    if len(s.outcomes) or not len(s.actionable):
+    if s.carried_out or not len(s.actionable):
         return
     kept = set(s.decisions.loc[s.decisions["action"].isin(["leave", "undecided"]), "finding_id"])
     planned = s.actionable[~s.actionable["finding_id"].isin(kept)]
@@ -544,7 +550,7 @@ def _mails_of_the_recovery(s: Situation) -> Iterator[dict[str, Any]]:
 
 
 def _sign_off(s: Situation) -> Iterator[dict[str, Any]]:
-    if _all_decided(s) and not len(s.outcomes):
+    if _all_decided(s) and not s.carried_out:
         yield _step(
             "now",
             "Sign the plan, by two people: carecover sign-off, then rehearse, then batch.",

@@ -320,7 +320,10 @@ def test_only_what_may_be_revoked_is_to_be_replaced_first() -> None:
     case: dict[str, Any] = {"findings": used, "decisions": to_go}
     assert asked("Replace 1 certificate that is to be revoked", **case)
     assert not asked("Before any", **case)
-    assert not asked("Replace 1", **case, outcomes=[{"finding_id": "orphaned-1", "verdict": "pending"}])
+    waiting = {"finding_id": "orphaned-1", "action": "revoke", "verdict": "pending"}
+    valid = {"finding_id": "orphaned-2", "action": "leave", "verdict": "proved"}
+    assert asked("Replace 1", **case, outcomes=[waiting, valid]), "nothing was carried out: it only waits"
+    assert not asked("Replace 1", **case, outcomes=[waiting | {"verdict": "failed"}, valid])
 
 
 def test_lost_releases_and_conflicts_have_steps_of_their_own() -> None:
@@ -343,7 +346,12 @@ def test_when_all_is_decided_two_people_sign() -> None:
     case: dict[str, Any] = {"findings": FINDINGS, "decisions": decided(1, 2, 3, 4)}
     assert asked("Sign the plan, by two people", **case)
     assert not asked("Decide what", **case)
-    assert not asked("Ask whether the old transaction logs", **case)
+    # What was decided copies no database, and a restore with its logs would still make all of it needless.
+    assert asked("Ask whether the old transaction logs", **case)
+    assert asked("Copy the old database", **case)
+    done = [{"finding_id": FINDINGS[0]["finding_id"], "action": "revoke", "verdict": "failed"}]
+    assert not asked("Ask whether the old transaction logs", **case, outcomes=done)
+    assert asked("Copy the old database", **case, outcomes=done)
     assert not asked("Sign the plan", findings=FINDINGS)
     assert not asked("Sign the plan", findings=FINDINGS[4:])
 
