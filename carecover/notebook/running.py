@@ -223,12 +223,28 @@ def _told(last: PastRun | None, *, finished: bool) -> tuple[str, str]:
     outcomes = pd.DataFrame({"verdict": []}) if last is None else last.outcomes
     proved, total = int((outcomes["verdict"] == "proved").sum()), len(outcomes)
     end = (
-        "Every script ended as it should"
+        f"Every script ended as it should{_but_publish(last)}"
         if finished
         else "It stopped part-way: see the exit codes and the output, mend what they say, and run the same again"
     )
     tone = "good" if finished and proved == total else "warning"
     return f"{end}; {proved:,} of {total:,} decisions are proved by the CRL that came out.", tone
+
+
+def _but_publish(last: PastRun | None) -> str:
+    """What a publication that saw something missing in its CRL is about: on a CA it will end so, too."""
+    if last is None or "revoke.cmd publish: 1" not in last.phases:
+        return ""
+    missing = last.outcomes[
+        (last.outcomes["action"] == "revoke") & last.outcomes["crl"].fillna("").str.endswith("not listed")
+    ]
+    number = f"{len(missing):,} planned certificate{'' if len(missing) == 1 else 's'}"
+    if not (missing["verdict"] == "proved").all():
+        return f", but publish ended with 1: {number} cannot be found in the new CRL"
+    return (
+        f", but publish ended with 1, as it will on the CA: {number} had ended before the new CRL was made, and no CRL "
+        "lists what has ended"
+    )
 
 
 def _cut_off(cut: Entry) -> str:

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from carecover import underway
 from carecover.case import Case
 from carecover.journal import Journal
 from carecover.notebook import batch, rehearse, run
+from carecover.notebook.desk import PastRun
 from carecover.notebook.following import MAX_LINES, Followed
 from carecover.notebook.panel import Panel
+from carecover.notebook.running import _told
 from tests.backends.sshd import Server, missing
 from tests.notebook.conftest import press, put, said
 
@@ -108,6 +111,26 @@ def test_another_kernel_follows_what_goes_on_and_one_alone_may_run(signed: Case)
     assert "its process is gone" in panel.message.value
     assert "Every script ended as it should" in press(panel, "Rehearse")
     assert not place.exists(), "what a dead rehearsal said is swept away"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "said_so"),
+    [
+        (0, "proved", "Every script ended as it should; 2 of 2 decisions"),
+        (1, "proved", "but publish ended with 1, as it will on the CA: 1 planned certificate had ended before"),
+        (1, "contradicted", "but publish ended with 1: 1 planned certificate cannot be found in the new CRL; 1 of 2"),
+    ],
+)
+def test_a_publication_that_saw_something_missing_is_not_told_as_if_all_went_well(
+    code: int, verdict: str, said_so: str
+) -> None:
+    rows = [
+        {"finding_id": "a", "action": "revoke", "crl": "CRL 104: not listed", "verdict": verdict},
+        {"finding_id": "b", "action": "leave", "crl": "CRL 104: not listed", "verdict": "proved"},
+    ]
+    phases = ("revoke.cmd apply: 0", f"revoke.cmd publish: {code}", "revoke.cmd status: 0")
+    last = PastRun("2026-10-07T18:00:00Z", "d", phases, Path("runs"), (), pd.DataFrame(rows))
+    assert said_so in _told(last, finished=True)[0]
 
 
 def test_a_run_is_cancelled_by_a_click_in_any_kernel(signed: Case) -> None:
