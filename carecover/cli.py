@@ -139,8 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         return _complain(error.format_message() + " See: carecover --help", 2)
-    except click.Abort:
-        if not sys.stdin.isatty():
+    except click.Abort as error:
+        # Whoever presses Ctrl+C is the cause of it; a question that nobody could answer has none.
+        if error.__cause__ is None and not sys.stdin.isatty():
             return _complain("A password is asked for on a terminal, and here is none: call it in one.", 2)
         return _complain("Interrupted. What was finished before is kept.", _INTERRUPTED)
     except KeyboardInterrupt:

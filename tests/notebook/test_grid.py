@@ -308,5 +308,7 @@ def test_the_plain_form_says_and_leaves_what_many_at_once_never_take(
     assert "Left out: 1 infrastructure." in plain.message.value
     plain.list.list.value = both[:1]
     assert plain.save.description == "Decide about 1"
+    assert plain.action.value is None, "no loaded choice waits for the next one"
+    plain.action.value = "leave"
     plain.save.click()
     assert set(case.table("decisions")["finding_id"]) == set(both)
