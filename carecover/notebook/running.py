@@ -238,12 +238,14 @@ def _but_publish(last: PastRun | None) -> str:
     missing = last.outcomes[
         (last.outcomes["action"] == "revoke") & last.outcomes["crl"].fillna("").str.endswith("not listed")
     ]
+    if missing.empty:
+        return ", but publish ended with 1: the output says why"
     number = f"{len(missing):,} planned certificate{'' if len(missing) == 1 else 's'}"
     if not (missing["verdict"] == "proved").all():
         return f", but publish ended with 1: {number} cannot be found in the new CRL"
     return (
-        f", but publish ended with 1, as it will on the CA: {number} had ended before the new CRL was made, and no CRL "
-        "lists what has ended"
+        f", but publish ended with 1, as it will on the CA: {number} had ended before the new CRL was made, which need "
+        "not list what has ended"
     )
 
 

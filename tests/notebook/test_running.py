@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -131,6 +132,9 @@ def test_a_publication_that_saw_something_missing_is_not_told_as_if_all_went_wel
     phases = ("revoke.cmd apply: 0", f"revoke.cmd publish: {code}", "revoke.cmd status: 0")
     last = PastRun("2026-10-07T18:00:00Z", "d", phases, Path("runs"), (), pd.DataFrame(rows))
     assert said_so in _told(last, finished=True)[0]
+    if code:
+        nothing = replace(last, outcomes=last.outcomes[last.outcomes["action"] == "leave"])
+        assert "but publish ended with 1: the output says why" in _told(nothing, finished=True)[0]
 
 
 def test_a_run_is_cancelled_by_a_click_in_any_kernel(signed: Case) -> None:
